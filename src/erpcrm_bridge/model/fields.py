@@ -1,0 +1,116 @@
+"""What is known of each canonical field, read from the pydantic models once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from typing import Any, Literal, TypeAlias, get_args, get_origin
+
+from pydantic import BaseModel
+
+Kind: TypeAlias = Literal[
+    "text", "amount", "decimal", "integer", "boolean", "date", "instant", "choice", "reference", "currency", "country"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Stands in ``Annotated`` beside a field of a canonical model.
+
+    ``scale`` is the number of decimals a ``decimal`` declares; amounts take theirs from the currency. ``to`` names the entity a
+    reference points at. ``normalise`` gives a value its one canonical form, and raises ValueError where there is none.
+    """
+
+    kind: Kind
+    max_length: int | None = None
+    scale: int | None = None
+    to: str | None = None
+    normalise: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One canonical field. ``path`` is dotted (``billing.city``); for a line's field it is relative to the line."""
+
+    path: str
+    kind: Kind
+    doc: str
+    max_length: int | None = None
+    scale: int | None = None
+    to: str | None = None
+    choices: tuple[str, ...] = ()
+    normalise: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySpec:
+    """One canonical entity: its fields in order, and the fields of the lines of each of its lists."""
+
+    name: str
+    doc: str
+    money_document: bool
+    fields: dict[str, FieldSpec]
+    lists: dict[str, dict[str, FieldSpec]] = field(default_factory=dict)
+
+    @property
+    def references(self) -> dict[str, str]:
+        """Paths of the reference fields to the entities they point at."""
+        return {path: spec.to for path, spec in self.fields.items() if spec.to}
+
+
+class CanonicalModel(BaseModel):
+    """Base of the canonical entities. ``money_document`` marks those that a sync never deletes (L8)."""
+
+    model_config = {"extra": "forbid", "str_strip_whitespace": False}
+
+
+class Line(BaseModel):
+    """Base of the lines of a document; ``id`` is the line's canonical identity inside its document."""
+
+    model_config = {"extra": "forbid"}
+    id: str
+
+
+@cache
+def fields_of(model: type[BaseModel], prefix: str = "") -> dict[str, FieldSpec]:
+    """Return the scalar fields of ``model`` by dotted path, nested models flattened, lists left out."""
+    specs: dict[str, FieldSpec] = {}
+    for name, info in model.model_fields.items():
+        path = prefix + name
+        meta = next((m for m in info.metadata if isinstance(m, Meta)), None)
+        inner = _inner(info.annotation)
+        if meta is not None:
+            choices = tuple(get_args(inner)) if get_origin(inner) is Literal else ()
+            specs[path] = FieldSpec(path, meta.kind, info.description or "", meta.max_length, meta.scale, meta.to, choices, meta.normalise)
+        elif isinstance(inner, type) and issubclass(inner, BaseModel):
+            specs.update(fields_of(inner, path + "."))
+    return specs
+
+
+@cache
+def lists_of(model: type[BaseModel]) -> dict[str, dict[str, FieldSpec]]:
+    """Return, for each list of lines in ``model``, the fields of a line."""
+    found: dict[str, dict[str, FieldSpec]] = {}
+    for name, info in model.model_fields.items():
+        annotation = _inner(info.annotation)
+        if get_origin(annotation) is list:
+            (line,) = get_args(annotation)
+            found[name] = fields_of(line)
+    return found
+
+
+def _inner(annotation: Any) -> Any:
+    """Return the annotation without ``| None``."""
+    if get_origin(annotation) in (None, list, Literal):
+        return annotation
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    return parts[0] if len(parts) == 1 else annotation
+
+
+def decimal_of(value: Any) -> Decimal | int:
+    """Return a number as it is; a float is refused, for a float has already lost a cent."""
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise ValueError(f"{type(value).__name__} is not an exact number")  # noqa: TRY004 - callers catch ValueError
+    return value

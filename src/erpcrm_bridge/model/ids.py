@@ -1,0 +1,56 @@
+"""Golden ids, and the ids of links, runs and what is parked: ordered in time, 14 characters, safe in any external-id field.
+
+A letter and 13 characters of Crockford's base 32 (no I, L, O, U): 42 bits of milliseconds since 2020, 23 bits of counter that
+starts at random in each process. Ordered in time, for opaque keys cost an index half as much again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_EPOCH_MS = 1_577_836_800_000
+_COUNTER_BITS = 23
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+
+
+class Ids:
+    """A source of ids; each call of ``new`` is greater than the one before.
+
+    ``prefix`` is one letter: G for golden records, L for links, R for runs, P for what is parked. ``now_ms`` fixes the clock (Unix ms).
+    """
+
+    def __init__(self, prefix: str, now_ms: int | None = None, start: int | None = None) -> None:
+        self._prefix = prefix
+        self._last = 0
+        self._fixed_ms = now_ms
+        self._counter = secrets.randbits(_COUNTER_BITS - 1) if start is None else start
+
+    def new(self) -> str:
+        ms = (self._fixed_ms if self._fixed_ms is not None else time.time_ns() // 1_000_000) - _EPOCH_MS
+        value = (ms << _COUNTER_BITS) | self._counter
+        if value <= self._last:
+            value = self._last + 1
+        self._last = value
+        return self._prefix + text_of(value)
+
+
+def text_of(value: int) -> str:
+    """Return the 13 characters of a 65-bit number."""
+    # Six pairs and one single: 13 digits of 5 bits.
+    pairs = _PAIRS
+    return (
+        _ALPHABET[(value >> 60) & 31]
+        + pairs[(value >> 50) & 1023]
+        + pairs[(value >> 40) & 1023]
+        + pairs[(value >> 30) & 1023]
+        + pairs[(value >> 20) & 1023]
+        + pairs[(value >> 10) & 1023]
+        + pairs[value & 1023]
+    )
+
+
+def is_golden_id(text: object) -> bool:
+    """Tell whether ``text`` has the shape of a golden id (not whether one with it exists)."""
+    return isinstance(text, str) and len(text) == 14 and text[0] == "G" and all(c in _ALPHABET for c in text[1:])
