@@ -135,7 +135,6 @@ class PolicySection(Section):
     write_by: list[str] | None = Field(None, description="roles that may change the field at all")
     on_clash: OnClash = Field("ask", description="ask, newer, non_empty, max, min, union or {prefer: [roles]}")
     group: str | None = Field(None, description="fields of one group move as one value")
-    skew: Span | None = Field(None, description="tolerance of `newer`, such as 5s")
 
 
 class PoliciesSection(Section):

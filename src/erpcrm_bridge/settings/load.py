@@ -92,7 +92,7 @@ class ScheduleSettings:
 @dataclass(frozen=True, slots=True)
 class FlowSettings:
     """A flow. ``roles``: connection names by role. ``policies``: by entity, then canonical field, only the keys that the file sets, as
-    entity.yaml has them; ``skew`` in seconds."""
+    entity.yaml has them."""
 
     name: str
     roles: dict[str, str]

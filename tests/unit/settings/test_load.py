@@ -32,7 +32,7 @@ flows:
     entities:
       customer: {mappings: {crm: [one], erp: [two]}, create_in: [crm, erp]}
       invoice: {mappings: {erp: [two]}, create_in: []}
-    policies: {customer: {fields: {phone: {on_clash: ask}, billing.*: {write_by: [erp], skew: 5s}}}}
+    policies: {customer: {fields: {phone: {on_clash: ask}, billing.*: {write_by: [erp], group: billing}}}}
     brakes: {deletes: 7, creates: null, changed: 12.5%, reverts: 3, window: 2h}
     schedule: {cron: "0 6 * * mon-fri", zone: Europe/Berlin}
 """
@@ -77,7 +77,7 @@ def test_everything_that_stands_in_the_file_is_read(tmp_path: Path) -> None:
     assert flow.entities["customer"].mappings == {"crm": ["one"], "erp": ["two"]}
     assert flow.entities["customer"].create_in == ("crm", "erp")
     assert flow.entities["invoice"].create_in == ()
-    assert flow.policies == {"customer": {"phone": {"on_clash": "ask"}, "billing.*": {"write_by": ["erp"], "skew": 5}}}
+    assert flow.policies == {"customer": {"phone": {"on_clash": "ask"}, "billing.*": {"write_by": ["erp"], "group": "billing"}}}
     assert flow.brakes == Brakes(deletes=7, creates=None, changed=0.125, reverts=3, window_seconds=7200)
     assert flow.schedule == ScheduleSettings(every_seconds=None, cron="0 6 * * mon-fri", zone="Europe/Berlin")
 
@@ -117,10 +117,10 @@ def test_the_example_is_valid() -> None:
         ("      invoice:", "      invoise:", "there is no entity 'invoise'", "did you mean 'invoice'?"),
         ("crm: [one]", "crn: [one]", "there is no role 'crn'", "did you mean 'crm'?"),
         ("[crm, erp]", "[erq, erp]", "there is no role 'erq'", "did you mean 'erp'?"),
-        ("[erp], skew", "[epr], skew", "there is no role 'epr'", "did you mean 'erp'?"),
+        ("[erp], group", "[epr], group", "there is no role 'epr'", "did you mean 'erp'?"),
         ("phone:", "fone:", "there is no field of customer 'fone'", "did you mean 'phone'?"),
         ("ask}", "guess}", "on_clash is none of ask, newer, non_empty, max, min, union or {prefer: [roles]}", "ask, newer, non_empty"),
-        ("5s", "5", "skew is not a span of time such as 90s, 15m, 24h or 7d", "tolerance of `newer`, such as 5s"),
+        ("2h", "2", "window is not a span of time such as 90s, 15m, 24h or 7d", "time over which the limits count, such as 24h"),
         ("12.5%", "125%", "changed is not a share such as 25%", "share of the known records changed, such as 25%"),
         ("mon-fri", "mon-fry", "cron its day of the week is none", "minute, hour, day of the month"),
         ("Europe/Berlin", "Europe/Berlim", "zone is not a time zone of the IANA database", "time zone of `cron`"),
@@ -149,8 +149,8 @@ def test_a_mistake_is_named_with_its_place_and_the_way_out(tmp_path: Path, right
         ("[crm, erp]", "[crm, erq]", "erq"),
         ("phone:", "fone:", "fone:"),
         ("mon-fri", "mon-fry", '"0 6'),
-        ("5s", "5", "5}"),
-        ("[erp], skew", "[epr], skew", "epr"),
+        ("2h", "2", "2}"),
+        ("[erp], group", "[epr], group", "epr"),
         ("ask}", "{prefer: [nobody]}}", "nobody"),
         ("    connector: csv\n    values", "    values", "erp-files:\n"),
     ],

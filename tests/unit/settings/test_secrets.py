@@ -92,6 +92,13 @@ def test_an_unresolved_reference_has_its_column_and_no_second_complaint(folder: 
     assert (complaint.line, complaint.column) == (4, line.index('"${env:CALLS}"') + 1)
 
 
+def test_a_name_that_could_not_be_resolved_is_not_also_unknown(folder: Path) -> None:
+    flow = '{roles: {a: "${env:NOT_SET}", b: crm}, entities: {customer: {create_in: [a]}}}'
+    with pytest.raises(ConfigError) as caught:
+        read(folder, CONFIG.replace("flows: {}", f"flows: {{one: {flow}}}"))
+    assert [complaint.what for complaint in caught.value.complaints] == ["the environment variable NOT_SET is not set"]
+
+
 def test_secrets_are_known_to_the_book_also_when_the_file_is_wrong(folder: Path) -> None:
     book = SecretBook()
     with pytest.raises(ConfigError) as caught:
