@@ -149,7 +149,7 @@ def test_a_mistake_is_named_with_its_place_and_the_way_out(tmp_path: Path, right
         ("[crm, erp]", "[crm, erq]", "erq"),
         ("phone:", "fone:", "fone:"),
         ("mon-fri", "mon-fry", '"0 6'),
-        ("2h", "2", "2}"),
+        ("2h", "2x", "2x"),
         ("[erp], group", "[epr], group", "epr"),
         ("ask}", "{prefer: [nobody]}}", "nobody"),
         ("    connector: csv\n    values", "    values", "erp-files:\n"),
