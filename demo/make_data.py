@@ -850,8 +850,8 @@ class Maker:
             "upper case": 9,
             "ampersand as a word": 5,
             "swapped words": 4,
-            "typing error": 2,
-            "renamed": 2,
+            "typing error": 4,
+            "renamed": 3,
         }
         way = self.pick(ways)
         if way == "renamed":
@@ -866,7 +866,7 @@ class Maker:
 
     def spell_tax(self, account: Row, customer: Row) -> None:
         column, tax = "VAT Registration Number", account["VAT_Number__c"]
-        way = self.pick({"same": 60, "spaced": 11, "no prefix": 3, "no crm": 12, "no erp": 6, "none": 8})
+        way = self.pick({"same": 48, "spaced": 11, "no prefix": 4, "no crm": 17, "no erp": 7, "none": 13})
         if way == "spaced":
             customer[column] = self.dirt.did(
                 "tax id with blanks or points", tax, self.rng.choice((f"{tax[:2]} {tax[2:5]} {tax[5:]}", f"{tax[:5]}.{tax[5:]}"))
@@ -880,7 +880,7 @@ class Maker:
 
     def spell_email(self, account: Row, customer: Row) -> None:
         email = account["Email__c"]
-        way = self.pick({"same": 62, "upper": 6, "other": 8, "no crm": 9, "no erp": 10, "none": 5})
+        way = self.pick({"same": 48, "upper": 6, "other": 12, "no crm": 13, "no erp": 14, "none": 7})
         if way == "upper":
             customer["Email"] = self.dirt.did("e-mail in capitals", email, email.upper())
         elif way == "other":
@@ -891,7 +891,7 @@ class Maker:
             customer["Email"] = self.dirt.did("e-mail missing in the ERP", email, "")
 
     def spell_address(self, company: Company, account: Row) -> None:
-        if self.rng.random() < 0.06:
+        if self.rng.random() < 0.09:
             town = self.rng.choice([town for town in TOWNS if town.country == company.address.town.country])
             old = self.world.address(town)
             account |= {
