@@ -906,15 +906,19 @@ class Maker:
     def spell_rest(self, company: Company, account: Row, customer: Row) -> None:
         chance = self.rng.random()
         if chance < 0.012:
-            other = self.world.phone(company.address.town)
-            customer["Phone"] = self.dirt.did("telephone another in the ERP", customer["Phone"], self.dirt.phone(other, erp=True))
+            other = company.phone
+            while other.number == company.phone.number:
+                other = self.world.phone(company.address.town)
+            customer["Phone"] = self.dirt.phone(other, erp=True)
+            self.dirt.name("telephone another in the ERP", "erp/customers.csv", company.erp)
         elif chance < 0.1:
             account["Phone"] = self.dirt.did("telephone missing in the CRM", account["Phone"], "")
         elif chance < 0.2:
             customer["Phone"] = self.dirt.did("telephone missing in the ERP", customer["Phone"], "")
         chance = self.rng.random()
         if chance < 0.005:
-            account["Website"] = self.dirt.did("website another in the CRM", account["Website"], f"shop.{slug(company.name)}.example")
+            account["Website"] = f"shop.{slug(company.name)}.example"
+            self.dirt.name("website another in the CRM", "crm/Account.csv", company.crm)
         elif chance < 0.5:
             customer["Web Address"] = self.dirt.did("website missing in the ERP", customer["Web Address"], "")
         if self.rng.random() < 0.04:
