@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -97,14 +97,11 @@ def global_first(arguments: Sequence[str]) -> list[str]:
         elif argument in _FLAGS or argument.startswith("--config="):
             front.append(argument)
         elif argument in _VALUED:
-            front += [argument, *_next(waiting)]
+            front.append(argument)
+            front += [value] if (value := next(waiting, None)) is not None else []
         else:
             rest.append(argument)
     return front + rest
-
-
-def _next(waiting: Iterable[str]) -> list[str]:
-    return [value for value, _ in zip(waiting, (0,), strict=False)]
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:

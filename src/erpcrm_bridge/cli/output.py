@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 from erpcrm_bridge.cli.exit_codes import DONE
+from erpcrm_bridge.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +36,7 @@ class Output:
 
     def __init__(
         self,
+        stdin: TextIO,
         stdout: TextIO,
         stderr: TextIO,
         environ: Mapping[str, str],
@@ -43,6 +47,7 @@ class Output:
     ) -> None:
         self.json = json
         self.quiet = quiet
+        self._stdin = stdin
         self._stdout = stdout
         self._stderr = stderr
         self._environ = environ
@@ -98,6 +103,12 @@ class Output:
         """Say on stderr what went wrong; ``--quiet`` does not silence it."""
         self._put(self._stderr, self._clean(text) + "\n")
 
+    def confirm(self, question: str, *, option: str) -> bool:
+        """Ask a person yes or no, on stderr. Raises UsageError, naming the ``option`` that answers, where nobody is at a terminal."""
+        if not self._stdin.isatty():
+            raise UsageError(f"{question} Nobody is there to answer.", way_out=f"answer beforehand: {option}")
+        return typer.confirm(self._clean(question), err=True)
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Advance]:
         """Show on stderr how far long work has come; only to a person at a terminal."""
@@ -131,9 +142,11 @@ class Output:
         try:
             stream.write(text)
             stream.flush()
-        except BrokenPipeError:
+        except OSError as error:
             self._gone = self._gone or stream is self._stdout
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if not isinstance(error, BrokenPipeError):
+                raise
 
 
 @dataclass(frozen=True, slots=True)

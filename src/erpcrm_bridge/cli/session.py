@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from erpcrm_bridge.cli.output import Output
 
 if TYPE_CHECKING:
-    import typer
-
     from erpcrm_bridge.settings import SecretBook, Settings
 
 DEFAULT_CONFIG = Path("config.yaml")
@@ -36,7 +36,7 @@ class Session:
     def output(self) -> Output:
         """Where to speak."""
         if self._output is None:
-            self._output = Output(sys.stdout, sys.stderr, self.environ, lambda: self._secrets, json=self.json, quiet=self.quiet)
+            self._output = Output(sys.stdin, sys.stdout, sys.stderr, self.environ, lambda: self._secrets, json=self.json, quiet=self.quiet)
         return self._output
 
     def settings(self) -> Settings:

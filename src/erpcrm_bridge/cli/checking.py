@@ -1,0 +1,133 @@
+"""What `check` looks at: config.yaml against the connectors, the mappings and their tests, and each system's own description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from erpcrm_bridge import registry
+from erpcrm_bridge.connector import Budget, Connector, Description
+from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError
+from erpcrm_bridge.mapping import Library, MappingSpec, compile_mapping, load_library, shipped
+from erpcrm_bridge.mapping import check as check_mapping
+from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings, connector_settings
+from erpcrm_bridge.settings.findings import did_you_mean
+
+Opener = Callable[[ConnectionSettings], Connector]
+
+
+@dataclass(slots=True)
+class Findings:
+    """``complaints`` point at a line of a file; ``problems`` (where, what, way_out) at a system that does not answer as it should."""
+
+    connections: list[dict[str, Any]] = field(default_factory=list)
+    mappings: list[dict[str, Any]] = field(default_factory=list)
+    complaints: list[Complaint] = field(default_factory=list)
+    problems: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return not (self.complaints or self.problems)
+
+    def take(self, where: str, error: BridgeError) -> None:
+        """Keep what was raised: its complaints, or else itself."""
+        found = error.complaints if isinstance(error, ConfigError) else ()
+        self.complaints += [complaint for complaint in found if complaint not in self.complaints]
+        if not found:
+            self.problems.append({"where": where, "what": error.message, "way_out": error.way_out})
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A mapping that a flow uses, and where config.yaml says so."""
+
+    connection: ConnectionSettings
+    spec: MappingSpec
+
+
+def open_connection(connection: ConnectionSettings) -> Connector:
+    """Return the connector of a connection. Raises ConfigError."""
+    factory = registry.factory(connection.connector)
+    budget = Budget(connection.budget.calls, connection.budget.parallel)
+    return factory.open(connector_settings(connection, factory), budget=budget, codes=connection.codes)
+
+
+def check(settings: Settings, flow: str | None, advance: Callable[[int, int | None], None], opener: Opener = open_connection) -> Findings:
+    """Return what is found in everything that ``flow`` uses, or in all there is. Writes nothing; one fault does not hide the others."""
+    findings = Findings()
+    flows = [settings.flows[flow]] if flow else list(settings.flows.values())
+    used = {name for one in flows for name in one.roles.values()} if flow else set(settings.connections)
+    names = [name for name in settings.connections if name in used]
+    described: dict[str, Description] = {}
+    for done, name in enumerate(names):
+        advance(done, len(names) + 1)
+        _describe(settings.connections[name], opener, described, findings)
+    advance(len(names), len(names) + 1)
+    try:
+        library = load_library([shipped(), *settings.mapping_folders])
+    except ConfigError as error:
+        findings.take("mappings", error)
+        return findings
+    uses = [use for one in flows for use in _uses(settings, one, library, findings)]
+    specs = {use.spec.name: use.spec for use in uses} if flow else library.specs
+    for name, spec in sorted(specs.items()):
+        findings.complaints += [complaint for complaint in check_mapping(library, spec) if complaint not in findings.complaints]
+        findings.mappings.append({"name": name, "stream": spec.stream, "tests": len(spec.body.tests)})
+    for use in uses:
+        if use.connection.name in described:
+            _fit(use, described[use.connection.name], findings)
+    return findings
+
+
+def _describe(connection: ConnectionSettings, opener: Opener, described: dict[str, Description], findings: Findings) -> None:
+    try:
+        connector = opener(connection)
+        try:
+            description = connector.describe()
+        finally:
+            connector.close()
+    except BridgeError as error:
+        findings.take(connection.name, error)
+        return
+    described[connection.name] = description
+    findings.connections.append(
+        {
+            "name": connection.name,
+            "connector": connection.connector,
+            "identity": description.identity,
+            "streams": len(description.streams),
+        }
+    )
+
+
+def _uses(settings: Settings, flow: FlowSettings, library: Library, findings: Findings) -> Iterator[_Use]:
+    for entity, part in flow.entities.items():
+        for role, names in (part.mappings or {}).items():
+            connection = settings.connections[flow.roles[role]]
+            for index, name in enumerate(names):
+                place = ("entities", entity, "mappings", role, index)
+                spec = library.specs.get(f"{entity}/{name}")
+                if spec is None:
+                    known = [full.partition("/")[2] for full in library.specs if full.startswith(f"{entity}/")]
+                    what = f"there is no mapping {entity}/{name}"
+                    findings.complaints.append(flow.origin.complaint(place, what, did_you_mean(name, known)))
+                elif spec.connector != connection.connector:
+                    what = f"{entity}/{name} is a mapping for {spec.connector}, and {connection.name} is {connection.connector}"
+                    findings.complaints.append(flow.origin.complaint(place, what, "name a mapping for that connector"))
+                else:
+                    yield _Use(connection, spec)
+
+
+def _fit(use: _Use, description: Description, findings: Findings) -> None:
+    stream = description.streams.get(use.spec.stream)
+    if stream is None:
+        there = ", ".join(sorted(description.streams)) or "none"
+        what = f"it has no stream {use.spec.stream!r}, which the mapping {use.spec.name} reads"
+        findings.problems.append({"where": use.connection.name, "what": what, "way_out": f"it has: {there}"})
+        return
+    try:
+        codes = {**description.codes, **use.connection.codes}
+        compile_mapping(use.spec, codes=codes, values=use.connection.values, stream=stream)
+    except BridgeError as error:
+        findings.take(use.connection.name, error)
