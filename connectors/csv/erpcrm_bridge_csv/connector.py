@@ -1,0 +1,136 @@
+"""The CSV connector: a folder of files is a system, each file a stream."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from erpcrm_bridge.connector import (
+    Budget,
+    Capabilities,
+    Connector,
+    Description,
+    Field,
+    Found,
+    Outcome,
+    Page,
+    Question,
+    Record,
+    Selection,
+    Stream,
+    Write,
+)
+from erpcrm_bridge.errors import ConfigError, InputError
+from erpcrm_bridge_csv import reading, writing
+from erpcrm_bridge_csv.files import OpenFile, telling
+from erpcrm_bridge_csv.finding import answers
+from erpcrm_bridge_csv.marker import identity_of
+from erpcrm_bridge_csv.settings import CsvSettings, Layout, is_stream, layout_of
+from erpcrm_bridge_csv.table import Table
+
+CAPABILITIES = Capabilities(
+    incremental="full",
+    lists_keys=True,
+    tells_gone=True,
+    upsert=True,
+    find=True,
+    version_exact=True,
+    max_batch=50_000,
+    window="between the last look at the file and the rename that replaces it: milliseconds",
+)
+
+
+class CsvConnector:
+    """The five verbs over a folder. ``now_ns`` is the clock that file times are held against (Unix ns)."""
+
+    def __init__(self, settings: CsvSettings, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._settings = settings
+        self._folder = settings.folder
+        self._now_ns = now_ns
+
+    def describe(self) -> Description:
+        """Say which files there are, and their columns. The first describe of a folder without a declared identity gives it one."""
+        if not self._folder.is_dir():
+            raise InputError(f"There is no folder {self._folder}.", way_out="Make it, or correct `folder` in the connection's settings.")
+        with telling(self._folder, "read"):
+            names = sorted(entry.name for entry in os.scandir(self._folder) if is_stream(entry.name) and entry.is_file())
+        for name in self._settings.streams:
+            if name not in names:
+                raise InputError(
+                    f"{name} is not in {self._folder}.", way_out="Put the file there, or take it out of `streams` in the settings."
+                )
+        return Description(identity_of(self._folder, self._settings.identity), {name: self._stream(name) for name in names})
+
+    def _stream(self, name: str) -> Stream:
+        file = OpenFile(self._folder / name)
+        try:
+            layout = self._layout(name)
+            columns = [column for column in Table(file, layout).columns if column]
+        finally:
+            file.close()
+        if layout.declared_key and layout.key not in columns:
+            raise ConfigError(
+                f"{name} has no column {layout.key!r}, which the settings declare as its key.",
+                way_out=f"Set streams.{name}.key to a column.",
+            )
+        return Stream(name, {column: _field(column, layout) for column in columns}, CAPABILITIES)
+
+    def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
+        with self._pass(selection) as source:
+            yield from reading.pages(source, since, now_ns=self._now_ns)
+
+    def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
+        with self._pass(selection) as source:
+            return reading.records_of(source, keys)
+
+    def keys(self, selection: Selection) -> Iterator[list[str]]:
+        with self._pass(selection) as source:
+            yield from reading.keys_of(source)
+
+    def find(self, selection: Selection, questions: Sequence[Question]) -> dict[str, Found]:
+        return answers(self._folder, selection, self._layout, questions)
+
+    def write(self, selection: Selection, writes: Sequence[Write]) -> list[Outcome]:
+        self._check_keys(selection)
+        identity = identity_of(self._folder, self._settings.identity)
+        return writing.write(self._folder, identity, selection, self._layout, writes)
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    def _pass(self, selection: Selection) -> reading.Pass:
+        self._check_keys(selection)
+        return reading.Pass(self._folder, selection, self._layout)
+
+    def _layout(self, name: str) -> Layout:
+        return layout_of(self._settings, name)
+
+    def _check_keys(self, selection: Selection) -> None:
+        for stream, key in ((selection.stream, selection.key), *((child.stream, child.key) for child in selection.children)):
+            layout = self._layout(stream)
+            if layout.declared_key and layout.key != key:
+                raise ConfigError(
+                    f"The key of {stream} is {layout.key!r} in the settings and {key!r} in the mapping.",
+                    way_out="Let both name the same column.",
+                )
+
+
+def _field(column: str, layout: Layout) -> Field:
+    if column == layout.key:
+        return Field(column, nullable=False, creatable=False, updatable=False)
+    if layout.parent is not None and column == layout.parent.field:
+        return Field(column, type="reference", references=(layout.parent.stream,))
+    return Field(column)
+
+
+class CsvFactory:
+    """Opens folders of CSV files."""
+
+    name: ClassVar[str] = "csv"
+    settings: ClassVar[type[CsvSettings]] = CsvSettings
+
+    def open(self, settings: CsvSettings, *, budget: Budget, codes: Mapping[str, Mapping[str, str]]) -> Connector:
+        """Return a connector that has not looked at its folder yet. Files have no calls to count and no code tables of their own."""
+        return CsvConnector(settings)

@@ -1,0 +1,157 @@
+"""The settings of a CSV connection, and the layout of each file that follows from them."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator
+
+SUFFIX = ".csv"
+SIDE_SUFFIX = ".new.csv"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ByUuid(_Strict):
+    """Keys are UUIDs made from the record's reference: the same reference always gives the same key."""
+
+    bridge: Literal["uuid"]
+
+
+class ByCounter(_Strict):
+    """Keys are whole numbers: the greatest in use plus one, at least ``start``."""
+
+    bridge: Literal["counter"]
+    start: int = Field(default=1, ge=0)
+
+
+class ByTemplate(_Strict):
+    """Keys are a counter in a frame: ``SO-{n:05d}``."""
+
+    bridge: Literal["template"]
+    template: str
+    start: int = Field(default=1, ge=0)
+
+    @field_validator("template")
+    @classmethod
+    def _one_number(cls, template: str) -> str:
+        numbers = [(name, spec, how) for _, name, spec, how in Formatter().parse(template) if name is not None]
+        if len(numbers) != 1 or numbers[0][0] != "n" or numbers[0][2] or not re.fullmatch("(0[1-9][0-9]*)?d?", numbers[0][1] or ""):
+            raise ValueError("a template holds the number once, as {n} or filled up with zeros as {n:05d}")
+        return template
+
+
+Bridge: TypeAlias = Annotated[ByUuid | ByCounter | ByTemplate, Discriminator("bridge")]
+Assigns: TypeAlias = Bridge | Literal["nobody"]
+
+
+class Parent(_Strict):
+    """The stream whose keys the column ``field`` holds."""
+
+    stream: str
+    field: str
+
+
+class StreamSettings(_Strict):
+    """What one file does otherwise than its dialect. ``assigns_keys`` says who gives a new record its key."""
+
+    key: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    newline: Literal["lf", "crlf"] | None = None
+    quoting: Literal["all", "minimal"] | None = None
+    assigns_keys: Assigns = "nobody"
+    parent: Parent | None = None
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, delimiter: str | None) -> str | None:
+        if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
+            raise ValueError("a delimiter is one ASCII character, and neither a quote nor a line end")
+        return delimiter
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        if encoding is None:
+            return None
+        try:
+            name = codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError(f"{encoding!r} is no known encoding; utf-8 and cp1252 are the usual ones") from None
+        if '\n,"'.encode(name) != b'\n,"':
+            raise ValueError(f"{encoding!r} does not write ASCII as single bytes: save the file as UTF-8")
+        return "utf-8" if name == "utf-8-sig" else name
+
+
+class CsvSettings(_Strict):
+    """A folder of CSV files is a system; each of its files is a stream."""
+
+    folder: Path
+    dialect: Literal["dataloader", "savedsearch", "plain"] = "plain"
+    identity: str | None = Field(default=None, min_length=1)
+    streams: dict[str, StreamSettings] = {}
+
+    @field_validator("streams")
+    @classmethod
+    def _file_names(cls, streams: dict[str, StreamSettings]) -> dict[str, StreamSettings]:
+        for name in streams:
+            if not is_stream(name) or Path(name).name != name:
+                raise ValueError(f"{name!r} is no stream: name a file of the folder that ends in {SUFFIX}, not in {SIDE_SUFFIX}")
+        return streams
+
+
+def is_stream(name: str) -> bool:
+    """Tell whether a file of this name is a stream: a .csv that is neither hidden nor a side file."""
+    lower = name.lower()
+    return lower.endswith(SUFFIX) and not lower.endswith(SIDE_SUFFIX) and not name.startswith(".")
+
+
+def side_name(stream: str) -> str:
+    """Return the name of the side file in which new records of ``stream`` wait."""
+    return stream[: -len(SUFFIX)] + SIDE_SUFFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one file is written. ``newline`` is used where the file itself shows none; ``key`` is None where nothing declares it."""
+
+    delimiter: str
+    quote_all: bool
+    newline: bytes
+    encoding: str
+    key: str | None
+    declared_key: bool
+    assigns: Assigns
+    parent: Parent | None
+
+
+_DIALECTS: dict[str, tuple[bool, bytes, str | None]] = {
+    "dataloader": (True, b"\n", "Id"),
+    "savedsearch": (False, b"\r\n", "Internal ID"),
+    "plain": (False, b"\n", None),
+}
+_NEWLINES = {"lf": b"\n", "crlf": b"\r\n"}
+
+
+def layout_of(settings: CsvSettings, stream: str) -> Layout:
+    """Return the layout of ``stream``: its own settings, and the dialect's for what they leave open."""
+    quote_all, newline, key = _DIALECTS[settings.dialect]
+    own = settings.streams.get(stream, StreamSettings())
+    return Layout(
+        delimiter=own.delimiter or ",",
+        quote_all=quote_all if own.quoting is None else own.quoting == "all",
+        newline=newline if own.newline is None else _NEWLINES[own.newline],
+        encoding=own.encoding or "utf-8",
+        key=own.key or key,
+        declared_key=own.key is not None,
+        assigns=own.assigns_keys,
+        parent=own.parent,
+    )

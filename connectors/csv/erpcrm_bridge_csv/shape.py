@@ -1,0 +1,63 @@
+"""How cells become a record under one selection, and the version that stands for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any
+
+from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
+
+from erpcrm_bridge.connector import Child, Record, Selection
+
+
+def cell_text(value: Any) -> str:
+    """Return ``value`` as it stands in a cell. Raises ValueError (without the value) for what no cell can hold."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("a cell holds no NUL character")
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return format(value, "f")
+    raise ValueError(f"a cell holds no {type(value).__name__}")
+
+
+class Shape:
+    """The records of one selection. ``columns`` are the header's, ``children`` the headers of the child streams by name.
+
+    A version is a digest of every cell of the row and of its lines, and of the headers: equal versions mean equal records.
+    """
+
+    def __init__(self, selection: Selection, columns: Sequence[str], children: Mapping[str, Sequence[str]]) -> None:
+        self._fields = selection.fields
+        at = [columns.index(name) for name in selection.fields]
+        self._pick = None if at == list(range(len(columns))) else itemgetter(*at) if len(at) > 1 else lambda cells: [cells[i] for i in at]
+        self._lists = [(child.stream, *_line_shape(child, children[child.stream])) for child in selection.children]
+        headers = [list(columns), *(list(children[child.stream]) for child in selection.children)]
+        self._seed = xxh3_64_intdigest("\0\0".join("\0".join(header) for header in headers).encode())
+
+    def record(self, key: str, cells: Sequence[str], lines: Sequence[Sequence[Sequence[str]]] = ()) -> Record:
+        """Return the record of a row and, for each child stream in the selection's order, the rows of its lines."""
+        fields: dict[str, Any] = dict(
+            zip(self._fields, [cell or None for cell in (cells if self._pick is None else self._pick(cells))], strict=False)
+        )
+        if not self._lists:
+            return Record(key, xxh3_64_hexdigest("\0".join(cells).encode(), self._seed), fields)
+        parts = ["\0".join(cells)]
+        for (stream, names, at), rows in zip(self._lists, lines, strict=True):
+            fields[stream] = [dict(zip(names, [row[i] or None for i in at], strict=True)) for row in rows]
+            parts.append(str(len(rows)))
+            parts.extend("\0".join(row) for row in rows)
+        return Record(key, xxh3_64_hexdigest("\0\0".join(parts).encode(), self._seed), fields)
+
+
+def _line_shape(child: Child, columns: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
+    names = tuple(dict.fromkeys((child.key, *child.fields)))
+    return names, [columns.index(name) for name in names]
