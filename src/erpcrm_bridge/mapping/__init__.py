@@ -1,0 +1,30 @@
+"""Rules as data: read, checked, and compiled into one function for each direction.
+
+A rule is *canonical path ↔ external path, through named transforms*, each with a get, a put and a law. What a system already holds in other
+words is never written (GetPut); a field that cannot be mapped is an error of that field and of nothing else.
+"""
+
+from erpcrm_bridge.mapping.check import check
+from erpcrm_bridge.mapping.compile import CompiledList, CompiledMapping, Refs, compile_mapping
+from erpcrm_bridge.mapping.format import MappingSpec
+from erpcrm_bridge.mapping.library import EntityRules, FieldPolicy, Library, ListRules, MatchRule, load_library, shipped
+from erpcrm_bridge.mapping.rules import Rule
+from erpcrm_bridge.mapping.source import FieldError
+
+__all__ = [
+    "CompiledList",
+    "CompiledMapping",
+    "EntityRules",
+    "FieldError",
+    "FieldPolicy",
+    "Library",
+    "ListRules",
+    "MappingSpec",
+    "MatchRule",
+    "Refs",
+    "Rule",
+    "check",
+    "compile_mapping",
+    "load_library",
+    "shipped",
+]

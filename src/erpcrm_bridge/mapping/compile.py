@@ -1,0 +1,367 @@
+"""One generated function for each mapping and direction, and what the engine asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from erpcrm_bridge.connector import Stream
+from erpcrm_bridge.mapping import expression
+from erpcrm_bridge.mapping.format import Findings, ListSpec, MappingSpec
+from erpcrm_bridge.mapping.rules import CONNECTION, Plan, Rule, World, document_scope, line_scope, plan_rules
+from erpcrm_bridge.mapping.source import FieldError, Source, dig, write_get, write_put
+from erpcrm_bridge.model.entities import MODELS, entity_spec
+from erpcrm_bridge.model.records import Child, Selection
+from erpcrm_bridge.model.values import Fields, digest
+
+LANGUAGE = 1
+"""Raised whenever the same file begins to mean something else: it is part of every digest."""
+
+Refs: TypeAlias = Mapping[tuple[str, str], str]
+"""For get: (entity, external key) to golden id; for put: (entity, golden id) to external key. A put may be given both: keys of aliases in
+the base are then known as the reference that golden holds, and are not written over."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledList:
+    """The rules of one list. ``external`` is the name under which a record holds its rows, ``key`` a row's own key field."""
+
+    name: str
+    external: str
+    key: str
+    write: Literal["keyed", "replace"]
+    child: Child | None
+    rules: tuple[Rule, ...]
+    readable: frozenset[str]
+    writable: frozenset[str]
+    source: dict[str, str] = field(repr=False)
+    _get: Callable[..., Fields] = field(repr=False)
+    _put: Callable[..., Fields] = field(repr=False)
+    _plans: tuple[Plan, ...] = field(repr=False)
+    _world: World = field(repr=False)
+
+    def get(self, row: Fields, document: Fields, refs: Refs, errors: list[FieldError]) -> Fields:
+        """Return the canonical fields of a line, without its id. ``document`` holds the canonical fields of the document around it."""
+        return self._get(row, document, refs, errors)
+
+    def put(self, line: Fields, document: Fields, base_row: Fields | None, refs: Refs, errors: list[FieldError], *, create: bool) -> Fields:
+        """Return the external fields of a row that must be written; ``base_row`` is the row as it is known to stand."""
+        return self._put(line, document, base_row, refs, errors, create=create)
+
+    def rows(self, fields: Fields) -> list[Fields]:
+        """Return the rows that a record holds; none where the list was not said or is null."""
+        parts = (self.external,) if self.child is not None else self._world.parts(self.external)
+        try:
+            return dig(fields, parts) or []
+        except KeyError:
+            return []
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledMapping:
+    """A mapping against one connection: its code tables, its values, its stream."""
+
+    name: str
+    entity: str
+    connector: str
+    stream: str
+    digest: str
+    selection: Selection
+    rules: tuple[Rule, ...]
+    readable: frozenset[str]
+    writable: frozenset[str]
+    lists: dict[str, CompiledList]
+    source: dict[str, str] = field(repr=False)
+    _applies: Callable[[Fields], bool] | None = field(repr=False)
+    _get: Callable[..., Fields] = field(repr=False)
+    _put: Callable[..., Fields] = field(repr=False)
+    _plans: tuple[Plan, ...] = field(repr=False)
+    _world: World = field(repr=False)
+    _affected: dict[str, frozenset[str]] = field(repr=False)
+
+    def applies(self, fields: Fields) -> bool:
+        """Tell whether the record is one of this mapping's (`when`). A record for which it cannot be worked out is not: it sleeps."""
+        if self._applies is None:
+            return True
+        try:
+            return bool(self._applies(fields))
+        except Exception:
+            return False
+
+    def get(self, fields: Fields, refs: Refs, errors: list[FieldError]) -> Fields:
+        """Return canonical values by path; a path that is absent was not said, kept (`nulls.in: keep`) or is in ``errors``."""
+        return self._get(fields, refs, errors)
+
+    def put(
+        self,
+        golden: Fields,
+        base: Fields | None,
+        refs: Refs,
+        errors: list[FieldError],
+        *,
+        create: bool,
+        paths: frozenset[str] | None = None,
+    ) -> Fields:
+        """Return the external fields that must be written so that the system says what golden says.
+
+        Left out is a rule that golden does not name or ``paths`` does not touch, one whose get of the base gives the golden value already
+        (GetPut), and a value equal to the base's. A state field with moves is written on a create alone, where its first state can be.
+        """
+        return self._put(golden, base, refs, errors, create=create, paths=paths)
+
+    def affected(self, externals: Iterable[str]) -> frozenset[str]:
+        """Return the canonical paths whose get reads any of these external names (lists by name)."""
+        known = self._affected
+        return frozenset().union(*(known[name] for name in externals if name in known))
+
+    def externals(self, path: str) -> tuple[str, ...]:
+        """Return the external names that the put of this canonical path writes."""
+        touched = (plan for plan in self._plans if plan.puts and path in plan.touched_by)
+        return tuple(dict.fromkeys(self._world.field_name(name) for plan in touched for name in plan.rule.external))
+
+    def references_in(self, fields: Fields) -> set[tuple[str, str]]:
+        """Return (entity, external key) of every reference that get will look up, lists included."""
+        found = _keys_in(self._world, self._plans, fields)
+        for compiled in self.lists.values():
+            for row in compiled.rows(fields):
+                found |= _keys_in(self._world, compiled._plans, row)
+        return found
+
+    def references_out(self, golden: Fields) -> set[tuple[str, str]]:
+        """Return (entity, golden id) of every reference that put will look up, lists included."""
+        found = _ids_out(self._plans, golden)
+        for compiled in self.lists.values():
+            for line in golden.get(compiled.name) or []:
+                found |= _ids_out(compiled._plans, line)
+        return found
+
+
+def compile_mapping(
+    spec: MappingSpec, *, codes: Mapping[str, Mapping[str, str]], values: Mapping[str, Any], stream: Stream | None
+) -> CompiledMapping:
+    """Return ``spec`` compiled against a connection's code tables and declared values, and the stream as its system describes it.
+
+    Without a stream neither unknown external names nor lengths are known. Raises ConfigError with every finding.
+    """
+    findings = Findings(spec.document)
+    world = World(spec, codes, values, stream, findings)
+    if spec.entity not in MODELS:
+        findings.add(("entity",), f"there is no entity `{spec.entity}`", f"known: {', '.join(sorted(MODELS))}")
+        findings.raise_any(f"The mapping {spec.name} cannot be compiled.")
+    plans = plan_rules(world, spec.body.fields, document_scope(spec))
+    line_plans = {
+        name: plan_rules(world, body.fields, line_scope(spec, name))
+        for name, body in spec.body.lists.items()
+        if _known_list(world, name, body)
+    }
+    when = _when(world)
+    if spec.body.key.external_id is not None and spec.body.key.external_id.startswith("$"):
+        findings.add(("key", "external_id"), f"`{spec.body.key.external_id}` is not supported yet", "name a field of the stream")
+    findings.raise_any(f"The mapping {spec.name} cannot be compiled.")
+
+    own = _digest(world)
+    lists = {name: _compile_list(world, name, body, line_plans[name], own) for name, body in spec.body.lists.items()}
+    get, put, source = _functions(world, plans, spec.name, own, around=None)
+    return CompiledMapping(
+        name=spec.name,
+        entity=spec.entity,
+        connector=spec.connector,
+        stream=spec.stream,
+        digest=own,
+        selection=_selection(world, plans, lists, when[1] if when else ()),
+        rules=tuple(plan.rule for plan in plans),
+        readable=_readable(plans) | {name for name, compiled in lists.items() if compiled.readable},
+        writable=_writable(plans) | {name for name, compiled in lists.items() if compiled.writable},
+        lists=lists,
+        source=source,
+        _applies=when[0] if when else None,
+        _get=get,
+        _put=put,
+        _plans=tuple(plans),
+        _world=world,
+        _affected=_affected(world, plans, lists),
+    )
+
+
+def _functions(
+    world: World, plans: Sequence[Plan], name: str, own: str, *, around: str | None
+) -> tuple[Callable[..., Fields], Callable[..., Fields], dict[str, str]]:
+    inward = Source(world, f"<mapping {name} to_canonical {own}>")
+    outward = Source(world, f"<mapping {name} from_canonical {own}>")
+    if around is None:
+        write_get(inward, plans, "fields, refs, errors", record="fields", around=None)
+        write_put(outward, plans, "golden, base, refs, errors, *, create, paths=None", record="golden", base="base", around=None)
+    else:
+        write_get(inward, plans, "row, document, refs, errors", record="row", around=around)
+        write_put(outward, plans, "line, document, base_row, refs, errors, *, create", record="line", base="base_row", around=around)
+    get = inward.function("get")
+    outward.namespace["get_base"] = get
+    return get, outward.function("put"), {"to_canonical": inward.text, "from_canonical": outward.text}
+
+
+def _compile_list(world: World, name: str, body: ListSpec, plans: Sequence[Plan], own: str) -> CompiledList:
+    get, put, source = _functions(world, plans, f"{world.spec.name} {name}", own, around="document")
+    child = None
+    if body.child is not None:
+        child = Child(body.child.stream, body.child.parent, body.key, _named(world, plans))
+    return CompiledList(
+        name=name,
+        external=body.child.stream if body.child is not None else str(body.inline),
+        key=body.key,
+        write=body.write,
+        child=child,
+        rules=tuple(plan.rule for plan in plans),
+        readable=_readable(plans),
+        writable=_writable(plans),
+        source=source,
+        _get=get,
+        _put=put,
+        _plans=tuple(plans),
+        _world=world,
+    )
+
+
+def _known_list(world: World, name: str, body: ListSpec) -> bool:
+    known = entity_spec(world.spec.entity).lists
+    if name not in known:
+        what = f"unknown-canonical: {world.spec.entity} has no list `{name}`"
+        world.findings.add(("lists", name), what, f"known: {', '.join(known)}" if known else "it has none")
+        return False
+    if (body.child is None) == (body.inline is None):
+        world.findings.add(("lists", name), "a list lives either in a `child` stream or `inline`", "give one of the two")
+    return True
+
+
+def _when(world: World) -> tuple[Callable[[Fields], bool], tuple[str, ...]] | None:
+    text = world.spec.body.when
+    if text is None:
+        return None
+
+    def read(path: str) -> str:
+        parts = world.parts(path)
+        return f"fields.get({path!r})" if len(parts) == 1 else f"dig_or(fields, {parts!r}, None)"
+
+    try:
+        parsed = expression.parse(text, read)
+    except expression.NotAnExpression as error:
+        world.findings.add(("when",), f"expression: {error}")
+        return None
+    for path in parsed.reads:
+        if world.stream is not None and world.field_name(path) not in world.stream.fields:
+            world.findings.add(("when",), f"unknown-external: {world.stream.name} has no field `{path}`")
+    source = Source(world, f"<mapping {world.spec.name} when>")
+    source.add(0, "def applies(fields):")
+    source.add(1, f"return {parsed.source}")
+    return source.function("applies"), parsed.reads
+
+
+def _named(world: World, plans: Sequence[Plan]) -> tuple[str, ...]:
+    """Return the external names that the rules read or write, each once."""
+    return tuple(
+        dict.fromkeys(world.field_name(name) for plan in plans for name in (*plan.rule.external, *(plan.reads if plan.gets else ())))
+    )
+
+
+def _selection(world: World, plans: Sequence[Plan], lists: Mapping[str, CompiledList], when: tuple[str, ...]) -> Selection:
+    inline = [compiled.external for compiled in lists.values() if compiled.child is None]
+    fields = (*_named(world, plans), *(world.field_name(name) for name in (*when, *inline)))
+    children = tuple(compiled.child for compiled in lists.values() if compiled.child is not None)
+    key = world.spec.body.key
+    return Selection(world.spec.stream, key.id, tuple(dict.fromkeys(fields)), key.external_id, children)
+
+
+def _readable(plans: Sequence[Plan]) -> frozenset[str]:
+    return frozenset(path for plan in plans if plan.gets for path in plan.rule.canonical)
+
+
+def _writable(plans: Sequence[Plan]) -> frozenset[str]:
+    return frozenset(path for plan in plans if plan.puts for path in plan.rule.canonical)
+
+
+def _affected(world: World, plans: Sequence[Plan], lists: Mapping[str, CompiledList]) -> dict[str, frozenset[str]]:
+    """Return, for each external name (described name and first part too), the canonical paths that a move of it may move."""
+    reads: dict[str, set[str]] = {}
+    for plan in plans:
+        if plan.gets:
+            own = {known for name in plan.reads for known in (name, world.field_name(name), world.parts(name)[0])}
+            for path in plan.arguments:
+                own |= reads.get(path, set())
+            for path in plan.rule.canonical:
+                reads[path] = own
+    for compiled in lists.values():
+        own = {compiled.external, world.parts(compiled.external)[0]}
+        for plan in compiled._plans:
+            for path in plan.arguments:
+                own |= reads.get(path, set())
+        reads[compiled.name] = own
+    found: dict[str, set[str]] = {}
+    for path, names in reads.items():
+        for name in names:
+            found.setdefault(name, set()).add(path)
+    return {name: frozenset(paths) for name, paths in found.items()}
+
+
+def _keys_in(world: World, plans: Sequence[Plan], fields: Fields) -> set[tuple[str, str]]:
+    found = set()
+    for plan in plans:
+        if plan.rule.reference and plan.gets:
+            key = _key_in(world, plan, fields)
+            if key is not None:
+                found.add((plan.rule.reference[0], str(key)))
+    return found
+
+
+def _key_in(world: World, plan: Plan, fields: Fields) -> Any:
+    """Return the key that the rule reads, or None where it reads none or fails (get then reports it)."""
+    try:
+        value = dig(fields, world.parts(plan.rule.external[0]))
+        for transform in plan.via:
+            if value is None:
+                return None
+            value = transform.get(value)
+    except Exception:
+        return None
+    return value
+
+
+def _ids_out(plans: Sequence[Plan], golden: Fields) -> set[tuple[str, str]]:
+    return {
+        (plan.rule.reference[0], golden[plan.rule.canonical[0]])
+        for plan in plans
+        if plan.rule.reference and plan.puts and golden.get(plan.rule.canonical[0]) is not None
+    }
+
+
+def _digest(world: World) -> str:
+    body = world.spec.body.model_dump(exclude={"tests", "unmapped"})
+    fields = world.stream.fields if world.stream is not None else {}
+    return digest(
+        {
+            "language": LANGUAGE,
+            "body": _plain(body),
+            "codes": _plain({kind: world.codes.get(kind, {}) for kind in world.used_codes}),
+            "values": _plain({name: world.values.get(name) for name in _declared(body)}),
+            "lengths": _plain({name: f.length for name, f in fields.items() if f.length is not None and name in _texts(body)}),
+        }
+    )
+
+
+def _texts(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set().union(*(_texts(part) for part in value.values()))
+    if isinstance(value, (list, tuple)):
+        return set().union(*(_texts(part) for part in value))
+    return {value} if isinstance(value, str) else set()
+
+
+def _declared(body: Any) -> set[str]:
+    return {text.removeprefix(CONNECTION) for text in _texts(body) if text.startswith(CONNECTION)}
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` with objects as sorted lists of pairs, so that a key true and a key "true" differ."""
+    if isinstance(value, dict):
+        pairs = [[type(key).__name__, str(key), _plain(part)] for key, part in value.items() if key not in ("note", "accept_loss")]
+        return sorted(pairs, key=lambda pair: pair[:2])
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

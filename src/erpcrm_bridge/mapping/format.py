@@ -1,0 +1,278 @@
+"""The shape of entity.yaml and of a mapping file, and how a departure from it becomes a complaint with its place.
+
+What the mapping language has and this version does not yet run is refused by name, never skipped over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal, TypeAlias, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from erpcrm_bridge.errors import Complaint, ConfigError
+from erpcrm_bridge.settings.yaml import Document, Path
+
+Direction: TypeAlias = Literal["both", "to_canonical", "from_canonical"]
+When: TypeAlias = Literal["always", "create_only", "update_only"]
+Scalar: TypeAlias = Any
+"""Text, whole number, Decimal, boolean or null; ``$connection.NAME`` where the text says so."""
+
+NOT_YET = {
+    "extends": "overlays are not supported yet: write a mapping of its own under another name",
+    "passthrough": "pass-through is not supported yet: write a rule for each field",
+    "assigns_keys": "who assigns keys is a setting of the connection, not of the mapping",
+    "slots": "lists in slots are not supported yet: use `inline` or `child`",
+    "natural": "natural keys of a stream are not supported yet: name its key field under `id`",
+    "version": "a version field is not supported here: the connector delivers each record's version",
+}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+class PolicySpec(_Strict):
+    """Who may change a field, and who wins a clash."""
+
+    write_by: list[str] | None = None
+    on_clash: Literal["ask", "newer", "non_empty", "max", "min", "union"] | dict[Literal["prefer"], list[str]] | None = None
+    group: str | None = None
+
+
+class MatchSpec(_Strict):
+    """One way to recognise a record without a link."""
+
+    keys: list[str] = Field(min_length=1)
+    compare: dict[str, dict[Literal["fuzzy"], int]] = {}
+    result: Literal["review"] | None = None
+
+
+class ListPolicySpec(_Strict):
+    """A list of a document."""
+
+    model: str
+    sums_to: str | None = None
+    line_match: list[list[str]] = Field(min_length=1)
+
+
+class EntityFile(_Strict):
+    """entity.yaml: policy, once for all systems."""
+
+    apiVersion: Literal["erpcrm-bridge/v1"]
+    kind: Literal["Entity"]
+    entity: str
+    model: str
+    continues: str | None = None
+    on_delete: Literal["ask", "archive", "unlink", "delete"] = "unlink"
+    defaults: PolicySpec = PolicySpec()
+    fields: dict[str, PolicySpec] = {}
+    skew: str = "0s"
+    linked_by: dict[str, str] = {}
+    match: list[MatchSpec] = []
+    lists: dict[str, ListPolicySpec] = {}
+
+
+class TableSpec(_Strict):
+    """A value map. ``pairs``: external to canonical; ``write``: canonical to the external value that is written."""
+
+    pairs: dict[Scalar, Scalar] = Field(min_length=1)
+    write: dict[Scalar, Scalar] = {}
+    fallback: Scalar = None
+
+
+class NullsSpec(_Strict):
+    """What an empty value means on the way in and out."""
+
+    into: Literal["set", "keep", "default"] | None = Field(None, alias="in")
+    out: Literal["clear", "skip", "default"] = "clear"
+
+
+class RefSpec(_Strict):
+    """A reference to another golden record, through its link."""
+
+    entity: str
+    required: bool = False
+
+
+class RuleSpec(_Strict):
+    """One rule between canonical paths and external paths."""
+
+    canonical: str | list[str] | None = None
+    external: str | list[str] | None = None
+    direction: Direction = "both"
+    via: list[str | dict[str, Any]] = []
+    get: str | None = None
+    put: str | None = None
+    const: Scalar = None
+    default: Scalar = None
+    nulls: NullsSpec = NullsSpec()
+    write: When = "always"
+    required: bool = False
+    ref: RefSpec | None = None
+    overflow: Literal["error", "truncate"] = "error"
+    moves: dict[str, list[str]] | None = None
+    accept_loss: list[str] = []
+    note: str | None = None
+
+
+class KeySpec(_Strict):
+    """The stream's key field, and the one that carries the bridge's reference."""
+
+    id: str
+    external_id: str | None = None
+
+
+class ChildSpec(_Strict):
+    """A list in a stream of its own; ``parent`` is the field there that holds the document's key."""
+
+    stream: str
+    parent: str
+
+
+class ListSpec(_Strict):
+    """A list of a document, in this stream."""
+
+    child: ChildSpec | None = None
+    inline: str | None = None
+    key: str
+    write: Literal["keyed", "replace"]
+    fields: dict[str, RuleSpec]
+
+
+class TestSpec(_Strict):
+    """An example that is run. Values may be ``$absent``, ``$untouched``, ``$parked``; a record's key stands for its golden id."""
+
+    __test__ = False
+    name: str
+    given: dict[str, Any]
+    expect: dict[str, Any]
+    direction: Literal["to_canonical", "from_canonical"] = "to_canonical"
+    mode: Literal["create", "update"] | None = None
+    base: dict[str, Any] | None = None
+    back: dict[str, Any] = {}
+    connection: dict[str, Any] = {}
+    codes: dict[str, dict[str, str]] = {}
+
+
+class MappingFile(_Strict):
+    """A mapping between one stream and one entity."""
+
+    apiVersion: Literal["erpcrm-bridge/v1"]
+    kind: Literal["Mapping"]
+    entity: str
+    connector: str
+    stream: str
+    when: str | None = None
+    key: KeySpec
+    tables: dict[str, TableSpec] = {}
+    fields: dict[str, RuleSpec] = Field(min_length=1)
+    lists: dict[str, ListSpec] = {}
+    unmapped: dict[str, str] = {}
+    tests: list[TestSpec] = []
+
+
+@dataclass(frozen=True, slots=True)
+class MappingSpec:
+    """A mapping as it was read. ``name`` is ``customer/csv-dataloader``; ``document`` knows the places of its parts."""
+
+    name: str
+    document: Document
+    body: MappingFile
+
+    @property
+    def entity(self) -> str:
+        return self.body.entity
+
+    @property
+    def connector(self) -> str:
+        return self.body.connector
+
+    @property
+    def stream(self) -> str:
+        return self.body.stream
+
+    @property
+    def file(self) -> str:
+        return self.document.file
+
+
+class Findings:
+    """Complaints about one document, each under the place of what it is about."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.complaints: list[Complaint] = []
+
+    def add(self, path: Path, what: str, way_out: str = "") -> None:
+        complaint = self.document.complaint(path, what, way_out)
+        if complaint not in self.complaints:
+            self.complaints.append(complaint)
+
+    def raise_any(self, message: str) -> None:
+        if self.complaints:
+            raise ConfigError(message, complaints=self.complaints)
+
+
+def parse(model: type[MappingFile] | type[EntityFile], document: Document) -> MappingFile | EntityFile:
+    """Return the document as ``model``. Raises ConfigError with a complaint for each departure from the format."""
+    try:
+        return model.model_validate(document.value)
+    except ValidationError as error:
+        findings = Findings(document)
+        for problem in error.errors(include_url=False, include_context=True):
+            path = _path_in(document.value, problem["loc"])
+            findings.add(path, *_words(model, path, problem))
+        raise ConfigError(f"{document.file} is not as the mapping language has it.", complaints=findings.complaints) from None
+
+
+def _path_in(value: Any, loc: tuple[int | str, ...]) -> Path:
+    """Return ``loc`` without the names of union members that pydantic puts in, the missing last key kept."""
+    path: list[int | str] = []
+    part: Any
+    for part in loc:
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            path.append(part)
+            value = value[part]
+    return tuple(path)
+
+
+def _words(model: type[BaseModel], path: Path, problem: Any) -> tuple[str, str]:
+    kind, last = problem["type"], problem["loc"][-1]
+    if kind == "extra_forbidden":
+        if path[-1] == "write" and "append" in str(problem["input"]):
+            return "a list is never appended to", "write `keyed` or `replace`"
+        if str(last) in NOT_YET:
+            return f"`{last}` stands here", NOT_YET[str(last)]
+        known = _keys_at(model, path[:-1])
+        near = get_close_matches(str(last), known, 1)
+        return f"unknown key `{last}`", f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
+    if kind == "missing":
+        return f"`{last}` is missing", "add it"
+    place = ".".join(str(part) for part in path)
+    if path and path[-1] == "write" and problem.get("input") == "append":
+        return "a list is never appended to", "write `keyed` or `replace`"
+    if len(path) > 1 and "moves" in path:
+        return f"`{place}`: what a move makes is not supported yet", "name the states only"
+    return f"`{place}`: {problem['msg'][0].lower()}{problem['msg'][1:]}", ""
+
+
+def _keys_at(model: type[BaseModel], path: Path) -> list[str]:
+    """Return the keys that the format knows at ``path``."""
+    found: list[Any] = [model]
+    for part in path:
+        below: list[Any] = []
+        for kind in found:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                below += [i.annotation for n, i in kind.model_fields.items() if part in (n, i.alias)]
+            else:
+                below += get_args(kind)[-1:]
+        found = [inner for kind in below for inner in _models_in(kind)]
+    return [i.alias or n for kind in found if isinstance(kind, type) and issubclass(kind, BaseModel) for n, i in kind.model_fields.items()]
+
+
+def _models_in(kind: Any) -> list[Any]:
+    """Return the models and containers that an annotation may be, unions taken apart."""
+    members = [kind] if isinstance(kind, type) or getattr(kind, "__origin__", None) in (list, dict) else list(get_args(kind))
+    return [member for member in members if member is not type(None)]

@@ -1,0 +1,368 @@
+"""From a rule as written to a rule that can be compiled: every name looked up, every misuse a complaint with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from erpcrm_bridge.connector import Stream
+from erpcrm_bridge.mapping import expression
+from erpcrm_bridge.mapping.format import Findings, MappingSpec, RuleSpec, TableSpec
+from erpcrm_bridge.mapping.transforms import Misused, Setting, Transform, build
+from erpcrm_bridge.model.entities import MODELS, entity_spec
+from erpcrm_bridge.model.fields import FieldSpec
+from erpcrm_bridge.settings.yaml import Path
+
+CONNECTION = "$connection."
+
+
+class Rule(Struct, frozen=True):
+    """What the engine may know of a rule. ``reference`` is (entity, required); ``state`` the moves of a state field."""
+
+    name: str
+    canonical: tuple[str, ...]
+    external: tuple[str, ...]
+    direction: Literal["both", "to_canonical", "from_canonical"]
+    write: Literal["always", "create_only", "update_only"] = "always"
+    required: bool = False
+    reference: tuple[str, bool] | None = None
+    state: dict[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a mapping is compiled against."""
+
+    spec: MappingSpec
+    codes: Mapping[str, Mapping[str, str]]
+    values: Mapping[str, Any]
+    stream: Stream | None
+    findings: Findings
+    used_codes: set[str] = field(default_factory=set)
+
+    @property
+    def literal_names(self) -> bool:
+        """Whether an external name is one key, dots and spaces included."""
+        return self.spec.connector == "csv"
+
+    def parts(self, external: str) -> tuple[str, ...]:
+        """Return the keys that lead to an external value."""
+        return (external,) if self.literal_names else tuple(external.split("."))
+
+    def field_name(self, external: str) -> str:
+        """Return the name under which the stream describes (and is asked for) what ``external`` reads."""
+        if self.literal_names or self.stream is None or external in self.stream.fields:
+            return external
+        top = external.partition(".")[0]
+        return top if top in self.stream.fields else external
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The canonical side of a set of rules: the fields they carry, and for lines those of the document around them."""
+
+    fields: Mapping[str, FieldSpec]
+    around: Mapping[str, FieldSpec]
+    place: Path
+    described: bool
+
+    def known(self, path: str) -> bool:
+        return path in self.fields or path in self.around
+
+
+@dataclass(slots=True)
+class Plan:
+    """A rule with everything looked up. ``const`` and ``default`` are values, ``$connection`` already resolved."""
+
+    rule: Rule
+    spec: RuleSpec
+    place: Path
+    fields: tuple[FieldSpec, ...]
+    via: tuple[Transform, ...]
+    get: expression.Expression | None
+    put: expression.Expression | None
+    const: Any
+    default: Any
+
+    @property
+    def fills(self) -> bool:
+        """Whether the default stands in for an empty or unread external value."""
+        return self.spec.default is not None and self.spec.nulls.into in (None, "default")
+
+    @property
+    def gets(self) -> bool:
+        return self.rule.direction != "from_canonical"
+
+    @property
+    def puts(self) -> bool:
+        return self.rule.direction != "to_canonical"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """External names that the get reads."""
+        return self.get.reads if self.get else self.rule.external
+
+    @property
+    def touched_by(self) -> frozenset[str]:
+        """Canonical paths whose change may change what the put writes."""
+        return frozenset(self.rule.canonical) | frozenset(self.put.reads if self.put else ())
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Canonical paths that the transforms take beside the value."""
+        return tuple(t.argument.path for t in self.via if t.argument and t.argument.path)
+
+
+def plan_rules(world: World, rules: Mapping[str, RuleSpec], scope: Scope) -> list[Plan]:
+    """Return the rules in an order in which each get finds the canonical values that it takes. Complaints go to the world's findings."""
+    plans = [plan for name, spec in rules.items() if (plan := _plan(world, name, spec, scope)) is not None]
+    _one_each(world, plans, lambda plan: plan.rule.canonical if plan.gets else (), "read", "both give")
+    _one_each(world, plans, lambda plan: plan.rule.external if plan.puts else (), "written", "both write")
+    return _ordered(world, plans, scope)
+
+
+def _plan(world: World, name: str, spec: RuleSpec, scope: Scope) -> Plan | None:
+    place = (*scope.place, name)
+    add = world.findings.add
+    before = len(world.findings.complaints)
+    rule = _rule(name, spec, scope)
+    for path in rule.canonical:
+        if path not in scope.fields:
+            add((*place, "canonical"), f"unknown-canonical: there is no field `{path}`", _near(path, scope.fields))
+    _externals(world, place, spec, rule, scope)
+    if len(world.findings.complaints) > before:
+        return None
+    fields = _fields(rule, scope)
+    _reference(world, place, spec, fields)
+    _moves(world, place, spec, fields)
+    via = _via(world, place, spec, rule, scope)
+    get = _expression(world, (*place, "get"), spec.get, lambda path: _known_external(world, (*place, "get"), path, scope))
+    put = _expression(world, (*place, "put"), spec.put, lambda path: _known_canonical(world, (*place, "put"), path, scope))
+    _shape(world, place, spec, rule, via)
+    default, const = _value(world, (*place, "default"), spec.default, fields), _constant(world, spec.const)
+    for side in ("in", "out"):
+        if (spec.nulls.into if side == "in" else spec.nulls.out) == "default" and spec.default is None:
+            add((*place, "nulls"), f"`{side}: default` without a `default`", "add `default`")
+    if len(world.findings.complaints) > before:
+        return None
+    return Plan(rule, spec, place, fields, via, get, put, const, default)
+
+
+def _rule(name: str, spec: RuleSpec, scope: Scope) -> Rule:
+    constant = spec.const is not None
+    return Rule(
+        name,
+        canonical=_tuple(spec.canonical) or (() if constant and name not in scope.fields else (name,)),
+        external=_tuple(spec.external),
+        direction=_direction(spec),
+        write=spec.write,
+        required=spec.required,
+        reference=(spec.ref.entity, spec.ref.required) if spec.ref else None,
+        state={key: tuple(to) for key, to in spec.moves.items()} if spec.moves is not None else None,
+    )
+
+
+def _fields(rule: Rule, scope: Scope) -> tuple[FieldSpec, ...]:
+    return tuple(scope.fields[path] for path in rule.canonical)
+
+
+def _direction(spec: RuleSpec) -> Literal["both", "to_canonical", "from_canonical"]:
+    if spec.const is not None or (spec.put is not None and spec.get is None):
+        return "from_canonical"
+    return "to_canonical" if spec.get is not None and spec.put is None else spec.direction
+
+
+def _externals(world: World, place: Path, spec: RuleSpec, rule: Rule, scope: Scope) -> None:
+    if not rule.external and not (spec.get is not None and rule.direction == "to_canonical"):
+        world.findings.add(place, "the rule names no external field", "add `external`")
+    for name in rule.external:
+        _known_external(world, (*place, "external"), name, scope)
+
+
+def _known_external(world: World, place: Path, name: str, scope: Scope) -> None:
+    if "[" in name and not world.literal_names:
+        world.findings.add(place, f"`{name}`: an element by its flag is not supported yet", "read a plain path")
+    elif name.startswith("$"):
+        world.findings.add(place, f"`{name}`: only $connection.NAME is known, as a value", "name a field")
+    elif scope.described and world.stream is not None and world.field_name(name) not in world.stream.fields:
+        world.findings.add(place, f"unknown-external: {world.stream.name} has no field `{name}`", _near(name, world.stream.fields))
+
+
+def _known_canonical(world: World, place: Path, path: str, scope: Scope) -> None:
+    if path not in scope.fields:
+        world.findings.add(place, f"unknown-canonical: there is no field `{path}`", _near(path, scope.fields))
+
+
+def _expression(world: World, place: Path, text: str | None, check: Callable[[str], None]) -> expression.Expression | None:
+    if text is None:
+        return None
+    try:
+        parsed = expression.parse(text, lambda _path: "None")
+    except expression.NotAnExpression as error:
+        world.findings.add(place, f"expression: {error}")
+        return None
+    for path in parsed.reads:
+        check(path)
+    return parsed
+
+
+def _via(world: World, place: Path, spec: RuleSpec, rule: Rule, scope: Scope) -> tuple[Transform, ...]:
+    setting = Setting(
+        fields=_fields(rule, scope),
+        externals=len(rule.external),
+        known=scope.known,
+        tables=world.spec.body.tables,
+        codes=world.codes,
+        values=world.values,
+        text_numbers=world.literal_names,
+        two_way=rule.direction != "to_canonical",
+        used_codes=world.used_codes,
+    )
+    built: list[Transform] = []
+    for number, entry in enumerate(spec.via):
+        at = (*place, "via", number)
+        try:
+            transform = build(entry, setting)
+        except Misused as error:
+            world.findings.add(at, str(error), error.way_out)
+            continue
+        if not transform.two_way and rule.direction != "to_canonical":
+            world.findings.add(at, f"`{transform.name}` is one-way", "set direction: to_canonical")
+        built.append(transform)
+    return tuple(built)
+
+
+def _shape(world: World, place: Path, spec: RuleSpec, rule: Rule, via: tuple[Transform, ...]) -> None:
+    add = world.findings.add
+    if spec.const is not None and (spec.via or spec.get or spec.put or spec.ref or spec.default is not None):
+        add((*place, "const"), "`const` stands alone: it goes out as it is", "remove via, get, put, ref and default")
+    if spec.const is not None and spec.direction == "to_canonical":
+        add((*place, "direction"), "a constant goes out, it is never read", "remove `direction`")
+    if (spec.get or spec.put) and (spec.via or spec.ref):
+        add(place, "an expression stands alone", "use either get/put or via/ref")
+    if spec.get and spec.put is None and spec.direction == "from_canonical":
+        add((*place, "direction"), "a rule with `get` alone is only read", "remove `direction`, or add `put`")
+    if spec.put and spec.get is None and spec.direction == "to_canonical":
+        add((*place, "direction"), "a rule with `put` alone is only written", "remove `direction`, or add `get`")
+    many = {t.many for t in via if t.many}
+    if len(rule.canonical) > 1 and not many & {"canonical"}:
+        add(place, "several canonical paths need a transform that makes several values", "use `lines` or `split_name` as the last of `via`")
+    if len(rule.external) > 1 and not many & {"external"} and not (spec.get and rule.direction == "to_canonical"):
+        add(place, "several external fields need a transform that takes them", "use `join` as the first of `via`")
+    if any(t.many == "canonical" for t in via[:-1]):
+        add((*place, "via"), "a transform that makes several values is the last one", "move it")
+    if any(t.many == "external" for t in via[1:]):
+        add((*place, "via"), "a transform that takes several fields is the first one", "move it")
+    if len(rule.canonical) > 1 and (spec.default is not None or spec.ref):
+        add(place, "`default` and `ref` are for one canonical path")
+    for reason in spec.accept_loss:
+        if not all(reason.partition(": ")[::2]):
+            add((*place, "accept_loss"), "an accepted loss is `what: reason`", 'as in "PutGet: the repeated hour in October"')
+
+
+def _reference(world: World, place: Path, spec: RuleSpec, fields: tuple[FieldSpec, ...]) -> None:
+    add = world.findings.add
+    to = fields[0].to if len(fields) == 1 else None
+    if spec.ref is None:
+        if to is not None and spec.const is None:
+            add(place, f"`{fields[0].path}` is a reference", f"add ref: {{entity: {to}, required: false}}")
+    elif spec.ref.entity not in MODELS:
+        add((*place, "ref"), f"there is no entity `{spec.ref.entity}`", _near(spec.ref.entity, MODELS))
+    elif spec.ref.entity != to:
+        add((*place, "ref"), f"`{place[-1]}` is no reference to {spec.ref.entity}", f"it points at {to}" if to else "remove `ref`")
+
+
+def _moves(world: World, place: Path, spec: RuleSpec, fields: tuple[FieldSpec, ...]) -> None:
+    if spec.moves is None:
+        return
+    choices = fields[0].choices if len(fields) == 1 else ()
+    if not choices:
+        world.findings.add((*place, "moves"), "only a field with declared states has moves", "remove `moves`")
+        return
+    for start, ends in spec.moves.items():
+        for state in (start, *ends):
+            if state not in choices:
+                world.findings.add((*place, "moves", start), f"`{state}` is no state of `{fields[0].path}`", _near(state, choices))
+
+
+def _value(world: World, place: Path, raw: Any, fields: tuple[FieldSpec, ...]) -> Any:
+    value = _constant(world, raw)
+    if value is None or len(fields) != 1:
+        return None
+    spec = fields[0]
+    try:
+        value = spec.normalise(value) if spec.normalise else value
+    except ValueError:
+        world.findings.add(place, f"the default is no value of `{spec.path}`", f"it takes a value of kind {spec.kind}")
+    if spec.choices and value not in spec.choices:
+        world.findings.add(place, f"`{value}` is no value of `{spec.path}`", f"it takes {', '.join(spec.choices)}")
+    return value
+
+
+def _constant(world: World, raw: Any) -> Any:
+    return world.values.get(raw.removeprefix(CONNECTION)) if isinstance(raw, str) and raw.startswith(CONNECTION) else raw
+
+
+def _one_each(world: World, plans: list[Plan], names: Callable[[Plan], tuple[str, ...]], verb: str, both: str) -> None:
+    first: dict[str, Plan] = {}
+    for plan in plans:
+        for name in names(plan):
+            other = first.setdefault(name, plan)
+            if other is not plan:
+                what = f"two-writers: `{other.rule.name}` and `{plan.rule.name}` {both} `{name}`"
+                world.findings.add(plan.place, what, f"let it be {verb} by one rule: give the other a direction")
+
+
+def _ordered(world: World, plans: list[Plan], scope: Scope) -> list[Plan]:
+    by_path = {path: plan for plan in plans if plan.gets for path in plan.rule.canonical}
+    done: list[Plan] = []
+    open_: set[str] = set()
+
+    def visit(plan: Plan) -> None:
+        if plan in done:
+            return
+        if plan.rule.name in open_:
+            world.findings.add(plan.place, "the rule takes a value that depends on itself", "break the circle of `via` options")
+            return
+        open_.add(plan.rule.name)
+        for path in plan.arguments if plan.gets else ():
+            if path in by_path:
+                visit(by_path[path])
+            elif path in scope.fields:
+                what = f"`{plan.rule.name}` takes `{path}`, which no rule here reads"
+                world.findings.add((*plan.place, "via"), what, f"add a rule that reads `{path}`, or name $connection.NAME")
+        done.append(plan)
+
+    for plan in plans:
+        visit(plan)
+    return done
+
+
+def document_scope(spec: MappingSpec) -> Scope:
+    """Return the canonical side of the mapping's own fields."""
+    return Scope(entity_spec(spec.entity).fields, {}, ("fields",), described=True)
+
+
+def line_scope(spec: MappingSpec, name: str) -> Scope:
+    """Return the canonical side of the lines of the list ``name``."""
+    entity = entity_spec(spec.entity)
+    return Scope(entity.lists[name], entity.fields, ("lists", name, "fields"), described=False)
+
+
+def tables_of(spec: MappingSpec) -> list[tuple[Path, TableSpec]]:
+    """Return the tables of a mapping with their places; those that stand in a rule's `via` are checked with the rule."""
+    return [(("tables", name), table) for name, table in spec.body.tables.items()]
+
+
+def _tuple(value: str | list[str] | None) -> tuple[str, ...]:
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+def _near(name: str, known: Any) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), 1)
+    return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(known)[:12])}"

@@ -1,0 +1,477 @@
+"""Writes the source of the generated functions: one for each mapping and direction.
+
+Each rule is a ``try`` of its own (free on 3.11 while nothing fails); each line of it is noted with its rule and step, so that the line
+number of a failure tells which transform of which rule it was. Values enter the source only as ``repr`` of checked names or as bound names.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from erpcrm_bridge.mapping import expression
+from erpcrm_bridge.mapping.expression import Refused
+from erpcrm_bridge.mapping.rules import Plan, World
+from erpcrm_bridge.mapping.transforms import Argument, Transform
+from erpcrm_bridge.model.fields import FieldSpec
+
+READ = "read"
+CANONICAL = "canonical form"
+OVERFLOW = "overflow"
+REFERENCE = "ref"
+_KIND = {
+    "text": "text",
+    "amount": "an exact number",
+    "decimal": "an exact number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "date": "a date as YYYY-MM-DD",
+    "instant": "an instant in UTC",
+    "choice": "one of the field's values",
+    "reference": "a key",
+    "currency": "a currency of ISO 4217",
+    "country": "a country of ISO 3166-1",
+}
+# Transforms whose result is in canonical form already.
+_SURE = {
+    ("date", "date"),
+    ("instant", "instant"),
+    ("utc_naive", "instant"),
+    ("wall_time", "instant"),
+    ("money", "amount"),
+    ("decimal", "amount"),
+    ("decimal", "decimal"),
+    ("decimal", "integer"),
+    ("country", "country"),
+    ("not", "boolean"),
+}
+
+
+class FieldError(Struct):
+    """A field that could not be mapped. ``reason`` holds no value except an unknown code of a table; ``line`` is that of the generated
+    source. ``reference`` is (entity, key) of a reference that is not linked yet."""
+
+    path: str
+    rule: str
+    reason: str
+    transform: str | None = None
+    reference: tuple[str, str] | None = None
+    line: int = 0
+
+
+class Unlinked(Refused):
+    """A reference whose target is not linked."""
+
+    def __init__(self, entity: str, key: str) -> None:
+        super().__init__(f"its {entity} is not linked yet")
+        self.reference = (entity, key)
+
+
+def _unlinked(entity: str, key: Any) -> None:
+    raise Unlinked(entity, str(key))
+
+
+def _too_long(limit: int) -> None:
+    raise Refused(f"longer than the {limit} characters that the field holds")
+
+
+def _no_choice() -> None:
+    raise Refused("not one of the field's values")
+
+
+def _needs(path: str) -> None:
+    raise Refused(f"it needs `{path}`, which could not be read")
+
+
+def _undeclared(name: str) -> None:
+    raise Refused(f"the connection declares no {name.removeprefix('$connection.')}")
+
+
+def _single(value: Any) -> Any:
+    if isinstance(value, (list, dict)):
+        raise Refused("the expression gives no single value")
+    return value
+
+
+def _cut(text: Any, limit: int) -> Any:
+    """Return text cut to ``limit``; characters beyond the first plane count twice, as in systems that count UTF-16 units."""
+    if not isinstance(text, str) or 2 * len(text) <= limit:
+        return text
+    cut = text[:limit]
+    while len(cut) + sum(ord(c) > 0xFFFF for c in cut) > limit:
+        cut = cut[:-1]
+    return cut if cut == text else cut.rstrip()
+
+
+def dig(record: Mapping[str, Any], parts: Sequence[str]) -> Any:
+    """Return the value at a nested path; null where an object on the way is null. Raises KeyError where it is not said."""
+    value: Any = record
+    for part in parts:
+        if value is None:
+            return None
+        value = value[part]
+    return value
+
+
+def _dig_or(record: Mapping[str, Any], parts: Sequence[str], absent: Any) -> Any:
+    try:
+        return dig(record, parts)
+    except (KeyError, TypeError):
+        return absent
+
+
+def _put_in(record: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    for part in parts[:-1]:
+        record = record.setdefault(part, {})
+    record[parts[-1]] = value
+
+
+_HELPERS: dict[str, Any] = {
+    "unlinked": _unlinked,
+    "too_long": _too_long,
+    "no_choice": _no_choice,
+    "needs": _needs,
+    "undeclared": _undeclared,
+    "single": _single,
+    "cut": _cut,
+    "dig": dig,
+    "dig_or": _dig_or,
+    "put_in": _put_in,
+    "Refused": Refused,
+    "A": object(),
+    "E": {},
+}
+_BUILTINS = {"Exception": Exception, "len": len, "str": str, "None": None}
+
+
+class Source:
+    """The lines of one generated function, with what each is for."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.lines: list[str] = []
+        self.steps: dict[int, tuple[Plan, str]] = {}
+        self.plan: Plan | None = None
+        self.namespace: dict[str, Any] = {**_HELPERS, **expression.NAMES, "__builtins__": _BUILTINS, "fail": self._fail}
+
+    def add(self, indent: int, line: str, plan: Plan | None = None, step: str = "") -> None:
+        self.lines.append("    " * indent + line)
+        if (plan := plan or self.plan) is not None:
+            self.steps[len(self.lines)] = (plan, step)
+
+    def bind(self, prefix: str, value: Any) -> str:
+        """Return the name under which ``value`` is bound."""
+        for name, bound in self.namespace.items():
+            if bound is value and name.startswith(f"{prefix}_"):
+                return name
+        name = f"{prefix}_{len(self.namespace)}"
+        self.namespace[name] = value
+        return name
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """Return the function ``name`` that the lines define; its lines show in tracebacks."""
+        linecache.cache[self.name] = (len(self.text), None, self.text.splitlines(keepends=True), self.name)
+        exec(compile(self.text, self.name, "exec"), self.namespace)  # noqa: S102 - checked names and bound values only
+        return self.namespace[name]  # type: ignore[no-any-return]  # what exec has just defined
+
+    def _fail(self, error: Exception, errors: list[FieldError]) -> tuple[str, ...]:
+        """Note a failed rule; return the canonical paths that are now unknown. A field that was not said is no failure."""
+        line = error.__traceback__.tb_lineno if error.__traceback__ else 0
+        plan, step = self.steps[line]
+        if step == READ and isinstance(error, KeyError):
+            return ()
+        reference = error.reference if isinstance(error, Unlinked) else None
+        transform = step if step in {t.name for t in plan.via} else None
+        reason = _reason(error, step, plan)
+        paths = plan.rule.canonical or (plan.rule.name,)
+        errors.extend(FieldError(path, plan.rule.name, reason, transform, reference, line) for path in paths)
+        return paths
+
+
+def _reason(error: Exception, step: str, plan: Plan) -> str:
+    if isinstance(error, Refused):
+        return str(error)
+    if step == CANONICAL:
+        return f"it is not {' or '.join(dict.fromkeys(_KIND[spec.kind] for spec in plan.fields))}"
+    if step == READ and (plan.get or plan.put):
+        return f"the expression cannot be worked out ({type(error).__name__})"
+    return f"the value has another shape than `{step}` takes ({type(error).__name__})"
+
+
+# External to canonical
+
+
+def write_get(source: Source, plans: Sequence[Plan], signature: str, *, record: str, around: str | None) -> None:
+    """Add the function that reads ``record`` and returns canonical values by path."""
+    source.add(0, f"def get({signature}):")
+    source.add(1, "o = {}")
+    source.add(1, "bad = ()")
+    for plan in plans:
+        if plan.gets:
+            source.plan = plan
+            source.add(1, "try:")
+            _get_rule(source, plan, record, around)
+            source.add(1, "except Exception as e:")
+            source.add(2, "bad += fail(e, errors)")
+    source.add(1, "return o")
+
+
+def _get_rule(source: Source, plan: Plan, record: str, around: str | None) -> None:
+    if plan.get is not None:
+        parsed = expression.parse(plan.spec.get or "", lambda path: _read(source, path, record))
+        source.add(2, f"v = single({parsed.source})", plan, READ)
+    elif len(plan.rule.external) > 1:
+        source.add(2, f"v = ({', '.join(_read(source, name, record) for name in plan.rule.external)})", plan, READ)
+    else:
+        source.add(2, f"v = {_read(source, plan.rule.external[0], record, or_null=plan.fills)}", plan, READ)
+    depth, open_ = 2, False
+    for transform in plan.via:
+        if not open_:
+            source.add(depth, "if v is not None:")
+            depth, open_ = depth + 1, True
+        _step(source, plan, transform, depth, lambda path: _canonical_in(source, plan, path, around))
+        open_ = not transform.nullable
+    if plan.rule.reference:
+        source.add(depth, "if v is not None:") if not open_ else None
+        depth += 0 if open_ else 1
+        entity = plan.rule.reference[0]
+        source.add(depth, f"t = refs.get(({entity!r}, str(v)))", plan, REFERENCE)
+        source.add(depth, f"if t is None: unlinked({entity!r}, v)", plan, REFERENCE)
+        source.add(depth, "v = t", plan, REFERENCE)
+    if len(plan.fields) == 1:
+        _canonical_form(source, plan, plan.fields[0], depth if open_ else 2, open_=open_)
+        if plan.fills and plan.default is not None:
+            source.add(2, f"if v is None: v = {source.bind('k', plan.default)}")
+        keep = "if v is not None: " if plan.spec.nulls.into == "keep" else ""
+        source.add(2, f"{keep}o[{plan.rule.canonical[0]!r}] = v")
+        return
+    names = [f"v{number}" for number in range(len(plan.fields))]
+    source.add(2, f"if v is None: v = ({'None, ' * len(names)})")
+    source.add(2, f"{', '.join(names)} = v", plan, "several values")
+    for name, spec in zip(names, plan.fields, strict=True):
+        source.add(2, f"v = {name}")
+        _canonical_form(source, plan, spec, 2, open_=False)
+        source.add(2, f"{name} = v")
+    keeps = plan.spec.nulls.into == "keep"
+    for name, path in zip(names, plan.rule.canonical, strict=True):
+        source.add(2, f"{f'if {name} is not None: ' if keeps else ''}o[{path!r}] = {name}")
+
+
+def _read(source: Source, name: str, record: str, *, or_null: bool = False) -> str:
+    parts = source.world.parts(name)
+    if len(parts) == 1:
+        return f"{record}.get({name!r})" if or_null else f"{record}[{name!r}]"
+    return f"dig_or({record}, {parts!r}, None)" if or_null else f"dig({record}, {parts!r})"
+
+
+def _canonical_in(source: Source, plan: Plan, path: str, around: str | None) -> tuple[str, str]:
+    """Return the source that reads the canonical value at ``path`` while getting, and the line that must stand before it."""
+    if around is not None and path not in _own(source, plan):
+        return f"{around}.get({path!r})", ""
+    return f"o.get({path!r})", f"if {path!r} in bad: needs({path!r})"
+
+
+def _own(source: Source, plan: Plan) -> Mapping[str, FieldSpec]:
+    from erpcrm_bridge.mapping.rules import document_scope, line_scope
+
+    return (line_scope(source.world.spec, str(plan.place[1])) if plan.place[0] == "lists" else document_scope(source.world.spec)).fields
+
+
+def _step(source: Source, plan: Plan, transform: Transform, depth: int, canonical: Callable[[str], tuple[str, str]]) -> None:
+    argument, before = _argument(source, transform.argument, canonical)
+    if before:
+        source.add(depth, before, plan, transform.name)
+    if transform.get_code:
+        source.add(depth, f"v = {transform.get_code}", plan, transform.name)
+    else:
+        source.add(depth, f"v = {source.bind('g', transform.get)}(v{argument})", plan, transform.name)
+
+
+def _argument(source: Source, argument: Argument | None, canonical: Callable[[str], tuple[str, str]]) -> tuple[str, str]:
+    if argument is None:
+        return "", ""
+    if argument.path is None:
+        return f", {argument.fixed!r}" if isinstance(argument.fixed, (str, type(None))) else f", {source.bind('k', argument.fixed)}", ""
+    read, before = canonical(argument.path)
+    return f", {read}", before
+
+
+def _canonical_form(source: Source, plan: Plan, spec: FieldSpec, depth: int, *, open_: bool) -> None:
+    last = plan.via[-1] if plan.via and len(plan.fields) == 1 else None
+    if last is not None and not plan.rule.reference and _is_sure(last, spec):
+        return
+    if spec.kind == "reference" or (spec.kind == "choice" and not spec.choices):
+        return
+    if not open_:
+        source.add(depth, "if v is not None:")
+        depth += 1
+    if spec.kind == "choice":
+        source.add(depth, f"if v not in {source.bind('c', frozenset(spec.choices))}: no_choice()", plan, CANONICAL)
+        return
+    if spec.normalise is not None:
+        source.add(depth, f"v = {source.bind('n', spec.normalise)}(v)", plan, CANONICAL)
+    if spec.max_length is not None and spec.kind == "text":
+        source.add(depth, f"if v is not None and len(v) > {spec.max_length}: too_long({spec.max_length})", plan, CANONICAL)
+
+
+def _is_sure(transform: Transform, spec: FieldSpec) -> bool:
+    if transform.outputs is None:
+        return (transform.name, spec.kind) in _SURE
+    try:
+        if spec.kind == "choice":
+            return all(value in spec.choices for value in transform.outputs)
+        return spec.normalise is not None and all(
+            spec.normalise(v) == v and len(str(v)) <= (spec.max_length or 99) for v in transform.outputs
+        )
+    except ValueError:
+        return False
+
+
+# Canonical to external
+
+
+def write_put(source: Source, plans: Sequence[Plan], signature: str, *, record: str, base: str, around: str | None) -> None:
+    """Add the function that returns the external values to be written. It finds ``get_base(base …)`` in its namespace."""
+    plans = [plan for plan in plans if plan.puts]
+    source.add(0, f"def put({signature}):")
+    source.add(1, "w = {}")
+    source.add(1, "D = None if create else A")
+    source.add(1, f"s = E if {base} is None else {base}")
+    call = "(s, refs, [])" if around is None else f"(s, {around}, refs, [])"
+    source.add(1, f"b = get_base{call} if s else E")
+    for plan in plans:
+        source.plan = plan
+        _put_rule(source, plan, record, around)
+    source.add(1, "return w")
+
+
+def _put_rule(source: Source, plan: Plan, record: str, around: str | None) -> None:
+    conditions = {"always": [], "create_only": ["create"], "update_only": ["not create"]}[plan.rule.write]
+    if plan.rule.state is not None:
+        conditions = ["create"]
+    if around is None:
+        conditions = [*conditions, _touched(source, plan)]
+    depth = 1
+    if conditions:
+        source.add(1, f"if {' and '.join(conditions)}:")
+        depth = 2
+    source.add(depth, "try:")
+    if plan.spec.const is not None:
+        source.add(depth + 1, f"x = {source.bind('k', plan.const)}" if plan.const is not None else f"undeclared({plan.spec.const!r})")
+        _write(source, plan, depth + 1)
+    else:
+        _put_value(source, plan, depth + 1, record, around)
+    if plan.rule.state is not None:
+        source.add(depth, "except Refused:")
+        source.add(depth + 1, "pass  # created in its first state; the move follows")
+    source.add(depth, "except Exception as e:")
+    source.add(depth + 1, "fail(e, errors)")
+
+
+def _touched(source: Source, plan: Plan) -> str:
+    names = sorted(plan.touched_by)
+    if not names:
+        return "paths is None"
+    if len(names) == 1:
+        return f"(paths is None or {names[0]!r} in paths)"
+    return f"(paths is None or not paths.isdisjoint({source.bind('p', frozenset(names))}))"
+
+
+def _put_value(source: Source, plan: Plan, depth: int, record: str, around: str | None) -> None:
+    paths = plan.rule.canonical
+    if plan.put is not None:
+        said = " or ".join(f"{path!r} in {record}" for path in sorted(plan.touched_by if plan.put.reads else ()))
+        if said:
+            source.add(depth, f"if {said}:")
+            depth += 1
+        if plan.gets and set(paths) <= plan.touched_by:
+            depth = _guard(source, plan, depth, " or ".join(f"b.get({p!r}, A) != {record}.get({p!r}, D)" for p in paths))
+        parsed = expression.parse(plan.spec.put or "", lambda path: f"{record}.get({path!r})")
+        source.add(depth, f"x = single({parsed.source})", plan, READ)
+        _write(source, plan, depth)
+        return
+    if len(paths) == 1:
+        source.add(depth, f"v = {record}[{paths[0]!r}]", plan, READ)
+        changed, empty = f"b.get({paths[0]!r}, A) != v", "v is None"
+    else:
+        source.add(depth, f"if {' or '.join(f'{path!r} in {record}' for path in paths)}:")
+        depth += 1
+        source.add(depth, f"v = ({', '.join(f'{record}.get({path!r})' for path in paths)})")
+        changed = f"({', '.join(f'b.get({path!r}, A)' for path in paths)}) != v"
+        empty = f"v == ({'None, ' * len(paths)})"
+    if plan.gets:
+        depth = _guard(source, plan, depth, changed)
+    many = len(plan.rule.external)
+    nothing = "None" if many == 1 else f"({'None, ' * many})"
+    if plan.spec.nulls.out == "default":
+        source.add(depth, f"if v is None: v = {source.bind('k', plan.default)}")
+    if plan.spec.nulls.out == "skip":
+        source.add(depth, f"if not ({empty}):")
+        depth += 1
+    else:
+        source.add(depth, f"x = {nothing}")
+        source.add(depth, f"if not ({empty}):")
+    inner = depth if plan.spec.nulls.out == "skip" else depth + 1
+    _put_steps(source, plan, inner, record, around)
+    _write(source, plan, depth)
+
+
+def _guard(source: Source, plan: Plan, depth: int, changed: str) -> int:
+    source.add(depth, f"if {changed}:")
+    return depth + 1
+
+
+def _put_steps(source: Source, plan: Plan, depth: int, record: str, around: str | None) -> None:
+    if plan.rule.reference:
+        entity = plan.rule.reference[0]
+        source.add(depth, f"t = refs.get(({entity!r}, v))", plan, REFERENCE)
+        source.add(depth, f"if t is None: unlinked({entity!r}, v)", plan, REFERENCE)
+        source.add(depth, "v = t", plan, REFERENCE)
+
+    def canonical(path: str) -> tuple[str, str]:
+        outside = around is not None and path not in _own(source, plan)
+        return f"{around if outside else record}.get({path!r})", ""
+
+    for number, transform in enumerate(reversed(plan.via)):
+        if transform.put_code == "v":
+            continue
+        argument, _ = _argument(source, transform.argument, canonical)
+        call = f"{source.bind('p', transform.put)}(v{argument})"
+        later = number and any(t.name == "lines" for t in plan.via)
+        source.add(depth, f"v = {call}" + (" if v is not None else None" if later else ""), plan, transform.name)
+    source.add(depth, "x = v")
+
+
+def _write(source: Source, plan: Plan, depth: int) -> None:
+    externals = plan.rule.external
+    names = ["x"] if len(externals) == 1 else [f"x{number}" for number in range(len(externals))]
+    if len(externals) > 1:
+        source.add(depth, f"{', '.join(names)} = x", plan, "several fields")
+    for name, external in zip(names, externals, strict=True):
+        _fit(source, plan, depth, name, external)
+    for name, external in zip(names, externals, strict=True):
+        parts = source.world.parts(external)
+        if len(parts) == 1:
+            source.add(depth, f"if {name} != s.get({external!r}, D): w[{external!r}] = {name}")
+        else:
+            source.add(depth, f"if {name} != dig_or(s, {parts!r}, D): put_in(w, {parts!r}, {name})", plan, "nested field")
+
+
+def _fit(source: Source, plan: Plan, depth: int, name: str, external: str) -> None:
+    stream = source.world.stream
+    described = stream.fields.get(source.world.field_name(external)) if stream is not None and plan.place[0] == "fields" else None
+    if described is None or described.length is None:
+        return
+    if plan.spec.overflow == "truncate":
+        source.add(depth, f"{name} = cut({name}, {described.length})", plan, OVERFLOW)
+    else:
+        limit = described.length
+        source.add(depth, f"if {name}.__class__ is str and len({name}) > {limit}: too_long({limit})", plan, OVERFLOW)
