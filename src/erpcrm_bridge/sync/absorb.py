@@ -1,0 +1,980 @@
+"""Absorb: turns what was pulled into golden records. Identifies what is unlinked, merges, and stores golden records, links, history and
+what is parked, in one transaction a batch. Writes to no system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from erpcrm_bridge.errors import AdoptionNeeded
+from erpcrm_bridge.mapping import EntityRules, FieldError, Refs
+from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.model.ids import Ids, is_golden_id
+from erpcrm_bridge.model.values import Fields, digest, same
+from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.decide import is_dirty
+from erpcrm_bridge.sync.flow import Flow, Side
+from erpcrm_bridge.sync.identify import Doubt, Group, Node, identify
+from erpcrm_bridge.sync.lines import flatten, match_lines, sum_complaint, unflatten
+from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, merge
+from erpcrm_bridge.sync.natural import hashes
+from erpcrm_bridge.sync.notes import RunNote, parked_row
+from erpcrm_bridge.sync.pull import read_again
+
+BATCH = 2_000
+UNREADABLE = "unreadable"
+"""Stands in ``LinkRow.held`` for a field whose value could not be read: it is not written either, until it can be."""
+
+
+class Member(Struct):
+    """One system's state in a group that is about to be merged."""
+
+    side: Side
+    link: LinkRow
+    incoming: IncomingRow
+    new_link: bool
+
+
+class Work(Struct):
+    """One golden record and the states that are merged into it."""
+
+    golden: GoldenRow
+    new: bool
+    members: list[Member]
+    how: str = ""
+    lines: dict[str, list[Fields]] = {}
+    """golden's lines and those that members brought, so that each finds its own"""
+
+
+class Batch(Struct):
+    """Rows to be stored together."""
+
+    add_golden: list[GoldenRow] = []
+    put_golden: list[GoldenRow] = []
+    add_links: list[LinkRow] = []
+    update_links: list[LinkRow] = []
+    dirty: list[str] = []
+    history: list[HistoryRow] = []
+    match_keys: list[tuple[int, int, str]] = []
+    drop_match: list[str] = []
+    park: list[ParkedRow] = []
+    close: list[str] = []
+    drop: dict[int, list[str]] = {}
+    state: dict[tuple[int, str], list[str]] = {}
+    again: dict[int, list[str]] = {}
+
+    def done(self, row: IncomingRow) -> None:
+        self.drop.setdefault(row.stream_id, []).append(row.key)
+
+    def set_state(self, row: IncomingRow, state: str) -> None:
+        self.state.setdefault((row.stream_id, state), []).append(row.key)
+
+
+def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
+    """Merge everything that was pulled, entity by entity, parents first.
+
+    Raises AdoptionNeeded where two systems hold records that nothing links and ``adopting`` is false; what our external ids bind is
+    stored before.
+    """
+    for entity in flow.order:
+        _wake_references(flow, store, run, entity)
+        _unlinked(flow, store, run, entity, adopting)
+        _linked(flow, store, run, entity)
+        if _wake_references(flow, store, run, entity):
+            _linked(flow, store, run, entity)
+
+
+# --- who is who -------------------------------------------------------------------------------------------------------------------
+
+
+def _unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: bool) -> None:
+    nodes, waiting = _nodes(flow, store, entity, run)
+    _store_waiting(store, run, waiting)
+    if not nodes:
+        return
+    rules = flow.policies[entity].rules.match
+    adopted = adopting or store.adopted(flow.name, entity)
+    if not adopted and _needs_adoption(nodes, flow, store, entity):
+        rules = ()
+    golden_nodes = _golden_nodes(store, entity, nodes, len(rules))
+    identified = identify([*nodes, *golden_nodes], rules)
+    groups = identified.groups
+    if not adopted and not rules:
+        known = {(node.stream_id, node.key) for node in nodes if node.reference}
+        groups = [group for group in groups if any(member in known for member in group.members)]
+        left = len(nodes) - sum(len(group.members) for group in groups)
+    else:
+        left = 0
+    _found(flow, store, run, entity, groups, {(n.stream_id, n.key): n.reference for n in nodes if n.reference})
+    if left:
+        raise AdoptionNeeded(
+            f"{left} {entity} records in both systems are linked to nothing; joining them unseen could double or mix them.",
+            way_out=f"Review the first joining: erpcrm-bridge adopt {flow.name}",
+        )
+    _store_doubts(flow, store, run, entity, identified.doubts)
+
+
+def _needs_adoption(nodes: Sequence[Node], flow: Flow, store: Store, entity: str) -> bool:
+    unlinked = {node.stream_id for node in nodes if not node.reference}
+    systems = {side.system for side in flow.sides[entity] if side.stream_id in unlinked}
+    filled = {side.system for side in flow.sides[entity] if side.stream_id in {node.stream_id for node in nodes}}
+    return bool(systems) and (len(filled) > 1 or store.count_golden().get(entity, 0) > 0) and len(flow.sides[entity]) > 1
+
+
+def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[Node], list[tuple[IncomingRow, Side, list[FieldError]]]]:
+    """Return a node for each unlinked record, and those that wait for a parent."""
+    rules = flow.policies[entity].rules
+    compared = {path for rule in rules.match for path in rule.compare}
+    nodes: list[Node] = []
+    waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
+    for side in flow.sides[entity]:
+        after = ""
+        while rows := store.incoming_unlinked(side.stream_id, after, BATCH):
+            after = rows[-1].key
+            ours = [row for row in rows if row.fields is not None and side.mapping.applies(row.fields)]
+            store_gone = [row.key for row in rows if row.fields is None]
+            if store_gone:
+                store.drop_incoming(side.stream_id, store_gone)
+            refs = _refs(flow, store, side, [row.fields for row in ours if row.fields is not None])
+            for row in ours:
+                errors: list[FieldError] = []
+                said = side.mapping.get(row.fields or {}, refs, errors)
+                blocked = _blocking(side, errors)
+                if blocked:
+                    waiting.append((row, side, blocked))
+                    continue
+                reference = (row.fields or {}).get(side.selection.external_id) if side.selection.external_id else None
+                nodes.append(
+                    Node(
+                        side.stream_id,
+                        row.key,
+                        hashes(rules, said),
+                        {path: said.get(path) for path in compared},
+                        reference if is_golden_id(reference) else None,
+                    )
+                )
+    return nodes, waiting
+
+
+def _blocking(side: Side, errors: Iterable[FieldError]) -> list[FieldError]:
+    """Return the errors that are required references whose target is not linked yet."""
+    required = {path for rule in side.mapping.rules if rule.reference and rule.reference[1] for path in rule.canonical}
+    return [error for error in errors if error.reference is not None and error.path in required]
+
+
+def _refs(flow: Flow, store: Store, side: Side, records: Iterable[Fields]) -> dict[tuple[str, str], str]:
+    """Resolve, in one query an entity, the references that these records hold."""
+    wanted: dict[str, set[str]] = {}
+    for fields in records:
+        for entity, key in side.mapping.references_in(fields):
+            wanted.setdefault(entity, set()).add(key)
+    refs: dict[tuple[str, str], str] = {}
+    for entity, keys in wanted.items():
+        found = store.golden_of(flow.streams_of(side.system, entity), sorted(keys))
+        refs.update({(entity, key): golden_id for key, golden_id in found.items()})
+    return refs
+
+
+def _golden_nodes(store: Store, entity: str, nodes: Sequence[Node], rules: int) -> list[Node]:
+    """Return a node for each golden record that shares a natural key, or the external id, with an unlinked record."""
+    by_rule: dict[str, list[int | None]] = {}
+    for number in range(rules):
+        wanted = sorted({h for node in nodes if (h := node.hashes[number]) is not None})
+        for found, golden_id in store.match(entity, number, wanted) if wanted else ():
+            by_rule.setdefault(golden_id, [None] * rules)[number] = found
+    for node in nodes:
+        if node.reference:
+            by_rule.setdefault(node.reference, [None] * rules)
+    rows = store.golden(sorted(by_rule))
+    links = store.links_of(sorted(rows))
+    return [
+        Node(
+            0,
+            "",
+            by_rule[golden_id],
+            row.fields,
+            None,
+            golden_id,
+            frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
+        )
+        for golden_id, row in rows.items()
+        if row.entity == entity and row.state == "live"
+    ]
+
+
+def _found(
+    flow: Flow,
+    store: Store,
+    run: RunNote,
+    entity: str,
+    groups: list[Group],
+    references: Mapping[tuple[int, str], str],
+) -> None:
+    """Bind each group to its golden record, or found one, and merge what its members say."""
+    for start in range(0, len(groups), BATCH):
+        part = groups[start : start + BATCH]
+        by_stream: dict[int, list[str]] = {}
+        for group in part:
+            for stream_id, key in group.members:
+                by_stream.setdefault(stream_id, []).append(key)
+        incoming = {stream_id: store.incoming(stream_id, keys) for stream_id, keys in by_stream.items()}
+        known = [group.golden_id for group in part if group.golden_id]
+        goldens = store.golden(known)
+        wanted = {
+            (link.golden_id, link.stream_id): link for links in store.links_of(known).values() for link in links if link.state == "wanted"
+        }
+        works = []
+        for group in part:
+            golden = goldens.get(group.golden_id) if group.golden_id else None
+            new = golden is None
+            if golden is None:
+                carried = next((references[member] for member in group.members if member in references), None)
+                golden = GoldenRow(carried or run.golden_ids.new(), entity, {}, {})
+            members = []
+            for stream_id, key in group.members:
+                side = flow.side(stream_id, entity)
+                row = incoming[stream_id].get(key)
+                if side is None or row is None:
+                    continue
+                link = wanted.get((golden.id, stream_id))
+                if link is None:
+                    link = LinkRow(run.link_ids.new(), golden.id, entity, stream_id, key)
+                    members.append(Member(side, link, row, True))
+                else:
+                    link.key, link.state = key, "live"
+                    members.append(Member(side, link, row, False))
+            works.append(Work(golden, new, members, group.rule))
+        _settle(flow, store, run, entity, works)
+        run.progress(f"join {entity}", min(start + BATCH, len(groups)))
+
+
+def _store_waiting(store: Store, run: RunNote, waiting: list[tuple[IncomingRow, Side, list[FieldError]]]) -> None:
+    if not waiting:
+        return
+    batch = Batch()
+    for row, side, errors in waiting:
+        _wait(batch, run, row, side, errors[0])
+    with store.transaction(run.fence):
+        _write_incoming_states(store, batch)
+        store.park(batch.park)
+
+
+def _wait(batch: Batch, run: RunNote, row: IncomingRow, side: Side, error: FieldError) -> None:
+    entity, key = error.reference or ("", "")
+    batch.set_state(row, "waiting")
+    batch.park.append(
+        parked_row(
+            run,
+            "waiting",
+            f"waiting:{row.stream_id}:{row.key}",
+            side.entity,
+            stream_id=row.stream_id,
+            key=row.key,
+            field=error.path,
+            error="reference",
+            reason=f"{side.connection} {side.stream.name} {row.key} waits for its {entity} {key}, which is not there yet",
+            waits_for=f"{entity}:{side.system}:{key}",
+        )
+    )
+
+
+def _store_doubts(flow: Flow, store: Store, run: RunNote, entity: str, doubts: list[Doubt]) -> None:
+    if not doubts:
+        return
+    names = {side.stream_id: side for side in flow.sides[entity]}
+    rows: list[ParkedRow] = []
+    states: dict[int, list[str]] = {}
+    for doubt in doubts:
+        side = names[doubt.stream_id]
+        others = [{"golden": key} if not stream else {"connection": names[stream].connection, "key": key} for stream, key in doubt.others]
+        rows.append(
+            parked_row(
+                run,
+                "review",
+                f"review:{doubt.stream_id}:{doubt.key}",
+                entity,
+                stream_id=doubt.stream_id,
+                key=doubt.key,
+                error="double" if doubt.double else "ambiguous",
+                reason=f"{side.connection} {side.stream.name} {doubt.key}: {doubt.reason}",
+                data={"others": others},
+            )
+        )
+        states.setdefault(doubt.stream_id, []).append(doubt.key)
+    with store.transaction(run.fence):
+        store.park(rows)
+        for stream_id, keys in states.items():
+            store.set_incoming_state(stream_id, keys, "parked")
+    run.counts["review"] += len(rows)
+
+
+# --- merging ----------------------------------------------------------------------------------------------------------------------
+
+
+def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
+    stream_ids = [side.stream_id for side in flow.sides[entity]]
+    after = ""
+    merged = 0
+    while groups := store.incoming_linked(stream_ids, after, BATCH):
+        after = groups[-1][0]
+        links = store.links([row.link_id for _, rows in groups for row in rows if row.link_id])
+        goldens = store.golden([golden_id for golden_id, _ in groups])
+        works = []
+        for golden_id, rows in groups:
+            members = []
+            for row in rows:
+                link = links[row.link_id or ""]
+                side = flow.side(row.stream_id, link.entity)
+                if side is not None and link.entity == entity:
+                    members.append(Member(side, link, row, False))
+            if members:
+                works.append(Work(goldens[golden_id], False, members))
+        _settle(flow, store, run, entity, works)
+        merged += len(works)
+        run.progress(f"merge {entity}", merged)
+
+
+def _settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Work]) -> None:
+    """Merge a batch and store all that comes of it in one transaction."""
+    batch = Batch()
+    old = [work.golden.id for work in works if not work.new]
+    refs = _member_refs(flow, store, works)
+    open_clashes = _open_clashes(store, old)
+    histories = _histories(store, old)
+    other_links = store.links_of(old)
+    _read_sums_again(flow, works)
+    for work in works:
+        _merge_one(
+            flow, store, run, work, refs, open_clashes.get(work.golden.id, {}), histories.get(work.golden.id, ()), other_links, batch
+        )
+    with store.transaction(run.fence):
+        seq = store.next_seq()
+        for golden in (*batch.add_golden, *batch.put_golden):
+            golden.seq = seq
+        for link in (*batch.add_links, *batch.update_links):
+            link.seq = seq
+        store.add_golden(batch.add_golden)
+        store.put_golden(batch.put_golden)
+        store.add_links(batch.add_links)
+        store.update_links(batch.update_links)
+        store.set_dirty(batch.dirty)
+        store.drop_match_keys(batch.drop_match)
+        store.add_match_keys(entity, batch.match_keys)
+        store.add_history(batch.history)
+        store.close_parked(batch.close, "settled", run.at)
+        store.park(batch.park)
+        _write_incoming_states(store, batch)
+    sides = {member.side.stream_id: member.side for work in works for member in work.members}
+    for stream_id, keys in batch.again.items():
+        read_again(store, run, sides[stream_id].connector, sides[stream_id].selection, stream_id, keys)
+
+
+def _write_incoming_states(store: Store, batch: Batch) -> None:
+    for stream_id, keys in batch.drop.items():
+        store.drop_incoming(stream_id, keys)
+    for (stream_id, state), keys in batch.state.items():
+        store.set_incoming_state(stream_id, keys, state)  # type: ignore[arg-type] # the states are written in this module
+
+
+def _member_refs(flow: Flow, store: Store, works: list[Work]) -> dict[str, dict[tuple[str, str], str]]:
+    """Return, by connection, golden ids for all references that old and new states hold."""
+    by_side: dict[int, tuple[Side, list[Fields]]] = {}
+    for work in works:
+        for member in work.members:
+            _, records = by_side.setdefault(id(member.side), (member.side, []))
+            if member.incoming.fields is not None:
+                records.append(member.incoming.fields)
+            if member.link.base is not None:
+                records.append(member.link.base)
+    found: dict[str, dict[tuple[str, str], str]] = {}
+    for side, records in by_side.values():
+        found.setdefault(side.connection, {}).update(_refs(flow, store, side, records))
+    return found
+
+
+def _open_clashes(store: Store, golden_ids: list[str]) -> dict[str, dict[Unit, Clash]]:
+    found: dict[str, dict[Unit, Clash]] = {}
+    if golden_ids:
+        for row in store.parked(kinds=["clash"], golden_ids=golden_ids, limit=1_000_000):
+            clash = msgspec.convert(row.data, Clash)
+            found.setdefault(row.golden_id or "", {})[tuple(clash.unit)] = clash
+    return found
+
+
+def clash_paths(store: Store, golden_ids: list[str]) -> dict[str, frozenset[str]]:
+    """Return, by golden id, the paths that are in an open clash: frozen, and pushed nowhere until it is settled."""
+    return {
+        golden_id: frozenset(path for unit in clashes for path in unit) for golden_id, clashes in _open_clashes(store, golden_ids).items()
+    }
+
+
+def _histories(store: Store, golden_ids: list[str]) -> dict[str, list[HistoryRow]]:
+    return store.histories(golden_ids) if golden_ids else {}
+
+
+def _read_sums_again(flow: Flow, works: list[Work]) -> None:
+    """A document whose lines do not make its total is read again once (L10): it may have been read between two saves."""
+    for work in works:
+        for member in work.members:
+            if not member.side.mapping.lists or member.incoming.fields is None:
+                continue
+            said, _ = _document(member, {}, [])
+            if _sum_complaint(member.side, flow.policies[work.golden.entity].rules, said):
+                fresh = member.side.connector.read(member.side.selection, [member.incoming.key])
+                if fresh:
+                    member.incoming.fields, member.incoming.version = fresh[0].fields, fresh[0].version
+
+
+def _sum_complaint(side: Side, rules: EntityRules, said: Fields) -> str | None:
+    """Return why a document does not add up, where its lists and their total are both read from this system."""
+    for name in side.mapping.lists:
+        total = rules.lists[name].sums_to if name in rules.lists else None
+        complaint = sum_complaint(said, name, total) if total in side.mapping.readable else None
+        if complaint:
+            return complaint
+    return None
+
+
+def _document(member: Member, refs: Refs, errors: list[FieldError]) -> tuple[Fields, dict[str, list[tuple[str, Fields]]]]:
+    """Return what a record says: scalar fields with lists of plain lines, and each list's lines with their row keys."""
+    mapping = member.side.mapping
+    fields = member.incoming.fields or {}
+    said = mapping.get(fields, refs, errors)
+    keyed: dict[str, list[tuple[str, Fields]]] = {}
+    for name, compiled in mapping.lists.items():
+        rows = fields.get(compiled.external)
+        if rows is None:
+            continue
+        keyed[name] = [(str(row[compiled.key]), compiled.get(row, said, refs, errors)) for row in rows]
+        said[name] = [line for _, line in keyed[name]]
+    return said, keyed
+
+
+def _merge_one(
+    flow: Flow,
+    store: Store,
+    run: RunNote,
+    work: Work,
+    refs: Mapping[str, Mapping[tuple[str, str], str]],
+    frozen: Mapping[Unit, Clash],
+    history: Sequence[HistoryRow],
+    other_links: Mapping[str, list[LinkRow]],
+    batch: Batch,
+) -> None:
+    golden, policies = work.golden, flow.policies[work.golden.entity]
+    lists = list(entity_spec(golden.entity).lists)
+    flat_golden = flatten(golden.fields, lists)
+    sayings: list[Saying] = []
+    spoke: list[tuple[Member, Fields]] = []
+    gone: list[Member] = []
+    for member in work.members:
+        if member.incoming.seq < member.link.seq and not member.new_link:
+            batch.again.setdefault(member.incoming.stream_id, []).append(member.incoming.key)
+            batch.done(member.incoming)
+            continue
+        if member.incoming.fields is None:
+            gone.append(member)
+            continue
+        if not member.side.mapping.applies(member.incoming.fields):
+            _fall_asleep(run, member, batch)
+            continue
+        saying = _saying(flow, run, work, member, refs.get(member.side.connection, {}), flat_golden, lists, batch)
+        if saying is not None:
+            sayings.append(saying)
+            spoke.append((member, saying.said))
+    if not sayings and not gone:
+        return
+    merged = merge(
+        flat_golden,
+        golden.authors,
+        sayings,
+        policies,
+        roles=flow.roles,
+        frozen=frozen,
+        rewritten=lambda unit, new, by: _rewritten(history, unit, new, by),
+    )
+    fields = unflatten(merged.fields, lists)
+    if merged.changes and sayings and lists:
+        complaint = next((c for member, _ in spoke if (c := _sum_complaint(member.side, policies.rules, fields))), None)
+        if complaint:
+            for member, _ in spoke:
+                _park_record(run, member, "total", f"after the merge {complaint}", batch, golden.id)
+            return
+    if gone:
+        _gone(flow, run, work, gone, merged, batch, other_links.get(golden.id, []), bool(merged.changes))
+        fields = unflatten(merged.fields, lists)
+    if not sayings and golden.state == "live" and not merged.changes:
+        _history(run, work, merged, [], gone, batch)
+        if work.new:
+            return
+        batch.put_golden.append(golden)
+        return
+    _store_merge(flow, run, work, merged, fields, spoke, other_links.get(golden.id, []), batch)
+    _history(run, work, merged, [member for member, _ in spoke], gone, batch)
+
+
+def _fall_asleep(run: RunNote, member: Member, batch: Batch) -> None:
+    """A record that has left its filter keeps its link; nothing of it is read or written (L13)."""
+    member.link.state = "asleep"
+    member.link.dirty = False
+    member.link.version = member.incoming.version
+    batch.update_links.append(member.link)
+    batch.done(member.incoming)
+    run.counts["asleep"] += 1
+
+
+def _saying(
+    flow: Flow,
+    run: RunNote,
+    work: Work,
+    member: Member,
+    refs: Refs,
+    flat_golden: Fields,
+    lists: list[str],
+    batch: Batch,
+) -> Saying | None:
+    """Return what this system says, or None where the record waits or is parked. Sets the link's new base, line keys and holds."""
+    side, link, row = member.side, member.link, member.incoming
+    mapping = side.mapping
+    errors: list[FieldError] = []
+    said, keyed = _document(member, refs, errors)
+    blocked = _blocking(side, errors)
+    if blocked:
+        _wait(batch, run, row, side, blocked[0])
+        return None
+    complaint = _sum_complaint(side, flow.policies[work.golden.entity].rules, said)
+    line_error = next((error for error in errors if "/" in error.path or error.path.partition(".")[0] in mapping.lists), None)
+    if complaint is None and line_error is not None:
+        complaint = f"{line_error.path}: {line_error.reason}"
+    if complaint:
+        _park_record(run, member, "total", complaint, batch, None if work.new else work.golden.id)
+        return None
+    line_ids = _line_ids(flow, member, keyed, work)
+    if line_ids is None:
+        _park_record(run, member, "lines", "it is in doubt which of its lines is which", batch, None if work.new else work.golden.id)
+        return None
+    for name, pairs in keyed.items():
+        said[name] = [{"id": line_ids[name][key], **line} for key, line in pairs]
+    flat = flatten(said, lists)
+    before, moved = _moved(member, run, refs, flat, flat_golden, lists)
+    pending = [error.path for error in errors if error.reference is not None]
+    _hold_unreadable(run, work, member, [error for error in errors if error.reference is None], batch)
+    _show_pending(run, work, member, errors, batch)
+    saying = Saying(
+        by=side.connection,
+        role=side.role,
+        version=row.version,
+        said=flat,
+        before=before,
+        moved=moved,
+        carries=lambda path: path.partition("/")[0] in mapping.readable,
+        answered=link.answered,
+        order=None,
+    )
+    old_base = link.base
+    link.base = _base_after(member, [error for error in errors if error.reference is None])
+    link.answered = _answers_left(link, mapping, old_base, row.fields or {})
+    link.line_keys = {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
+    if link.version and link.version != row.version:
+        link.earlier = [*link.earlier[-4:], link.version]
+    link.version, link.rules, link.pending, link.state, link.key = row.version, mapping.digest, pending, "live", row.key
+    return saying
+
+
+def _moved(
+    member: Member, run: RunNote, refs: Refs, flat: Fields, flat_golden: Fields, lists: list[str]
+) -> tuple[Fields | None, frozenset[str]]:
+    """Return what the base meant, and the paths on which the record says something new."""
+    link, mapping, fields = member.link, member.side.mapping, member.incoming.fields or {}
+    if link.base is None:
+        return None, frozenset(path for path, value in flat.items() if value is not None)
+    if link.rules and link.rules != mapping.digest:
+        # Changed rules: the fields are adopted anew, never pushed over a value that was read under other rules (L13).
+        settled = link.answered
+        return {}, frozenset(
+            path
+            for path, value in flat.items()
+            if not (settled[path] == digest(flat_golden.get(path)) if path in settled else same(value, flat_golden.get(path)))
+        )
+    base = link.base
+    externals = [name for name, value in fields.items() if name not in base or not same(value, base[name])]
+    unread = [name for name in externals if name not in base]
+    before = mapping.get(base, refs, [])
+    names = {compiled.external: name for name, compiled in mapping.lists.items()}
+    for name, compiled in mapping.lists.items():
+        keys = {key: line_id for line_id, key in link.line_keys.get(name, {}).items()}
+        before[name] = [
+            {"id": keys[str(row[compiled.key])], **compiled.get(row, before, refs, [])}
+            for row in base.get(compiled.external) or ()
+            if str(row[compiled.key]) in keys
+        ]
+    flat_before = flatten(before, lists)
+    for path in mapping.affected(unread):
+        flat_before.pop(path, None)
+    touched = set(mapping.affected(externals)) | set(link.pending)
+    moved = {path for path in touched if path in flat and "/" not in path and not same(flat[path], flat_before.get(path))}
+    for path in link.pending:
+        if path in flat:
+            flat_before.pop(path, None)
+    for external in externals:
+        if external in names:
+            stem = names[external] + "/"
+            paths = {path for path in (*flat, *flat_before) if path.startswith(stem)}
+            for path in paths:
+                if not same(flat.get(path), flat_before.get(path)):
+                    moved.add(path)
+                    flat.setdefault(path, None)
+    return flat_before, frozenset(moved)
+
+
+def _line_ids(flow: Flow, member: Member, keyed: Mapping[str, list[tuple[str, Fields]]], work: Work) -> dict[str, dict[str, str]] | None:
+    """Return the line id of each row of each list; None where it is in doubt. What other members of the group brought counts too."""
+    found: dict[str, dict[str, str]] = {}
+    rules = flow.policies[work.golden.entity].rules
+    ids = Ids("N")
+    for name, pairs in keyed.items():
+        known = {key: line_id for line_id, key in member.link.line_keys.get(name, {}).items()}
+        if name not in work.lines:
+            work.lines = {**work.lines, name: list(work.golden.fields.get(name) or ())}
+        lines = work.lines[name]
+        list_rules = rules.lists.get(name)
+        matched = match_lines(pairs, known, lines, list_rules.line_match if list_rules else (), ids.new)
+        if matched is None:
+            return None
+        found[name] = matched
+        have = {line["id"] for line in lines}
+        lines.extend({"id": matched[key], **line} for key, line in pairs if matched[key] not in have)
+    return found
+
+
+def _hold_unreadable(run: RunNote, work: Work, member: Member, errors: list[FieldError], batch: Batch) -> None:
+    link, side = member.link, member.side
+    unreadable = {error.path for error in errors}
+    for path in [path for path, why in link.held.items() if why == UNREADABLE and path not in unreadable]:
+        del link.held[path]
+        batch.close.append(f"field:{link.id}:{path}")
+    for error in errors:
+        link.held = {**link.held, error.path: UNREADABLE}
+        batch.park.append(
+            parked_row(
+                run,
+                "field",
+                f"field:{link.id}:{error.path}",
+                work.golden.entity,
+                golden_id=work.golden.id,
+                stream_id=link.stream_id,
+                key=member.incoming.key,
+                field=error.path,
+                error="mapping",
+                reason=f"{side.connection} {side.stream.name} {member.incoming.key} {error.path}: {error.reason}",
+            )
+        )
+    run.counts["fields parked"] += len(errors)
+
+
+def _show_pending(run: RunNote, work: Work, member: Member, errors: list[FieldError], batch: Batch) -> None:
+    """An optional reference whose target is not linked yet is pending: shown, and filled in when the target comes (L7)."""
+    side = member.side
+    still = {error.path for error in errors if error.reference is not None}
+    batch.close.extend(f"pending:{member.link.id}:{path}" for path in member.link.pending if path not in still)
+    batch.close.append(f"waiting:{member.incoming.stream_id}:{member.incoming.key}")
+    for error in errors:
+        if error.reference is None:
+            continue
+        entity, key = error.reference
+        batch.park.append(
+            parked_row(
+                run,
+                "waiting",
+                f"pending:{member.link.id}:{error.path}",
+                work.golden.entity,
+                golden_id=work.golden.id,
+                stream_id=member.link.stream_id,
+                key=member.incoming.key,
+                field=error.path,
+                error="reference",
+                reason=f"{side.connection} {side.stream.name} {member.incoming.key}: its {error.path} is pending until the {entity} {key} is there",
+                waits_for=f"{entity}:{side.system}:{key}",
+            )
+        )
+
+
+def _base_after(member: Member, errors: list[FieldError]) -> Fields:
+    """Return the new base: what was read, except that a field which could not be understood keeps its old base, so that it stays news."""
+    fields, old = member.incoming.fields or {}, member.link.base or {}
+    if not errors:
+        return fields
+    base = dict(fields)
+    paths = {error.path for error in errors}
+    for rule in member.side.mapping.rules:
+        if paths.intersection(rule.canonical):
+            for external in rule.external:
+                if external in old:
+                    base[external] = old[external]
+                else:
+                    base.pop(external, None)
+    return base
+
+
+def _answers_left(link: LinkRow, mapping: Any, old_base: Fields | None, fields: Fields) -> dict[str, str]:
+    if not link.answered or old_base is None:
+        return {}
+    moved = mapping.affected([name for name, value in fields.items() if name not in old_base or not same(value, old_base[name])])
+    return {path: mark for path, mark in link.answered.items() if path not in moved and path.partition("/")[0] not in moved}
+
+
+def _park_record(run: RunNote, member: Member, error: str, reason: str, batch: Batch, golden_id: str | None) -> None:
+    side, row = member.side, member.incoming
+    batch.set_state(row, "parked")
+    batch.park.append(
+        parked_row(
+            run,
+            "record",
+            f"record:{row.stream_id}:{row.key}",
+            side.entity,
+            golden_id=golden_id,
+            stream_id=row.stream_id,
+            key=row.key,
+            error=error,
+            reason=f"{side.connection} {side.stream.name} {row.key}: {reason}",
+        )
+    )
+    run.counts["records parked"] += 1
+
+
+def _rewritten(history: Sequence[HistoryRow], unit: Unit, new: tuple[Any, ...], by: str) -> bool:
+    """Tell whether golden took this value from this system twice before, each time taken back by another (L6)."""
+    taken = 0
+    back = True
+    for row in history:
+        for path, pair in (row.data.get("fields") or {}).items():
+            if path != unit[0]:
+                continue
+            author = (row.data.get("by") or {}).get(path)
+            if author == by and same(pair[1], new[0]):
+                taken += 1 if back else 0
+                back = False
+            else:
+                back = True
+    return taken >= 2 and back
+
+
+def _gone(
+    flow: Flow,
+    run: RunNote,
+    work: Work,
+    gone: list[Member],
+    merged: Merged,
+    batch: Batch,
+    links: list[LinkRow],
+    edited: bool,
+) -> None:
+    """A record that is gone in its system: its link stays as a tombstone; what that does elsewhere is the entity's ``on_delete`` (L8)."""
+    golden = work.golden
+    policies = flow.policies[golden.entity]
+    rule = policies.rules.on_delete
+    gone_ids = {member.link.id for member in gone}
+    others = [link for link in links if link.id not in gone_ids and link.state == "live"]
+    edited = edited or any(link.dirty for link in others)
+    for member in gone:
+        link, row = member.link, member.incoming
+        was = link.state
+        link.state, link.dirty, link.pending = "tombstone", False, []
+        batch.update_links.append(link)
+        batch.done(row)
+        batch.close.append(f"missing:{link.id}")
+        if was == "tombstone":
+            continue
+        run.counts["gone"] += 1
+        if not others:
+            continue
+        side = member.side
+        asked = rule == "ask" or edited
+        if asked or row.merged_into:
+            why = (
+                "was merged into " + row.merged_into
+                if row.merged_into
+                else "was deleted" + (" while it was edited elsewhere" if edited else "")
+            )
+            batch.park.append(
+                parked_row(
+                    run,
+                    "review",
+                    f"gone:{link.id}",
+                    golden.entity,
+                    golden_id=golden.id,
+                    stream_id=link.stream_id,
+                    key=link.key,
+                    error="deleted",
+                    reason=f"{side.connection} {side.stream.name} {link.key} {why}; the other systems keep theirs until a person decides",
+                    data={"others": [{"link": other.id, "key": other.key} for other in others], "merged_into": row.merged_into},
+                )
+            )
+        elif rule == "archive":
+            if "status" in entity_spec(golden.entity).fields and golden.fields.get("status") != "archived":
+                merged.changes.append(
+                    Change(("status",), (golden.fields.get("status"),), ("archived",), "rule:on_delete", "", "on_delete: archive")
+                )
+                merged.fields["status"] = "archived"
+        elif rule == "delete" and not entity_spec(golden.entity).money_document:
+            golden.state = "gone"
+            batch.dirty.extend(other.id for other in others)
+
+
+def _store_merge(
+    flow: Flow,
+    run: RunNote,
+    work: Work,
+    merged: Merged,
+    fields: Fields,
+    spoke: list[tuple[Member, Fields]],
+    links: list[LinkRow],
+    batch: Batch,
+) -> None:
+    golden = work.golden
+    changed = {path for change in merged.changes for path in change.unit}
+    for change in merged.changes:
+        author = [change.by, change.version, run.id]
+        for path in change.unit:
+            golden.authors[path] = author
+    if work.new and merged.changes:
+        golden.authors = _most_common_first(golden.authors)
+    golden.fields = fields
+    if work.new:
+        batch.add_golden.append(golden)
+        run.counts["founded"] += 1
+    elif changed or merged.clashes or golden.state == "gone":
+        batch.put_golden.append(golden)
+    _match_keys(flow, work, changed, batch)
+    quiet = set(merged.quiet)
+    for member, said in spoke:
+        link = member.link
+        link.answered = {**link.answered, **{path: digest(golden.fields.get(path)) for by, path in quiet if by == member.side.connection}}
+        link.dirty = is_dirty(golden.fields, link, member.side.mapping, unflatten(said, list(member.side.mapping.lists)))
+        (batch.add_links if member.new_link else batch.update_links).append(link)
+        batch.done(member.incoming)
+        batch.close.append(f"record:{link.stream_id}:{link.key}")
+        batch.close.append(f"review:{link.stream_id}:{link.key}")
+    here = {member.link.id for member, _ in spoke}
+    for link in links:
+        if link.id not in here and link.state in ("live", "wanted") and not link.dirty and changed and link.id not in batch.dirty:
+            side = flow.side(link.stream_id, link.entity)
+            if side is not None and any(path.partition("/")[0] in side.mapping.writable for path in changed):
+                batch.dirty.append(link.id)
+    if work.new and golden.state == "live":
+        _want(flow, run, work, batch)
+    for clash in merged.clashes:
+        batch.park.append(_clash_row(run, golden, clash))
+    batch.close.extend(clash_subject(golden.id, unit) for unit in merged.settled)
+    run.counts["merged"] += 1 if changed and not work.new else 0
+    run.counts["bound"] += 1 if len(spoke) > 1 or (work.how not in ("", "new")) else 0
+    run.counts["clashes"] += len(merged.clashes)
+    run.counts["refused"] += len(merged.refused)
+
+
+def _most_common_first(authors: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return authors with the commonest under ``*``, so that a new record does not name the same author for each field."""
+    counted: dict[tuple[str, ...], int] = {}
+    for author in authors.values():
+        counted[tuple(author)] = counted.get(tuple(author), 0) + 1
+    most = list(max(counted, key=lambda author: counted[author]))
+    return {"*": most, **{path: author for path, author in authors.items() if author != most}}
+
+
+def _want(flow: Flow, run: RunNote, work: Work, batch: Batch) -> None:
+    """A new golden record is wanted in each stream of the flow in which it is not yet, where records may be created."""
+    golden = work.golden
+    here = {member.side.connection for member in work.members}
+    for side in flow.sides[golden.entity]:
+        if side.create and side.connection not in here:
+            here.add(side.connection)
+            batch.add_links.append(LinkRow(run.link_ids.new(), golden.id, golden.entity, side.stream_id, None, "wanted", True))
+
+
+def _match_keys(flow: Flow, work: Work, changed: set[str], batch: Batch) -> None:
+    rules = flow.policies[work.golden.entity].rules
+    if not work.new:
+        if not any(path in changed for rule in rules.match for path in rule.keys):
+            return
+        batch.drop_match.append(work.golden.id)
+    batch.match_keys.extend((number, h, work.golden.id) for number, h in enumerate(hashes(rules, work.golden.fields)) if h is not None)
+
+
+def clash_subject(golden_id: str, unit: Sequence[str]) -> str:
+    return f"clash:{golden_id}:{'+'.join(unit)}"
+
+
+def _clash_row(run: RunNote, golden: GoldenRow, clash: Clash) -> ParkedRow:
+    who = ", ".join(candidate.by for candidate in clash.candidates)
+    return parked_row(
+        run,
+        "clash",
+        clash_subject(golden.id, clash.unit),
+        golden.entity,
+        golden_id=golden.id,
+        field=clash.unit[0] if len(clash.unit) == 1 else "+".join(clash.unit),
+        error="clash",
+        reason=f"{golden.entity} {golden.id} {'+'.join(clash.unit)}: {clash.why} ({who})",
+        data=_plain(clash),
+    )
+
+
+def _plain(clash: Clash) -> dict[str, Any]:
+    return {"unit": clash.unit, "why": clash.why, "candidates": [_plain_candidate(candidate) for candidate in clash.candidates]}
+
+
+def _plain_candidate(candidate: Candidate) -> dict[str, Any]:
+    return {"by": candidate.by, "role": candidate.role, "version": candidate.version, "values": candidate.values}
+
+
+def _history(run: RunNote, work: Work, merged: Merged, spoke: list[Member], gone: list[Member], batch: Batch) -> None:
+    """One row a record and settle. First values are not repeated: golden holds them, and later rows say what they replaced."""
+    data: dict[str, Any] = {}
+    if work.new:
+        data["founded"] = {member.side.connection: member.incoming.key for member in spoke}
+        data["how"] = work.how
+    elif work.how:
+        data["bound"] = {member.side.connection: member.incoming.key for member in spoke}
+        data["how"] = work.how
+    told = [change for change in merged.changes if not work.new or change.losers]
+    if told:
+        data["fields"] = {path: [old, new] for change in told for path, old, new in zip(change.unit, change.old, change.new, strict=True)}
+        data["by"] = {path: change.by for change in told for path in change.unit}
+        data["rules"] = {path: change.rule for change in told for path in change.unit}
+        losers = {change.unit[0]: [_plain_candidate(loser) for loser in change.losers] for change in told if change.losers}
+        if losers:
+            data["losers"] = losers
+    if merged.refused:
+        data["refused"] = [{"unit": list(refusal.unit), "by": refusal.by, "values": list(refusal.values)} for refusal in merged.refused]
+    if merged.clashes:
+        data["clashes"] = [_plain(clash) for clash in merged.clashes]
+    if gone:
+        data["gone"] = {member.side.connection: member.incoming.key for member in gone}
+    if data:
+        batch.history.append(HistoryRow(work.golden.id, run.id, run.at, {"kind": "merge", **data}))
+
+
+def _wake_references(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
+    """Bring back records of ``entity`` with a pending reference whose target has come: they are merged again from their base."""
+    woken = False
+    by_subject = [
+        row
+        for row in store.parked(flow=flow.name, kinds=["waiting"], limit=1_000_000)
+        if row.entity == entity and row.subject.startswith("pending:") and row.waits_for and row.stream_id is not None
+    ]
+    for row in by_subject:
+        target, system, key = (row.waits_for or "::").split(":", 2)
+        if not store.golden_of(flow.streams_of(system, target), [key]):
+            continue
+        link = store.links([row.subject.split(":", 2)[1]]).get(row.subject.split(":", 2)[1])
+        if link is None or link.key is None or link.base is None or link.state != "live":
+            continue
+        if link.key in store.incoming(link.stream_id, [link.key]):
+            continue
+        with store.transaction(run.fence):
+            store.put_incoming([IncomingRow(link.stream_id, link.key, link.version, link.base, link.seq)])
+        woken = True
+    return woken

@@ -1,0 +1,99 @@
+"""Brakes: limits that stop writing until a person releases them. They count per flow and system over a window in the store, whoever
+triggered the run, so that many small runs do not pass what one big run may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from erpcrm_bridge.errors import BrakeTripped
+from erpcrm_bridge.store import Store
+from erpcrm_bridge.sync.flow import Flow
+from erpcrm_bridge.sync.notes import RunNote
+
+KINDS = {"create": "creates", "delete": "deletes", "update": "changed", "move": "changed"}
+
+
+def refuse_if_tripped(flow: Flow, store: Store) -> None:
+    """Raise BrakeTripped while a brake of the flow is tripped."""
+    tripped = store.tripped(flow.name)
+    if tripped:
+        names = ", ".join(f"{row['kind']} in {row['system']} ({row['count']}, limit {row['limit']})" for row in tripped)
+        raise BrakeTripped(
+            f"The brake of {flow.name} is on: {names}. Nothing was written.",
+            way_out=f"Look at `erpcrm-bridge plan {flow.name}`; if that is what you want: erpcrm-bridge parked release {flow.name}",
+        )
+
+
+def check(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str], int]) -> None:
+    """Trip the brakes that these counts, with those of the window, would pass; raise BrakeTripped if any.
+
+    ``counts`` are by (connection, kind), kind one of creates, deletes, changed, reverts.
+    """
+    limits = _limits(flow, store)
+    over = False
+    for (connection, kind), count in counts.items():
+        limit = limits.get((connection, kind))
+        if limit is None or not count:
+            continue
+        before = store.writes_since(flow.name, connection, kind, run.unix - flow.brakes.window_seconds)
+        if before + count > limit:
+            store.trip(flow.name, connection, kind, before + count, limit, run.at)
+            over = True
+    if over:
+        refuse_if_tripped(flow, store)
+
+
+def check_incoming(flow: Flow, store: Store, run: RunNote) -> None:
+    """Trip the brakes that what was pulled would pass: records gone, and records that returned to what they were before.
+
+    What was pulled stays stored and is merged when the brake is released.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    for side in flow.all_sides():
+        gone = run.counts[f"gone in {side.stream_id}"]
+        if gone:
+            key = (side.connection, "deletes")
+            counts[key] = counts.get(key, 0) + gone
+        reverts = run.counts[f"reverts in {side.stream_id}"]
+        if reverts:
+            key = (side.connection, "reverts")
+            counts[key] = counts.get(key, 0) + reverts
+    if counts:
+        check(flow, store, run, counts)
+        note(flow, store, run, counts)
+
+
+def note(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str], int]) -> None:
+    """Remember what was done for the window."""
+    for (connection, kind), count in counts.items():
+        if count:
+            store.note_writes(flow.name, connection, kind, count, run.unix)
+
+
+def _limits(flow: Flow, store: Store) -> dict[tuple[str, str], int]:
+    brakes = flow.brakes
+    found: dict[tuple[str, str], int] = {}
+    links = store.count_links()
+    for connection in {side.connection for side in flow.all_sides()}:
+        if brakes.creates is not None:
+            found[connection, "creates"] = brakes.creates
+        if brakes.deletes is not None:
+            found[connection, "deletes"] = brakes.deletes
+        if brakes.reverts is not None:
+            found[connection, "reverts"] = brakes.reverts
+        if brakes.changed is not None:
+            streams = {side.stream_id for side in flow.all_sides() if side.connection == connection}
+            known = sum(count for (stream_id, state, _), count in links.items() if stream_id in streams and state == "live")
+            # A share of a few records says nothing: below twenty records the share is not counted.
+            found[connection, "changed"] = max(int(brakes.changed * known), 20)
+    return found
+
+
+def kinds(counts: Mapping[str, int]) -> dict[tuple[str, str], int]:
+    """Return a plan's counts (``connection:operation``) by connection and kind of brake."""
+    found: dict[tuple[str, str], int] = {}
+    for name, count in counts.items():
+        connection, _, operation = name.rpartition(":")
+        key = (connection, KINDS[operation])
+        found[key] = found.get(key, 0) + count
+    return found

@@ -1,0 +1,377 @@
+"""Golden against base: what is to be written to one link, if anything. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+from erpcrm_bridge.mapping import CompiledList, CompiledMapping, FieldError, Refs
+from erpcrm_bridge.model.values import Fields, digest, same
+from erpcrm_bridge.store.rows import GoldenRow, LinkRow
+from erpcrm_bridge.sync.lines import flatten
+from erpcrm_bridge.sync.merge import base_means
+
+StepOperation: TypeAlias = Literal["create", "update", "delete", "move"]
+
+
+class LineSteps(Struct):
+    """What a step does to one list: rows to add by line id, changes and removals by the row's key. Values are [old, new] pairs."""
+
+    add: dict[str, Fields] = {}
+    change: dict[str, dict[str, list[Any]]] = {}
+    remove: list[str] = []
+
+
+class Step(Struct):
+    """One planned write. ``fields`` are [old, new] by external name; ``why`` the author of each by canonical path; ``golden_seq`` and
+    ``link_seq`` the versions that it rests on. ``waits_for`` are golden ids whose keys in that system are not known before other steps
+    of the plan are done; they stand in values as ``⟦entity:golden id⟧``. ``settles`` are canonical paths the write answers for."""
+
+    operation: StepOperation
+    entity: str
+    golden_id: str
+    link_id: str
+    connection: str
+    stream: str
+    key: str | None
+    label: str
+    fields: dict[str, list[Any]]
+    golden_seq: int
+    link_seq: int
+    settles: list[str] = []
+    lists: dict[str, LineSteps] = {}
+    why: dict[str, str] = {}
+    waits_for: list[str] = []
+    move: list[str] | None = None
+
+
+class Decision(Struct):
+    """What came of looking at one link. At most one of ``step`` and ``answered`` is there.
+
+    ``answered``: nothing to write, and the base answers for golden on these paths. ``errors``: fields that could not be put, to be parked.
+    ``pending``: optional references left out until their target is linked. ``blocked``: the required references a create waits for,
+    as (entity, golden id). ``held``: a create that cannot go while these fields are not put right.
+    """
+
+    step: Step | None = None
+    answered: dict[str, str] = {}
+    errors: list[FieldError] = []
+    pending: list[str] = []
+    blocked: list[tuple[str, str]] = []
+    held: str = ""
+
+
+def placeholder(entity: str, golden_id: str) -> str:
+    """Return the text that stands for a key which another step of the plan brings."""
+    return f"⟦{entity}:{golden_id}⟧"
+
+
+def label_of(fields: Fields) -> str:
+    """Return what a person calls a record."""
+    named = fields.get("name") or fields.get("number") or " ".join(str(fields[p]) for p in ("first_name", "last_name") if fields.get(p))
+    return str(named or fields.get("email") or "")
+
+
+def held_digest(golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, path: str = "*") -> str:
+    """Return what a refusal for good rests on: tried again only when golden, base, mapping or describe change."""
+    about = golden.fields if path == "*" else golden.fields.get(path)
+    return digest([about, link.base, mapping.digest])
+
+
+def decide(
+    golden: GoldenRow,
+    link: LinkRow,
+    mapping: CompiledMapping,
+    *,
+    connection: str,
+    moves: Mapping[str, Mapping[str, tuple[str, ...]]],
+    frozen: frozenset[str],
+    refs_in: Refs,
+    refs_out: Refs,
+) -> Decision:
+    """Return what is to be done to make this link's system hold golden. ``frozen`` are paths in clash, pushed nowhere."""
+    if golden.state == "gone":
+        return _delete(golden, link, mapping, connection)
+    if link.held.get("*") == held_digest(golden, link, mapping):
+        return Decision()
+    if link.key is None:
+        return _create(golden, link, mapping, connection, frozen, refs_out)
+    return _update(golden, link, mapping, connection, moves, frozen, refs_in, refs_out)
+
+
+def _step(operation: StepOperation, golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, connection: str, **more: Any) -> Step:
+    return Step(
+        operation=operation,
+        entity=golden.entity,
+        golden_id=golden.id,
+        link_id=link.id,
+        connection=connection,
+        stream=mapping.stream,
+        key=link.key,
+        label=label_of(golden.fields),
+        golden_seq=golden.seq,
+        link_seq=link.seq,
+        **more,
+    )
+
+
+def _delete(golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, connection: str) -> Decision:
+    if link.key is None:
+        return Decision()
+    return Decision(step=_step("delete", golden, link, mapping, connection, fields={}))
+
+
+def _create(
+    golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, connection: str, frozen: frozenset[str], refs_out: Refs
+) -> Decision:
+    errors: list[FieldError] = []
+    fields = {path: value for path, value in golden.fields.items() if path not in frozen}
+    put = mapping.put(fields, None, refs_out, errors, create=True)
+    lists: dict[str, LineSteps] = {}
+    for name, compiled in mapping.lists.items():
+        added = {
+            line["id"]: compiled.put(line, golden.fields, None, refs_out, errors, create=True) for line in golden.fields.get(name) or ()
+        }
+        lists[name] = LineSteps(add=added)
+    sorted_out = _sort_out(errors, mapping, put, frozen)
+    if sorted_out.blocked or sorted_out.held:
+        return sorted_out
+    settles = [path for path in mapping.writable if path not in frozen and path not in sorted_out.pending]
+    sorted_out.step = _step(
+        "create",
+        golden,
+        link,
+        mapping,
+        connection,
+        fields={name: [None, value] for name, value in put.items()},
+        lists={name: steps for name, steps in lists.items() if steps.add},
+        settles=sorted(settles),
+        why=_why(golden, settles),
+        waits_for=_waits(put, lists),
+    )
+    return sorted_out
+
+
+def _sort_out(errors: list[FieldError], mapping: CompiledMapping, put: Fields, frozen: frozenset[str]) -> Decision:
+    """Tell apart what a create waits for: parents, people, and what may follow later (L7, L9)."""
+    decision = Decision()
+    required = {path for rule in mapping.rules if rule.required for path in rule.canonical}
+    references = {path: rule.reference[1] for rule in mapping.rules if rule.reference for path in rule.canonical}
+    for error in errors:
+        if error.reference is not None:
+            if references.get(error.path, True):
+                decision.blocked.append(error.reference)
+            else:
+                decision.pending.append(error.path)
+            continue
+        decision.errors.append(error)
+        if error.path in required or "/" in error.path or error.path.partition(".")[0] in mapping.lists:
+            decision.held = f"{error.path}: {error.reason}"
+    for rule in mapping.rules:
+        if rule.required and rule.direction != "to_canonical" and not decision.held:
+            empty = [name for name in rule.external if put.get(name) is None]
+            if empty and not any(path in decision.pending for path in rule.canonical) and not decision.blocked:
+                in_clash = any(path in frozen for path in rule.canonical)
+                decision.held = f"{rule.canonical[0]} is required on a create and {'in clash' if in_clash else 'empty'}"
+    return decision
+
+
+def _update(
+    golden: GoldenRow,
+    link: LinkRow,
+    mapping: CompiledMapping,
+    connection: str,
+    moves: Mapping[str, Mapping[str, tuple[str, ...]]],
+    frozen: frozenset[str],
+    refs_in: Refs,
+    refs_out: Refs,
+) -> Decision:
+    base = link.base or {}
+    ignored: list[FieldError] = []
+    before = mapping.get(base, refs_in, ignored)
+    unread = {error.path for error in ignored if error.reference is None}
+    wanted = frozenset(
+        path
+        for path in mapping.writable
+        if path not in mapping.lists
+        and path not in frozen
+        and path not in unread
+        and not _is_held(path, golden, link, mapping)
+        and not base_means(path, golden.fields.get(path), before.get(path), link.answered)
+    )
+    state_paths = {path for rule in mapping.rules if rule.state for path in rule.canonical}
+    errors: list[FieldError] = []
+    put = mapping.put(golden.fields, base, refs_out, errors, create=False, paths=wanted - state_paths) if wanted - state_paths else {}
+    lists, line_errors, list_answers = _list_steps(golden, link, mapping, base, frozen, refs_in, refs_out)
+    decision = Decision()
+    references = {path: rule.reference[1] for rule in mapping.rules if rule.reference for path in rule.canonical}
+    for error in [*errors, *line_errors]:
+        if error.reference is not None:
+            decision.pending.append(error.path)
+            if references.get(error.path, True):
+                decision.blocked.append(error.reference)
+        else:
+            decision.errors.append(error)
+    failed = {error.path for error in decision.errors} | set(decision.pending)
+    settles = sorted(path for path in wanted - state_paths if path not in failed)
+    changed = {name: [base.get(name), value] for name, value in put.items()}
+    if changed or lists:
+        decision.step = _step(
+            "update",
+            golden,
+            link,
+            mapping,
+            connection,
+            fields=changed,
+            lists=lists,
+            settles=settles,
+            why=_why(golden, [*settles, *lists]),
+            waits_for=_waits(put, lists),
+        )
+        return decision
+    move = next((path for path in sorted(wanted & state_paths)), None)
+    if move is not None:
+        return _move(golden, link, mapping, connection, move, before.get(move), moves, decision)
+    decision.answered = {path: digest(golden.fields.get(path)) for path in settles} | list_answers
+    return decision
+
+
+def _is_held(path: str, golden: GoldenRow, link: LinkRow, mapping: CompiledMapping) -> bool:
+    return path in link.held and link.held[path] == held_digest(golden, link, mapping, path)
+
+
+def _move(
+    golden: GoldenRow,
+    link: LinkRow,
+    mapping: CompiledMapping,
+    connection: str,
+    path: str,
+    now: Any,
+    moves: Mapping[str, Mapping[str, tuple[str, ...]]],
+    decision: Decision,
+) -> Decision:
+    """Take the first move on a shortest way to the state wanted; a way that the mapping or the system lacks parks the field."""
+    rule = next(rule for rule in mapping.rules if path in rule.canonical)
+    allowed = {state: tuple(_targets(to)) for state, to in (rule.state or {}).items()}
+    offered = moves.get(rule.external[0])
+    way = _shortest(allowed, now, golden.fields.get(path))
+    if not way or (offered is not None and way[0] not in offered.get(str(now), ())):
+        reason = f"there is no move from {now} to {golden.fields.get(path)}"
+        decision.errors.append(FieldError(path=path, rule=rule.name, reason=reason))
+        return decision
+    decision.step = _step(
+        "move", golden, link, mapping, connection, fields={}, settles=[path], why=_why(golden, [path]), move=[rule.external[0], way[0]]
+    )
+    return decision
+
+
+def _targets(to: Any) -> list[str]:
+    return [item["to"] if isinstance(item, dict) else item for item in to]
+
+
+def _shortest(allowed: Mapping[str, tuple[str, ...]], start: Any, goal: Any) -> list[str]:
+    ways: list[list[str]] = [[str(start)]]
+    seen = {str(start)}
+    while ways:
+        way = ways.pop(0)
+        for state in allowed.get(way[-1], ()):
+            if state == goal:
+                return [*way[1:], state]
+            if state not in seen:
+                seen.add(state)
+                ways.append([*way, state])
+    return []
+
+
+def _list_steps(
+    golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, base: Fields, frozen: frozenset[str], refs_in: Refs, refs_out: Refs
+) -> tuple[dict[str, LineSteps], list[FieldError], dict[str, str]]:
+    steps: dict[str, LineSteps] = {}
+    errors: list[FieldError] = []
+    answered: dict[str, str] = {}
+    for name, compiled in mapping.lists.items():
+        if compiled.external not in base and link.base is not None and not golden.fields.get(name):
+            continue
+        if not compiled.writable:
+            continue
+        step = _one_list(golden, link, compiled, base, frozen, refs_in, refs_out, errors, answered)
+        if step.add or step.change or step.remove:
+            steps[name] = step
+    return steps, errors, answered
+
+
+def _one_list(
+    golden: GoldenRow,
+    link: LinkRow,
+    compiled: CompiledList,
+    base: Fields,
+    frozen: frozenset[str],
+    refs_in: Refs,
+    refs_out: Refs,
+    errors: list[FieldError],
+    answered: dict[str, str],
+) -> LineSteps:
+    name = compiled.name
+    keys = link.line_keys.get(name, {})
+    rows = {str(row[compiled.key]): row for row in base.get(compiled.external) or ()}
+    step = LineSteps()
+    kept: set[str] = set()
+    for line in golden.fields.get(name) or ():
+        stem = f"{name}/{line['id']}"
+        key = keys.get(line["id"])
+        if key is None or key not in rows:
+            if stem not in frozen:
+                step.add[line["id"]] = compiled.put(line, golden.fields, None, refs_out, errors, create=True)
+            continue
+        kept.add(key)
+        before = compiled.get(rows[key], golden.fields, refs_in, [])
+        moved = {
+            field: line.get(field)
+            for field in compiled.writable
+            if f"{stem}/{field}" not in frozen and not base_means(f"{stem}/{field}", line.get(field), before.get(field), link.answered)
+        }
+        if not moved:
+            continue
+        put = compiled.put(line, golden.fields, rows[key], refs_out, errors, create=False)
+        changed = {field: [rows[key].get(field), value] for field, value in put.items() if not same(rows[key].get(field), value)}
+        if changed:
+            step.change[key] = changed
+        else:
+            answered.update({f"{stem}/{field}": digest(value) for field, value in moved.items()})
+    gone = [key for line_id, key in keys.items() if key in rows and key not in kept and f"{name}/{line_id}" not in frozen]
+    step.remove = sorted(gone)
+    return step
+
+
+def _why(golden: GoldenRow, paths: list[str]) -> dict[str, str]:
+    everyone = golden.authors.get("*", [""])
+    return {path: golden.authors.get(path, everyone)[0] for path in paths}
+
+
+def _waits(put: Fields, lists: Mapping[str, LineSteps]) -> list[str]:
+    texts = [value for value in put.values() if isinstance(value, str)]
+    for steps in lists.values():
+        texts.extend(value for row in steps.add.values() for value in row.values() if isinstance(value, str))
+    return sorted({text[1:-1].partition(":")[2] for text in texts if text.startswith("⟦") and text.endswith("⟧")})
+
+
+def is_dirty(golden: Fields, link: LinkRow, mapping: CompiledMapping, said: Fields) -> bool:
+    """Tell whether a link whose base reads as ``said`` has yet to be looked at by the push: some written path does not mean golden."""
+    for path in mapping.writable:
+        if path in mapping.lists:
+            continue
+        if not base_means(path, golden.get(path), said.get(path), link.answered):
+            return True
+    if mapping.lists:
+        names = list(mapping.lists)
+        ours, theirs = flatten(golden, names), flatten(said, names)
+        for path in {p for p in (*ours, *theirs) if "/" in p}:
+            name, _, rest = path.partition("/")
+            field = rest.partition("/")[2]
+            if name not in mapping.lists or (field and field not in mapping.lists[name].writable):
+                continue
+            if not base_means(path, ours.get(path), theirs.get(path), link.answered):
+                return True
+    return False

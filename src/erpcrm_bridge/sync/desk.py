@@ -1,0 +1,175 @@
+"""What a person decides: which value a clash takes, what a parked record is, when a brake is released."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from erpcrm_bridge.errors import UsageError
+from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge.store import HistoryRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.flow import Flow
+from erpcrm_bridge.sync.lines import flatten, unflatten
+from erpcrm_bridge.sync.notes import instant, new_run
+
+
+def settle_clash(
+    store: Store, clash_id: str, *, take: str | None = None, value: Any = None, person: str, clock: Callable[[], float] = time.time
+) -> ParkedRow:
+    """Settle a clash: golden takes the value of the candidate named ``take`` (a connection or a role), or ``value`` where ``take`` is None.
+
+    The systems get it with the next run. Raises UsageError for what is no open clash, or no candidate of it.
+    """
+    row = store.parked_by_id(clash_id)
+    if row is None or row.kind != "clash" or row.closed_at is not None or row.golden_id is None:
+        raise UsageError(f"{clash_id} is no open clash.", way_out="erpcrm-bridge conflicts lists them.")
+    candidates = row.data["candidates"]
+    unit = row.data["unit"]
+    if take is not None:
+        chosen = next((c for c in candidates if take in (c["by"], c["role"])), None)
+        if chosen is None:
+            raise UsageError(f"{take!r} is not in this clash.", way_out=f"Take one of: {', '.join(c['by'] for c in candidates)}.")
+        values = chosen["values"]
+    elif len(unit) > 1:
+        raise UsageError("This clash is about several fields that move as one.", way_out="Settle it with --take.")
+    else:
+        values = [_checked(row.entity, unit[0], value)]
+    run = new_run(row.flow, clock)
+    golden = store.golden([row.golden_id])[row.golden_id]
+    lists = list(entity_spec(golden.entity).lists)
+    flat = flatten(golden.fields, lists)
+    old = [flat.get(path) for path in unit]
+    flat.update(zip(unit, values, strict=True))
+    golden.fields = unflatten(flat, lists)
+    for path in unit:
+        golden.authors[path] = [f"person:{person}", "", run.id]
+    data: dict[str, Any] = {
+        "kind": "settle",
+        "unit": unit,
+        "person": person,
+        "took": take or "a value of their own",
+        "fields": {path: [before, after] for path, before, after in zip(unit, old, values, strict=True)},
+        "by": {path: f"person:{person}" for path in unit},
+        "rules": {path: f"settled by {person}" for path in unit},
+        "losers": {unit[0]: [c for c in candidates if c["values"] != values]},
+    }
+    with store.transaction():
+        golden.seq = store.next_seq()
+        store.put_golden([golden])
+        store.set_dirty([link.id for link in store.links_of([golden.id])[golden.id] if link.state in ("live", "wanted")])
+        store.add_history([HistoryRow(golden.id, run.id, run.at, data)])
+        store.close_parked([row.subject], person, run.at)
+    return row
+
+
+def _checked(entity: str, path: str, value: Any) -> Any:
+    spec = entity_spec(entity).fields.get(path)
+    if spec is None or value is None or spec.normalise is None:
+        return value
+    try:
+        return spec.normalise(value)
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be that: {error}.", way_out="Give another --value, or settle it with --take.") from error
+
+
+def retry(store: Store, parked_id: str, *, clock: Callable[[], float] = time.time) -> ParkedRow:
+    """Let what is parked be tried again by the next run. Raises UsageError where there is nothing open of that id."""
+    row = _open(store, parked_id)
+    with store.transaction():
+        if row.stream_id is not None and row.key is not None:
+            store.set_incoming_state(row.stream_id, [row.key], "new")
+        links = store.links_of([row.golden_id]).get(row.golden_id, []) if row.golden_id else []
+        for link in links:
+            if link.stream_id == row.stream_id and link.held:
+                link.held, link.dirty = {}, True
+                store.update_links([link])
+        store.close_parked([row.subject], "tried again", instant(clock()))
+    return row
+
+
+def bind(store: Store, flow: Flow, parked_id: str, golden_id: str, *, person: str, clock: Callable[[], float] = time.time) -> ParkedRow:
+    """Say that a record in review is this golden record; the next run merges it. Raises UsageError where that cannot be."""
+    row = _review(store, parked_id)
+    golden = store.golden([golden_id]).get(golden_id)
+    if golden is None or golden.entity != row.entity:
+        raise UsageError(f"There is no {row.entity} {golden_id}.", way_out="erpcrm-bridge explain RECORD shows golden ids.")
+    there = [link for link in store.links_of([golden_id]).get(golden_id, []) if link.stream_id == row.stream_id]
+    if any(link.state in ("live", "missing", "asleep") for link in there):
+        raise UsageError(
+            f"{golden_id} is linked in that system already; a second record cannot be bound to it.",
+            way_out=f"Merge the two in their own system, or keep both: erpcrm-bridge parked new {parked_id}",
+        )
+    run = new_run(flow.name, clock)
+    wanted = next((link for link in there if link.state == "wanted"), None)
+    with store.transaction():
+        if wanted is not None:
+            wanted.key, wanted.state, wanted.dirty = row.key, "live", True
+            store.update_links([wanted])
+        else:
+            store.add_links([LinkRow(run.link_ids.new(), golden_id, row.entity, row.stream_id or 0, row.key, dirty=True)])
+        store.set_incoming_state(row.stream_id or 0, [row.key or ""], "new")
+        store.add_history([HistoryRow(golden_id, run.id, run.at, {"kind": "bind", "person": person, "key": row.key})])
+        store.close_parked([row.subject], person, run.at)
+    return row
+
+
+def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: Callable[[], float] = time.time) -> ParkedRow:
+    """Say that a record in review is a thing of its own; it gets a golden record, and the next run takes it from there."""
+    from erpcrm_bridge.store import GoldenRow
+
+    row = _review(store, parked_id)
+    run = new_run(flow.name, clock)
+    golden = GoldenRow(run.golden_ids.new(), row.entity, {}, {})
+    links = [LinkRow(run.link_ids.new(), golden.id, row.entity, row.stream_id or 0, row.key)]
+    for side in flow.sides.get(row.entity, []):
+        if side.create and side.stream_id != row.stream_id:
+            links.append(LinkRow(run.link_ids.new(), golden.id, row.entity, side.stream_id, None, "wanted", True))
+    with store.transaction():
+        golden.seq = store.next_seq()
+        store.add_golden([golden])
+        store.add_links(links)
+        store.set_incoming_state(row.stream_id or 0, [row.key or ""], "new")
+        store.add_history([HistoryRow(golden.id, run.id, run.at, {"kind": "bind", "person": person, "key": row.key})])
+        store.close_parked([row.subject], person, run.at)
+    return row
+
+
+def _review(store: Store, parked_id: str) -> ParkedRow:
+    row = _open(store, parked_id)
+    if row.kind != "review" or row.error == "deleted" or row.stream_id is None or row.key is None:
+        raise UsageError(f"{parked_id} is not a record in review.", way_out="erpcrm-bridge parked --kind review lists them.")
+    return row
+
+
+def _open(store: Store, parked_id: str) -> ParkedRow:
+    row = store.parked_by_id(parked_id)
+    if row is None or row.closed_at is not None:
+        raise UsageError(f"Nothing open has the id {parked_id}.", way_out="erpcrm-bridge parked lists what is.")
+    return row
+
+
+def release_brake(store: Store, flow: str, *, person: str) -> int:
+    """Release the brakes of a flow that are on; return how many. The window starts anew."""
+    return store.release(flow, person)
+
+
+def status(store: Store, flow: str) -> dict[str, Any]:
+    """Return where a flow stands: records, links by state, what waits, brakes, runs. Numbers by name; reads only."""
+    streams = store.streams()
+    links: dict[str, Fields] = {}
+    for (stream_id, state, dirty), count in store.count_links().items():
+        place = links.setdefault(":".join(streams[stream_id]), {})
+        place[state] = place.get(state, 0) + count
+        if dirty:
+            place["dirty"] = place.get("dirty", 0) + count
+    return {
+        "flow": flow,
+        "golden": store.count_golden(),
+        "links": links,
+        "incoming": {f"{':'.join(streams[stream_id])} {state}": count for (stream_id, state), count in store.count_incoming().items()},
+        "waiting": store.count_parked(flow),
+        "brakes": store.tripped(flow),
+        "runs": store.runs(flow, 5),
+    }

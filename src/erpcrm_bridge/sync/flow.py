@@ -1,0 +1,255 @@
+"""A flow, opened: connections in roles, compiled mappings, policies; everything a run needs to know and nothing it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from erpcrm_bridge import registry
+from erpcrm_bridge.connector import Budget, Capabilities, Connector, Description, Stream
+from erpcrm_bridge.errors import ConfigError, SchemaDrift, UsageError
+from erpcrm_bridge.mapping import (
+    CompiledMapping,
+    EntityRules,
+    FieldPolicy,
+    Library,
+    MappingSpec,
+    MatchRule,
+    compile_mapping,
+    load_library,
+    shipped,
+)
+from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.model.records import Selection
+from erpcrm_bridge.settings import Brakes, ConnectionSettings, FlowSettings, Settings, connector_settings
+from erpcrm_bridge.store import Store
+from erpcrm_bridge.sync.merge import Policies
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One entity's stream in the connection that plays one role of the flow."""
+
+    role: str
+    connection: str
+    connector: Connector
+    system: str
+    stream: Stream
+    stream_id: int
+    mapping: CompiledMapping
+    create: bool
+    match: tuple[MatchRule, ...] = ()
+
+    @property
+    def entity(self) -> str:
+        return self.mapping.entity
+
+    @property
+    def offers(self) -> Capabilities:
+        return self.stream.capabilities
+
+    @property
+    def match_externals(self) -> tuple[tuple[str, ...], ...]:
+        """External fields by which a record may be found just before it is created: those of the match rules that bind."""
+        found = []
+        for rule in self.match:
+            names = tuple(name for path in rule.keys for name in self.mapping.externals(path))
+            if not rule.review and len(names) == len(rule.keys):
+                found.append(names)
+        return tuple(found)
+
+    @property
+    def selection(self) -> Selection:
+        return self.mapping.selection
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """``order`` are the entities, parents first; ``sides`` the sides of each, in order of role."""
+
+    name: str
+    order: tuple[str, ...]
+    sides: dict[str, list[Side]]
+    policies: dict[str, Policies]
+    brakes: Brakes
+    roles: dict[str, str] = field(default_factory=dict)
+    """connection to role"""
+
+    def all_sides(self) -> list[Side]:
+        return [side for entity in self.order for side in self.sides[entity]]
+
+    def side(self, stream_id: int, entity: str) -> Side | None:
+        return next((side for side in self.sides.get(entity, ()) if side.stream_id == stream_id), None)
+
+    def streams(self) -> dict[int, list[Side]]:
+        """Return the sides by the stream they share."""
+        found: dict[int, list[Side]] = {}
+        for side in self.all_sides():
+            found.setdefault(side.stream_id, []).append(side)
+        return found
+
+    def streams_of(self, system: str, entity: str) -> list[int]:
+        """Return the streams in which a system keeps an entity."""
+        return [side.stream_id for side in self.sides.get(entity, ()) if side.system == system]
+
+
+Opener = Callable[[str, ConnectionSettings], Connector]
+"""Opens the connection of this name."""
+
+
+def open_connection(name: str, connection: ConnectionSettings) -> Connector:
+    """Return the connector of a connection, found through the registry."""
+    factory = registry.factory(connection.connector)
+    settings = connector_settings(connection, factory)
+    return factory.open(settings, budget=Budget(connection.budget.calls, connection.budget.parallel), codes={})
+
+
+@contextmanager
+def opened(settings: Settings, name: str, store: Store, opener: Opener = open_connection) -> Iterator[Flow]:
+    """Open the flow ``name``: connect, describe, compile; close its connectors at the end.
+
+    Raises UsageError for a flow that does not exist, ConfigError for what is wrong in mappings or settings (a system whose identity is
+    not the one it was, among them), SchemaDrift for a stream that is gone.
+    """
+    try:
+        wanted = settings.flows[name]
+    except KeyError:
+        raise UsageError(f"There is no flow named {name!r}.", way_out=f"Use one of: {', '.join(settings.flows) or 'none yet'}.") from None
+    library = load_library([shipped(), *settings.mapping_folders])
+    connectors: dict[str, Connector] = {}
+    try:
+        descriptions: dict[str, Description] = {}
+        for connection in dict.fromkeys(wanted.roles.values()):
+            connectors[connection] = opener(connection, settings.connections[connection])
+            descriptions[connection] = connectors[connection].describe()
+            _check_identity(store, connection, descriptions[connection].identity)
+        yield _build(name, wanted, settings, library, connectors, descriptions, store)
+    finally:
+        for connector in connectors.values():
+            connector.close()
+
+
+def _check_identity(store: Store, connection: str, identity: str) -> None:
+    known = store.connection_identity(connection)
+    if known is not None and known != identity:
+        raise ConfigError(
+            f"The connection {connection!r} leads to another system than before ({identity} instead of {known}); its links would be wrong.",
+            way_out="Point the connection back to its system, or give the new system a connection of another name.",
+        )
+    if known is None:
+        store.set_connection_identity(connection, identity)
+
+
+def _build(
+    name: str,
+    wanted: FlowSettings,
+    settings: Settings,
+    library: Library,
+    connectors: Mapping[str, Connector],
+    descriptions: Mapping[str, Description],
+    store: Store,
+) -> Flow:
+    order = _parents_first(list(wanted.entities))
+    sides: dict[str, list[Side]] = {}
+    policies: dict[str, Policies] = {}
+    for entity in order:
+        rules = library.entities.get(entity)
+        if rules is None:
+            raise ConfigError(
+                f"No entity.yaml says how {entity} is matched and who may write it.", way_out=f"Add mappings/{entity}/entity.yaml."
+            )
+        policies[entity] = Policies(rules, overlay_of(wanted.policies.get(entity, {}), rules))
+        sides[entity] = []
+        for role in sorted(wanted.roles):
+            connection = wanted.roles[role]
+            described = descriptions[connection]
+            for spec in _specs(library, entity, role, wanted, settings.connections[connection]):
+                stream = described.streams.get(spec.stream)
+                if stream is None:
+                    raise SchemaDrift(
+                        f"{connection} has no stream {spec.stream!r}, which the mapping {entity}/{spec.name} reads.",
+                        way_out=f"It has: {', '.join(sorted(described.streams)) or 'none'}.",
+                    )
+                values = settings.connections[connection].values
+                mapping = compile_mapping(spec, codes=described.codes, values=values, stream=stream)
+                create = role in wanted.entities[entity].create_in and stream.capabilities.create
+                if create and not (stream.capabilities.upsert or stream.capabilities.find):
+                    raise ConfigError(
+                        f"{connection}: records may not be created in {spec.stream}, for they could not be found again after a lost answer.",
+                        way_out=f"Leave {role} out of create_in for {entity}.",
+                    )
+                stream_id = store.stream_id(described.identity, spec.stream)
+                sides[entity].append(
+                    Side(role, connection, connectors[connection], described.identity, stream, stream_id, mapping, create, rules.match)
+                )
+    roles = {connection: role for role, connection in wanted.roles.items()}
+    return Flow(name, tuple(order), sides, policies, wanted.brakes, roles)
+
+
+def _specs(library: Library, entity: str, role: str, wanted: FlowSettings, connection: ConnectionSettings) -> list[MappingSpec]:
+    """Return the mappings of an entity that a connection uses: those the flow lists, else every one that names its connector."""
+    listed = wanted.entities[entity].mappings
+    if listed is not None:
+        found = []
+        for mapping in listed.get(role, ()):
+            spec = library.specs.get(f"{entity}/{mapping}")
+            if spec is None:
+                known = ", ".join(sorted(known for known in library.specs if known.startswith(f"{entity}/")))
+                raise ConfigError(f"There is no mapping {entity}/{mapping}.", way_out=f"Use one of: {known or 'none yet'}.")
+            found.append(spec)
+        return found
+    return [spec for spec in library.specs.values() if spec.entity == entity and spec.connector == connection.connector]
+
+
+def overlay_of(written: Mapping[str, Mapping[str, Any]], rules: EntityRules) -> dict[str, FieldPolicy]:
+    """Return the policies that a flow sets over those of entity.yaml; what it does not say stays as it is there."""
+    found: dict[str, FieldPolicy] = {}
+    for path, keys in written.items():
+        policy = rules.policy(path)
+        values: dict[str, Any] = {name: getattr(policy, name) for name in ("write_by", "on_clash", "group", "skew")}
+        if "write_by" in keys:
+            values["write_by"] = tuple(keys["write_by"]) if keys["write_by"] is not None else None
+        if "on_clash" in keys:
+            clash = keys["on_clash"]
+            values["on_clash"] = ("prefer", tuple(clash["prefer"])) if isinstance(clash, dict) else clash
+        if "group" in keys:
+            values["group"] = keys["group"]
+        found[path] = FieldPolicy(**values)
+    return found
+
+
+def _parents_first(entities: Sequence[str]) -> list[str]:
+    """Return the entities so that each stands after those it refers to; a reference to itself does not count."""
+    placed: list[str] = []
+
+    def place(entity: str, above: tuple[str, ...]) -> None:
+        if entity in placed or entity in above:
+            return
+        for target in entity_spec(entity).references.values():
+            if target in entities and target != entity:
+                place(target, (*above, entity))
+        placed.append(entity)
+
+    for entity in entities:
+        place(entity, ())
+    return placed
+
+
+def described(flow: Flow) -> dict[str, Any]:
+    """Return what is shown of an opened flow: each entity's sides with stream, mapping and the window of L5."""
+    return {
+        entity: [
+            {
+                "role": side.role,
+                "connection": side.connection,
+                "stream": side.stream.name,
+                "mapping": side.mapping.name,
+                "creates": side.create,
+                "window": side.offers.window,
+            }
+            for side in sides
+        ]
+        for entity, sides in flow.sides.items()
+    }

@@ -1,0 +1,324 @@
+"""Who changed what: merges what systems say of one golden record. Pure.
+
+A *unit* is what moves as one value: a single path, or all paths of a group. Lines of a document are paths too: ``lines/ID`` says that the
+line exists, ``lines/ID/field`` what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from erpcrm_bridge.mapping import EntityRules, FieldPolicy
+from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.model.values import Fields, digest, same
+from erpcrm_bridge.store.rows import Author
+
+Unit: TypeAlias = tuple[str, ...]
+
+
+class Saying(Struct):
+    """What one system says of one golden record.
+
+    ``said`` are canonical values now, ``before`` what its base meant (None: there was no base, the fields are adopted). ``moved`` are the
+    paths on which it says something new. ``carries`` are all paths that it can say. ``answered`` as in the link. ``version`` orders only
+    where the stream declares it; ``order`` is then comparable across systems (seconds), else None.
+    """
+
+    by: str
+    role: str
+    version: str
+    said: Fields
+    before: Fields | None
+    moved: frozenset[str]
+    carries: Callable[[str], bool]
+    answered: Mapping[str, str] = {}
+    order: float | None = None
+
+
+class Candidate(Struct):
+    """One of the values that a clash is about."""
+
+    by: str
+    role: str
+    version: str
+    values: list[Any]
+    order: float | None = None
+
+
+class Clash(Struct):
+    """A unit that moved apart; ``why`` says how it came about."""
+
+    unit: list[str]
+    candidates: list[Candidate]
+    why: str = "moved apart on two sides"
+
+
+class Change(Struct):
+    """A unit that golden took over; ``rule`` names why, ``losers`` the values that lost by it."""
+
+    unit: Unit
+    old: tuple[Any, ...]
+    new: tuple[Any, ...]
+    by: str
+    version: str
+    rule: str
+    losers: list[Candidate] = []
+
+
+class Refusal(Struct):
+    """An edit by a system that may not change the field; it is set back at the next push."""
+
+    unit: Unit
+    by: str
+    values: tuple[Any, ...]
+
+
+class Merged(Struct):
+    """What came of a merge. ``fields`` is golden after it. ``settled`` are units whose open clash is over because all agree now.
+    ``quiet`` are (by, path) pairs whose difference from golden is to be left alone: adoption never writes emptiness over a value that a
+    permitted system did not give."""
+
+    fields: Fields
+    changes: list[Change] = []
+    clashes: list[Clash] = []
+    refused: list[Refusal] = []
+    settled: list[Unit] = []
+    quiet: list[tuple[str, str]] = []
+
+
+def merge(
+    golden: Fields,
+    authors: Mapping[str, Author],
+    sayings: list[Saying],
+    policies: Policies,
+    *,
+    roles: Mapping[str, str],
+    frozen: Mapping[Unit, Clash],
+    rewritten: Callable[[Unit, tuple[Any, ...], str], bool] = lambda unit, new, by: False,
+) -> Merged:
+    """Return golden after these systems have spoken, over all that moved, whatever the order of ``sayings``.
+
+    ``roles`` gives the role of each author, ``frozen`` the open clashes. ``rewritten(unit, values, by)`` tells whether golden has taken
+    this value from this system twice before while another took it back (L6).
+    """
+    merged = Merged(fields=dict(golden))
+    sayings = sorted(sayings, key=lambda saying: (saying.role, saying.by))
+    for unit in _units(sayings, policies):
+        line = line_of(unit[0])
+        if line is not None and line != unit[0] and (_line_is_gone(line, golden, merged) or (line,) in frozen):
+            continue
+        _merge_unit(unit, golden, authors, sayings, policies, merged, roles, frozen, rewritten)
+    return merged
+
+
+class Policies:
+    """The policies of one entity, by unit: what may move together, who may move it, who wins."""
+
+    def __init__(self, rules: EntityRules, overlay: Mapping[str, FieldPolicy] | None = None) -> None:
+        self.rules = rules
+        self._overlay = dict(overlay or {})
+        self._units: dict[str, Unit] = {}
+        groups: dict[str, list[str]] = {}
+        for path in entity_spec(rules.entity).fields:
+            group = self.policy(path).group
+            if group:
+                groups.setdefault(group, []).append(path)
+        for members in groups.values():
+            for path in members:
+                self._units[path] = tuple(members)
+
+    def policy(self, path: str) -> FieldPolicy:
+        """Return the policy of a path; that of a line's field is written ``lines.unit_price`` in entity.yaml."""
+        if "/" in path:
+            name, _, rest = path.partition("/")
+            field = rest.partition("/")[2]
+            path = f"{name}.{field}" if field else name
+        return self._overlay.get(path) or self.rules.policy(path)
+
+    def unit(self, path: str) -> Unit:
+        """Return the unit that ``path`` moves in."""
+        return self._units.get(path) or (path,)
+
+
+def _units(sayings: Iterable[Saying], policies: Policies) -> list[Unit]:
+    """Return the units that moved, in a fixed order; a line stands before its fields."""
+    paths = sorted({path for saying in sayings for path in saying.moved})
+    return list(dict.fromkeys(policies.unit(path) for path in paths))
+
+
+def line_of(path: str) -> str | None:
+    """Return the path of the line that ``path`` is, or is a field of; None where it is no line's."""
+    parts = path.split("/")
+    return "/".join(parts[:2]) if len(parts) > 1 else None
+
+
+def _line_is_gone(line: str, golden: Fields, merged: Merged) -> bool:
+    """Tell whether the line was removed in this merge, or is in clash now."""
+    return (golden.get(line) is True and merged.fields.get(line) is None) or any(clash.unit == [line] for clash in merged.clashes)
+
+
+def values_at(fields: Fields, unit: Unit) -> tuple[Any, ...]:
+    return tuple(fields.get(path) for path in unit)
+
+
+def same_all(one: Iterable[Any], other: Iterable[Any]) -> bool:
+    return all(same(a, b) for a, b in zip(one, other, strict=True))
+
+
+def author_of(path: str, authors: Mapping[str, Author]) -> Author | None:
+    """Return who said this field."""
+    return authors.get(path) or authors.get("*")
+
+
+def base_means(path: str, golden: Any, before: Any, answered: Mapping[str, str]) -> bool:
+    """Tell whether a base means golden: its answered value, or else what it reads as, equals golden (MAPPING 6.4)."""
+    mark = answered.get(path)
+    if mark is not None:
+        return mark == digest(golden)
+    return same(before, golden)
+
+
+def _merge_unit(
+    unit: Unit,
+    golden: Fields,
+    authors: Mapping[str, Author],
+    sayings: list[Saying],
+    policies: Policies,
+    merged: Merged,
+    roles: Mapping[str, str],
+    frozen: Mapping[Unit, Clash],
+    rewritten: Callable[[Unit, tuple[Any, ...], str], bool],
+) -> None:
+    held = values_at(golden, unit)
+    policy = policies.policy(unit[0])
+    edits: list[Candidate] = []
+    clean = True
+    converged: list[Saying] = []
+    for saying in sayings:
+        if not saying.moved.intersection(unit):
+            continue
+        if len(unit) > 1 and any(golden.get(path) is not None and not saying.carries(path) for path in unit):
+            continue  # a system that does not carry every member which golden holds cannot move the group
+        values = tuple(saying.said.get(path, golden.get(path)) for path in unit)
+        adopting = saying.before is None or any(path not in saying.before for path in saying.moved.intersection(unit))
+        if same_all(values, held):
+            converged.append(saying)
+            continue
+        if adopting and all(value is None for value in values):
+            continue  # nothing is said where nothing was read before
+        if policy.write_by is not None and saying.role not in policy.write_by:
+            if adopting and all(value is None for value in held):
+                merged.quiet.extend((saying.by, path) for path in unit)
+            else:
+                merged.refused.append(Refusal(unit, saying.by, values))
+            continue
+        if adopting:
+            clean = clean and all(value is None for value in held)
+        else:
+            before = saying.before or {}
+            clean = clean and all(base_means(path, golden.get(path), before.get(path), saying.answered) for path in unit)
+        edits.append(Candidate(saying.by, saying.role, saying.version, list(values), saying.order))
+
+    if line_of(unit[0]) == unit[0] and any(edit.values == [None] for edit in edits):
+        # A removed line against an edit of it: whether the line stays is the clash.
+        edits.extend(
+            Candidate(saying.by, saying.role, saying.version, [True], saying.order)
+            for saying in sayings
+            if unit[0] not in saying.moved and any(path.startswith(unit[0] + "/") for path in saying.moved)
+        )
+    clash = frozen.get(unit)
+    if clash is not None:
+        _into_open_clash(unit, clash, edits, converged, held, merged)
+        return
+    if not edits:
+        return
+    one_value = all(same_all(edit.values, edits[0].values) for edit in edits[1:])
+    if clean and one_value:
+        if rewritten(unit, tuple(edits[0].values), edits[0].by):
+            merged.clashes.append(
+                Clash(list(unit), [_golden_candidate(unit, held, authors, roles), *edits], "two systems rewrite one another")
+            )
+            return
+        _accept(unit, held, edits[0], "only it moved" if len(edits) == 1 else "all moved to the same", [], merged)
+        return
+    candidates = edits if clean else [*edits, _golden_candidate(unit, held, authors, roles)]
+    winner, rule = settle_by_policy(candidates, policy)
+    if winner is None:
+        merged.clashes.append(Clash(list(unit), candidates))
+        return
+    losers = [candidate for candidate in candidates if not same_all(candidate.values, winner.values)]
+    _accept(unit, held, winner, rule, losers, merged)
+
+
+def _golden_candidate(unit: Unit, held: tuple[Any, ...], authors: Mapping[str, Author], roles: Mapping[str, str]) -> Candidate:
+    author = author_of(unit[0], authors) or ["", "", ""]
+    return Candidate(author[0], roles.get(author[0], ""), author[1], list(held))
+
+
+def _accept(unit: Unit, held: tuple[Any, ...], winner: Candidate, rule: str, losers: list[Candidate], merged: Merged) -> None:
+    merged.changes.append(Change(unit, held, tuple(winner.values), winner.by, winner.version, rule, losers))
+    for path, value in zip(unit, winner.values, strict=True):
+        merged.fields[path] = value
+
+
+def _into_open_clash(
+    unit: Unit, clash: Clash, edits: list[Candidate], converged: list[Saying], held: tuple[Any, ...], merged: Merged
+) -> None:
+    """A further move on a frozen unit changes what its clash is about; where all sides have come to agree, the clash is over."""
+    now = {candidate.by: candidate for candidate in clash.candidates}
+    for edit in edits:
+        now[edit.by] = edit
+    for saying in converged:
+        now[saying.by] = Candidate(saying.by, saying.role, saying.version, list(held), saying.order)
+    candidates = [now[by] for by in sorted(now)]
+    if all(same_all(candidate.values, candidates[0].values) for candidate in candidates[1:]):
+        if not same_all(candidates[0].values, held):
+            _accept(unit, held, candidates[0], "all sides agree now", [], merged)
+        merged.settled.append(unit)
+        return
+    merged.clashes.append(Clash(list(unit), candidates, clash.why))
+
+
+def settle_by_policy(candidates: list[Candidate], policy: FieldPolicy) -> tuple[Candidate | None, str]:
+    """Return who wins a clash by its policy and the rule's name; None where a person is asked.
+
+    The order of ``candidates`` is without influence, except that among equal winners the first by role and name is named.
+    """
+    rule = policy.on_clash
+    ordered = sorted(candidates, key=lambda candidate: (candidate.role, candidate.by))
+    if isinstance(rule, tuple):
+        for role in rule[1]:
+            of_role = [candidate for candidate in ordered if candidate.role == role]
+            if of_role:
+                one_value = all(same_all(candidate.values, of_role[0].values) for candidate in of_role[1:])
+                return (of_role[0], f"prefer {role}") if one_value else (None, "ask")
+        return None, "ask"
+    if rule == "non_empty":
+        full = [candidate for candidate in ordered if any(value is not None for value in candidate.values)]
+        if full and all(same_all(candidate.values, full[0].values) for candidate in full[1:]):
+            return full[0], "non_empty"
+        return None, "ask"
+    if rule in ("max", "min"):
+        told = [candidate for candidate in ordered if candidate.values[0] is not None]
+        if not told:
+            return None, "ask"
+        pick = max if rule == "max" else min
+        return pick(told, key=lambda candidate: candidate.values[0]), str(rule)
+    if rule == "newer":
+        if any(candidate.order is None for candidate in ordered):
+            return None, "ask"
+        latest = max(ordered, key=lambda candidate: candidate.order or 0.0)
+        rivals = [c for c in ordered if not same_all(c.values, latest.values) and (latest.order or 0.0) - (c.order or 0.0) <= policy.skew]
+        return (None, "ask") if rivals else (latest, "newer")
+    if rule == "union":
+        words = sorted({word for candidate in ordered for word in split_words(candidate.values[0])})
+        return Candidate(ordered[0].by, ordered[0].role, ordered[0].version, [";".join(words) or None]), "union"
+    return None, "ask"
+
+
+def split_words(value: Any) -> list[str]:
+    """Return the words of a text that is a set (tags): separated by semicolons."""
+    return [word.strip() for word in str(value).split(";") if word.strip()] if value is not None else []

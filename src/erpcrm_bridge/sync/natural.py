@@ -1,0 +1,170 @@
+"""Natural keys: the canonical fields by which records that are not linked yet may be matched, in a form that forgives spelling. Pure.
+
+The forms serve for matching only and are never written anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from rapidfuzz import fuzz
+
+from erpcrm_bridge.mapping import EntityRules, MatchRule
+from erpcrm_bridge.model.values import Fields
+
+_WORD = re.compile(r"[^\W_]+")
+_LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i", "ð": "d"})
+_UMLAUTS = (("ae", "a"), ("oe", "o"), ("ue", "u"))
+# Legal forms as single words after punctuation is gone; those of several words are joined first.
+_LEGAL = frozenset(
+    [
+        "gmbh",
+        "mbh",
+        "ag",
+        "kg",
+        "ohg",
+        "ug",
+        "se",
+        "ev",
+        "eg",
+        "gbr",
+        "co",
+        "company",
+        "corp",
+        "corporation",
+        "inc",
+        "incorporated",
+        "ltd",
+        "limited",
+        "llc",
+        "llp",
+        "lp",
+        "plc",
+        "sa",
+        "sas",
+        "sarl",
+        "srl",
+        "spa",
+        "sl",
+        "slu",
+        "bv",
+        "nv",
+        "ab",
+        "as",
+        "asa",
+        "oy",
+        "oyj",
+        "aps",
+        "kft",
+        "zrt",
+        "sro",
+        "doo",
+        "dd",
+        "pty",
+        "pte",
+        "kk",
+        "sp",
+        "zoo",
+        "kgaa",
+        "gesellschaft",
+        "aktiengesellschaft",
+        "kommanditgesellschaft",
+        "cie",
+        "compagnie",
+        "sociedad",
+        "limitada",
+        "anonima",
+        "societe",
+        "anonyme",
+        "group",
+        "holding",
+        "the",
+        "and",
+        "und",
+        "et",
+        "y",
+        "e",
+    ]
+)
+_DOTTED = re.compile(r"\b(?:\w\.\s?){2,}")
+_JOINED = (
+    ("mit beschrankter haftung", ""),
+    ("limited liability company", ""),
+    ("public limited company", ""),
+    ("besloten vennootschap", ""),
+    ("sp z o o", ""),
+    ("societa per azioni", ""),
+)
+
+
+def plain(text: str) -> str:
+    """Return ``text`` in small letters without accents, its words joined by single blanks."""
+    text = _DOTTED.sub(lambda match: match.group().replace(".", "").replace(" ", "") + " ", text.casefold()).translate(_LETTERS)
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return " ".join(_WORD.findall(text.replace("'", "").replace("’", "")))
+
+
+def name_form(text: str) -> str:
+    """Return the words of a company's or person's name that tell it apart: no legal form, no umlaut spelled out, in alphabetical order."""
+    words = plain(text)
+    for phrase, instead in _JOINED:
+        if phrase in words:
+            words = words.replace(phrase, instead)
+    for spelled, short in _UMLAUTS:
+        words = words.replace(spelled, short)
+    kept = [word for word in words.split() if word not in _LEGAL]
+    return " ".join(sorted(kept or words.split()))
+
+
+def form(path: str, value: object) -> str | None:
+    """Return the form in which the value of one canonical field is matched; None where it says nothing."""
+    if value is None or value == "":
+        return None
+    text = str(value)
+    last = path.rsplit(".", 1)[-1]
+    if last == "name" or last.endswith("_name"):
+        return name_form(text) or None
+    if last in {"tax_id", "postal_code", "number", "po_number", "phone", "mobile"}:
+        return re.sub(r"[\W_]", "", text).casefold().lstrip("0") or None
+    return plain(text) if last not in {"email", "customer", "order", "parent"} else text
+
+
+def hash_of(rule: int, values: Sequence[str]) -> int:
+    """Return a signed 64-bit number that stands for these forms under this rule."""
+    packed = f"{rule}\x1f" + "\x1f".join(values)
+    return int.from_bytes(hashlib.blake2b(packed.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def hashes(rules: EntityRules, fields: Fields) -> list[int | None]:
+    """Return the record's natural key under each match rule, in order; None where a field of the rule is empty."""
+    found: list[int | None] = []
+    forms: dict[str, str | None] = {}
+    for number, rule in enumerate(rules.match):
+        values = []
+        for path in rule.keys:
+            if path in rule.compare:
+                continue
+            if path not in forms:
+                forms[path] = form(path, fields.get(path))
+            text = forms[path]
+            if text is None:
+                break
+            values.append(text)
+        else:
+            found.append(hash_of(number, values) if values else None)
+            continue
+        found.append(None)
+    return found
+
+
+def agrees(rule: MatchRule, one: Fields, other: Fields) -> bool:
+    """Tell whether two records that share a rule's natural key also agree in the fields that the rule compares by similarity."""
+    for path, threshold in rule.compare.items():
+        left, right = form(path, one.get(path)), form(path, other.get(path))
+        if left is None or right is None or fuzz.token_sort_ratio(left, right) < threshold:
+            return False
+    return True

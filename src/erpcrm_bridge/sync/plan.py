@@ -1,0 +1,165 @@
+"""Plan: all writes decided before any is done, with a fingerprint; kept as a file of JSON lines that a person can read and hand on.
+
+The first line is the head, each further line one step in the order in which they go. The fingerprint is the digest of the steps, so that the
+plan that was shown is the plan that is done. A plan holds customers' data: the file is readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from erpcrm_bridge.errors import InputError
+from erpcrm_bridge.model.values import pack, unpack
+from erpcrm_bridge.sync.decide import Step
+
+FORMAT = "erpcrm-bridge/plan/v1"
+
+
+class PlanHead(Struct):
+    """What stands above the steps. ``counts`` by ``system:operation``; ``adoption`` if the plan is the first joining of two filled
+    systems; ``review`` if it re-maps fields after a change of rules; ``windows`` the window of L5 by connection and stream."""
+
+    flow: str
+    run: str
+    at: str
+    fingerprint: str
+    counts: dict[str, int]
+    steps: int
+    adoption: bool = False
+    review: bool = False
+    windows: dict[str, str] = {}
+    format: str = FORMAT
+
+
+class Spool:
+    """Steps on their way to disk. ``add`` them in order, then ``close`` with the head; nothing is kept in memory but counts."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._body = folder / f".steps-{os.getpid()}"
+        self._file = os.fdopen(os.open(self._body, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        self._digest = hashlib.blake2b(digest_size=8)
+        self.counts: dict[str, int] = {}
+        self.steps = 0
+
+    def add(self, step: Step) -> None:
+        line = pack(step)
+        self._digest.update(line + b"\n")
+        self._file.write(line + b"\n")
+        name = f"{step.connection}:{step.operation}"
+        self.counts[name] = self.counts.get(name, 0) + 1
+        self.steps += 1
+
+    @property
+    def fingerprint(self) -> str:
+        return self._digest.hexdigest()
+
+    def close(self, head: PlanHead) -> Path:
+        """Write the plan's file, named by its fingerprint, and return its path."""
+        self._file.close()
+        path = self._folder / f"{head.fingerprint}.plan"
+        whole = path.with_suffix(".part")
+        with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(pack(head) + b"\n")
+            with self._body.open("rb") as body:
+                while block := body.read(1 << 20):
+                    file.write(block)
+        whole.replace(path)
+        self._body.unlink()
+        return path
+
+    def steps_so_far(self) -> Iterator[Step]:
+        """Yield the steps that were added, in order; none may be added afterwards."""
+        self._file.close()
+        with self._body.open("rb") as body:
+            for line in body:
+                yield msgspec.convert(unpack(line), Step)
+
+    def discard(self) -> None:
+        """Throw the steps away."""
+        self._file.close()
+        self._body.unlink(missing_ok=True)
+
+
+def read_head(path: Path) -> PlanHead:
+    """Return the head of a plan. Raises InputError for a file that is no plan."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline(1 << 20)
+    except OSError as error:
+        raise InputError(
+            f"The plan {path} cannot be read: {error.strerror}.", way_out="erpcrm-bridge plan FLOW makes a new one."
+        ) from error
+    return _head(path, line)
+
+
+def _head(path: Path, line: bytes) -> PlanHead:
+    try:
+        head = msgspec.convert(unpack(line), PlanHead)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise InputError(
+            f"{path} is no plan: its first line cannot be understood.", way_out="erpcrm-bridge plan FLOW makes a new one."
+        ) from error
+    if head.format != FORMAT:
+        raise InputError(f"{path} is a plan of another form ({head.format[:40]}).", way_out="erpcrm-bridge plan FLOW makes a new one.")
+    return head
+
+
+def read_steps(path: Path) -> Iterator[Step]:
+    """Yield the steps of a plan in order. Raises InputError for a line that is no step; see ``check`` for the fingerprint."""
+    with path.open("rb") as file:
+        file.readline()
+        for number, line in enumerate(file, 2):
+            try:
+                yield msgspec.convert(unpack(line), Step)
+            except (msgspec.MsgspecError, ValueError) as error:
+                raise InputError(
+                    f"{path}:{number}: this line is no step of a plan.", way_out="erpcrm-bridge plan FLOW makes a new one."
+                ) from error
+
+
+def check(path: Path) -> PlanHead:
+    """Return the head of a plan that is whole and unaltered. Raises InputError otherwise."""
+    digest = hashlib.blake2b(digest_size=8)
+    steps = 0
+    try:
+        with path.open("rb") as file:
+            head = _head(path, file.readline(1 << 20))
+            for line in file:
+                digest.update(line)
+                steps += 1
+    except OSError as error:
+        raise InputError(
+            f"The plan {path} cannot be read: {error.strerror}.", way_out="erpcrm-bridge plan FLOW makes a new one."
+        ) from error
+    if digest.hexdigest() != head.fingerprint or steps != head.steps:
+        raise InputError(
+            f"{path} was altered or cut short: its steps do not have the fingerprint {head.fingerprint}.",
+            way_out="erpcrm-bridge plan FLOW makes a new one.",
+        )
+    return head
+
+
+def plan_folder(folder: Path) -> Path:
+    """Return where the plans of an installation are kept."""
+    return folder / ".erpcrm-bridge" / "plans"
+
+
+def newest(folder: Path, flow: str) -> Path | None:
+    """Return the flow's plan that was made last; None where there is none."""
+    made = sorted(plan_folder(folder).glob("*.plan"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return next((path for path in made if read_head(path).flow == flow), None)
+
+
+def summary(head: PlanHead) -> dict[str, Any]:
+    """Return the head as plain values."""
+    result: dict[str, Any] = msgspec.to_builtins(head)
+    return result

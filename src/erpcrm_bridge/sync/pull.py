@@ -1,0 +1,191 @@
+"""Pull: reads what changed, compares it with what is known, and stores what moved as incoming. Writes to no system."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from erpcrm_bridge.connector import Connector
+from erpcrm_bridge.errors import CursorExpired
+from erpcrm_bridge.model.records import Change, Record, Selection
+from erpcrm_bridge.store import IncomingRow, ParkedRow, Store
+from erpcrm_bridge.sync.flow import Flow, Side
+from erpcrm_bridge.sync.notes import RunNote, parked_row
+
+
+def pull(flow: Flow, store: Store, run: RunNote) -> None:
+    """Read every stream of the flow to its present end. Each page is stored whole, with its cursor, or not at all (L4)."""
+    for stream_id, sides in flow.streams().items():
+        _pull_stream(flow, store, run, stream_id, sides)
+
+
+def rules_digest(sides: Iterable[Side]) -> str:
+    """Return what tells whether the mappings over a stream are those that settled its links."""
+    return "+".join(sorted(side.mapping.digest for side in sides))
+
+
+def selection_of(sides: list[Side]) -> Selection:
+    """Return one selection that covers all mappings over one stream."""
+    first = sides[0].selection
+    if len(sides) == 1:
+        return first
+    fields = dict.fromkeys(name for side in sides for name in side.selection.fields)
+    children = {child.stream: child for side in sides for child in side.selection.children}
+    return Selection(first.stream, first.key, tuple(fields), first.external_id, tuple(children.values()))
+
+
+def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: list[Side]) -> None:
+    side = sides[0]
+    selection = selection_of(sides)
+    name = f"{side.connection} {side.stream.name}"
+    since = store.cursor(flow.name, stream_id)
+    rules = rules_digest(sides)
+    settled_by = store.fact(f"rules:{flow.name}:{stream_id}")
+    changed_rules = settled_by is not None and settled_by != rules
+    if changed_rules:
+        since = None
+        run.remapped.add(stream_id)
+    seq = store.seq()
+    try:
+        _read(flow, store, run, stream_id, sides, selection, since, seq, changed_rules, name)
+    except CursorExpired:
+        store.set_cursor(flow.name, stream_id, None)
+        _read(flow, store, run, stream_id, sides, selection, None, store.seq(), changed_rules, name)
+    if settled_by != rules:
+        store.set_fact(f"rules:{flow.name}:{stream_id}", rules)
+
+
+def _read(
+    flow: Flow,
+    store: Store,
+    run: RunNote,
+    stream_id: int,
+    sides: list[Side],
+    selection: Selection,
+    since: str | None,
+    seq: int,
+    all_moved: bool,
+    name: str,
+) -> None:
+    exact = sides[0].offers.version_exact and not all_moved
+    met: set[int] = set()
+    read = 0
+    problems: list[ParkedRow] = []
+    for page in sides[0].connector.read_changes(selection, since):
+        keys = [change.key for change in page.changes]
+        heads = store.heads(stream_id, keys) if keys else {}
+        moved: list[IncomingRow] = []
+        for change in page.changes:
+            head = heads.get(change.key)
+            if head is not None:
+                met.add(hash(change.key))
+                if (
+                    exact
+                    and change.record is not None
+                    and head.version == change.record.version
+                    and head.state not in ("tombstone", "missing")
+                ):
+                    continue
+            if head is None and (change.record is None or not any(side.mapping.applies(change.record.fields) for side in sides)):
+                continue
+            moved.append(incoming_row(stream_id, change, seq))
+        for problem in page.problems:
+            subject = f"row:{stream_id}:{problem.key or problem.where}"
+            reason = f"{name} {problem.where}: {problem.reason}"
+            problems.append(
+                parked_row(run, "row", subject, sides[0].entity, stream_id=stream_id, key=problem.key, error="unreadable", reason=reason)
+            )
+            if problem.key is not None:
+                met.add(hash(problem.key))
+        read += len(keys)
+        absent: list[IncomingRow] = []
+        if page.complete:
+            absent = _absent(store, run, stream_id, sides[0], selection, met, seq)
+        with store.transaction(run.fence):
+            store.put_incoming([*moved, *absent])
+            store.park(problems)
+            if page.complete:
+                _readable_again(flow, store, run, stream_id, {row.subject for row in problems})
+            store.set_cursor(flow.name, stream_id, page.cursor)
+        _count_for_brakes(store, run, stream_id, [*moved, *absent])
+        run.counts["moved"] += len(absent)
+        run.counts["read"] += len(keys)
+        run.counts["moved"] += len(moved)
+        run.progress(f"read {name}", read)
+
+
+def incoming_row(stream_id: int, change: Change, seq: int) -> IncomingRow:
+    record = change.record
+    return IncomingRow(
+        stream_id, change.key, record.version if record else "", record.fields if record else None, seq, merged_into=change.merged_into
+    )
+
+
+def _absent(store: Store, run: RunNote, stream_id: int, side: Side, selection: Selection, met: set[int], seq: int) -> list[IncomingRow]:
+    """A complete read has not met some known keys: confirm each by a read before it counts as gone (L8). Returns states as now read."""
+    if len(met) >= store.count_live(stream_id):
+        return []
+    found: list[IncomingRow] = []
+    after = ""
+    while keys := store.known_keys(stream_id, after, 10_000):
+        after = keys[-1]
+        unmet = [key for key in keys if hash(key) not in met]
+        if not unmet:
+            continue
+        there = {record.key: record for record in side.connector.read(selection, unmet)}
+        gone = [key for key in unmet if key not in there]
+        found.extend(IncomingRow(stream_id, record.key, record.version, record.fields, seq) for record in there.values())
+        if side.offers.tells_gone:
+            found.extend(IncomingRow(stream_id, key, "", None, seq) for key in gone)
+        else:
+            _missing(store, run, stream_id, side, gone)
+    return found
+
+
+def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[str]) -> None:
+    found = [link for link in store.links_by_key(stream_id, keys).values() if link.state == "live"]
+    where = f"{side.connection} {side.stream.name}"
+    rows = []
+    for link in found:
+        link.state, link.dirty = "missing", False
+        rows.append(
+            parked_row(
+                run,
+                "missing",
+                f"missing:{link.id}",
+                link.entity,
+                golden_id=link.golden_id,
+                stream_id=stream_id,
+                key=link.key,
+                error="missing",
+                reason=f"{where} {link.key} is not found, and the system cannot say whether it is gone or hidden",
+            )
+        )
+    with store.transaction(run.fence):
+        store.update_links(found)
+        store.park(rows)
+
+
+def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[IncomingRow]) -> None:
+    """Count what the brakes look at: known records that are gone, and known records that stand again as they stood before."""
+    run.counts[f"gone in {stream_id}"] += sum(1 for row in rows if row.fields is None)
+    links = store.links_by_key(stream_id, [row.key for row in rows if row.fields is not None])
+    run.counts[f"reverts in {stream_id}"] += sum(
+        1 for row in rows if (link := links.get(row.key)) is not None and link.version != row.version and row.version in link.earlier
+    )
+
+
+def _readable_again(flow: Flow, store: Store, run: RunNote, stream_id: int, still: set[str]) -> None:
+    was = [row.subject for row in store.parked(flow=flow.name, kinds=["row"], limit=1_000_000) if row.stream_id == stream_id]
+    store.close_parked([subject for subject in was if subject not in still], "readable again", run.at)
+
+
+def read_again(store: Store, run: RunNote, connector: Connector, selection: Selection, stream_id: int, keys: list[str]) -> Counter[str]:
+    """Read records by key and store them as incoming; keys that do not exist become gone. Returns counts ``read`` and ``gone``."""
+    seq = store.seq()
+    there: dict[str, Record] = {record.key: record for record in connector.read(selection, keys)}
+    rows = [IncomingRow(stream_id, record.key, record.version, record.fields, seq) for record in there.values()]
+    rows.extend(IncomingRow(stream_id, key, "", None, seq) for key in keys if key not in there)
+    with store.transaction(run.fence):
+        store.put_incoming(rows)
+    return Counter(read=len(there), gone=len(rows) - len(there))

@@ -1,0 +1,654 @@
+"""Push: decides what every dirty link needs, and carries steps out. One transaction settles what a batch of writes has come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+from msgspec import Struct
+
+from erpcrm_bridge.errors import AuthError, ConnectorBug, PermissionDenied, TransientError
+from erpcrm_bridge.mapping import FieldError
+from erpcrm_bridge.model.ids import Ids
+from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Outcome, Question, Rejected, Stale, Unknown, Write
+from erpcrm_bridge.model.values import Fields, digest, same
+from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.absorb import clash_paths
+from erpcrm_bridge.sync.decide import Decision, Step, decide, held_digest, is_dirty, placeholder
+from erpcrm_bridge.sync.flow import Flow, Side
+from erpcrm_bridge.sync.lines import flatten
+from erpcrm_bridge.sync.notes import RunNote, parked_row
+from erpcrm_bridge.sync.plan import Spool
+from erpcrm_bridge.sync.pull import read_again
+
+BATCH = 2_000
+
+
+class Pushed(Struct):
+    """What came of pushing: counts, the steps left out because what they rested on has moved, and whether a system went away."""
+
+    counts: dict[str, int] = {}
+    stale: list[Step] = []
+    away: dict[str, str] = {}
+
+    def add(self, name: str, count: int = 1) -> None:
+        self.counts[name] = self.counts.get(name, 0) + count
+
+
+# --- decide -----------------------------------------------------------------------------------------------------------------------
+
+
+def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
+    """Look at every dirty link and write the steps they need to ``spool``: creates of parents before children, then updates and moves.
+
+    Links that turn out to need nothing are settled; what cannot be written is parked.
+    """
+    open_intentions = {intention.link_id for intention in store.open_intentions([side.stream_id for side in flow.all_sides()])}
+    planned: set[str] = set()
+    for entity in flow.order:
+        for side in flow.sides[entity]:
+            creating: set[str] = set()
+            after = ""
+            seen = 0
+            while links := store.dirty_links(side.stream_id, after, BATCH):
+                after = links[-1].id
+                ours = [link for link in links if link.entity == entity and link.id not in open_intentions]
+                for decision in _decide_batch(flow, store, run, side, ours, planned):
+                    if decision.step is not None:
+                        spool.add(decision.step)
+                        if decision.step.operation == "create":
+                            creating.add(f"{side.system}:{decision.step.golden_id}")
+                seen += len(links)
+                run.progress(f"decide {side.connection} {side.stream.name}", seen)
+            planned |= creating
+
+
+def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: list[LinkRow], planned: set[str]) -> list[Decision]:
+    if not links:
+        return []
+    goldens = store.golden(list({link.golden_id for link in links}))
+    frozen = clash_paths(store, list(goldens))
+    refs_in, refs_out = references(flow, store, side, links, goldens, planned)
+    decisions: list[Decision] = []
+    settled: list[LinkRow] = []
+    parked: list[ParkedRow] = []
+    closed: list[str] = []
+    for link in links:
+        golden = goldens[link.golden_id]
+        if not _belongs(side, golden):
+            continue
+        decision = decide(
+            golden,
+            link,
+            side.mapping,
+            connection=side.connection,
+            moves=side.offers.moves,
+            frozen=frozen.get(golden.id, frozenset()),
+            refs_in=refs_in,
+            refs_out=refs_out,
+        )
+        decisions.append(decision)
+        parked.extend(_parked_errors(run, side, link, decision))
+        if decision.step is None and not decision.blocked and not decision.held and not decision.pending:
+            if frozen.get(golden.id) or decision.errors or link.held or link.key is None:
+                if decision.answered:
+                    link.answered = {**link.answered, **decision.answered}
+                    settled.append(link)
+                continue
+            link.answered = {**link.answered, **decision.answered}
+            link.dirty = False
+            settled.append(link)
+            closed.append(f"pending:{link.id}")
+    if settled or parked:
+        with store.transaction(run.fence):
+            seq = store.next_seq()
+            for link in settled:
+                link.seq = seq
+            store.update_links(settled)
+            store.close_parked(closed, "settled", run.at)
+            store.park(parked)
+    return decisions
+
+
+def _belongs(side: Side, golden: GoldenRow) -> bool:
+    return golden.entity == side.entity
+
+
+def references(
+    flow: Flow, store: Store, side: Side, links: list[LinkRow], goldens: Mapping[str, GoldenRow], planned: set[str]
+) -> tuple[dict[tuple[str, str], str], dict[tuple[str, str], str]]:
+    """Resolve what bases and golden records refer to; a target that a step before will create stands as a placeholder."""
+    inward: dict[str, set[str]] = {}
+    outward: dict[str, set[str]] = {}
+    for link in links:
+        if link.base:
+            for entity, key in side.mapping.references_in(link.base):
+                inward.setdefault(entity, set()).add(key)
+        for entity, golden_id in side.mapping.references_out(goldens[link.golden_id].fields):
+            outward.setdefault(entity, set()).add(golden_id)
+    refs_in: dict[tuple[str, str], str] = {}
+    refs_out: dict[tuple[str, str], str] = {}
+    for entity, keys in inward.items():
+        found = store.golden_of(flow.streams_of(side.system, entity), sorted(keys))
+        refs_in.update({(entity, key): golden_id for key, golden_id in found.items()})
+    for entity, ids in outward.items():
+        known = store.key_of(flow.streams_of(side.system, entity), sorted(ids))
+        for golden_id in ids:
+            if golden_id in known:
+                refs_out[entity, golden_id] = known[golden_id]
+            elif f"{side.system}:{golden_id}" in planned:
+                refs_out[entity, golden_id] = placeholder(entity, golden_id)
+    return refs_in, refs_out
+
+
+def _parked_errors(run: RunNote, side: Side, link: LinkRow, decision: Decision) -> Iterator[ParkedRow]:
+    where = f"{side.connection} {side.stream.name} {link.key or 'new'}"
+    for error in decision.errors:
+        yield _field_row(run, side, link, error.path, "mapping", f"{where} {error.path}: {error.reason}")
+    for entity, golden_id in decision.blocked:
+        yield parked_row(
+            run,
+            "waiting",
+            f"pending:{link.id}",
+            side.entity,
+            golden_id=link.golden_id,
+            stream_id=link.stream_id,
+            key=link.key,
+            error="reference",
+            reason=f"{side.entity} {link.golden_id} waits in {side.connection} for its {entity} {golden_id}, which is not linked there yet",
+            waits_for=golden_id,
+        )
+    if decision.held and not decision.errors:
+        yield parked_row(
+            run,
+            "record",
+            f"record:{link.id}",
+            side.entity,
+            golden_id=link.golden_id,
+            stream_id=link.stream_id,
+            key=link.key,
+            error="required",
+            reason=f"{side.entity} {link.golden_id} cannot be created in {side.connection}: {decision.held}",
+        )
+
+
+def _field_row(run: RunNote, side: Side, link: LinkRow, path: str, error: str, reason: str) -> ParkedRow:
+    return parked_row(
+        run,
+        "field",
+        f"field:{link.id}:{path}",
+        side.entity,
+        golden_id=link.golden_id,
+        stream_id=link.stream_id,
+        key=link.key,
+        field=path,
+        error=error,
+        reason=reason,
+    )
+
+
+# --- push -------------------------------------------------------------------------------------------------------------------------
+
+
+def push(flow: Flow, store: Store, run: RunNote, steps: Iterable[Step]) -> Pushed:
+    """Carry the steps out in their order, in batches. A step whose golden record or link has moved since is left out and listed."""
+    pushed = Pushed()
+    done = 0
+    for (entity, connection, stream, operation), same_kind in groupby(steps, key=lambda s: (s.entity, s.connection, s.stream, s.operation)):
+        side = next(s for s in flow.sides[entity] if s.connection == connection and s.stream.name == stream)
+        for batch in _chunks(same_kind, min(side.offers.max_batch, BATCH)):
+            if connection in pushed.away:
+                pushed.add("put off", len(batch))
+                continue
+            try:
+                _push_batch(flow, store, run, side, batch, pushed)
+            except (TransientError, AuthError, PermissionDenied) as error:
+                # This system is out of reach; the links stay dirty, and the other systems go on.
+                pushed.away[connection] = str(error)
+                pushed.add("put off", len(batch))
+            done += len(batch)
+            run.progress(f"write {connection} {stream}", done)
+        _ = operation
+    return pushed
+
+
+def _chunks(steps: Iterator[Step], size: int) -> Iterator[list[Step]]:
+    batch: list[Step] = []
+    for step in steps:
+        batch.append(step)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _push_batch(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[Step], pushed: Pushed) -> None:
+    links = store.links([step.link_id for step in steps])
+    goldens = store.golden([step.golden_id for step in steps])
+    fresh: list[Step] = []
+    for step in steps:
+        link, golden = links.get(step.link_id), goldens.get(step.golden_id)
+        if (
+            link is None
+            or golden is None
+            or link.seq != step.link_seq
+            or golden.seq != step.golden_seq
+            or link.state not in ("live", "wanted")
+        ):
+            pushed.stale.append(step)
+            pushed.add("stale")
+        else:
+            fresh.append(step)
+    keys = _keys_for(flow, store, side, fresh)
+    ready, waiting = [], []
+    for step in fresh:
+        (waiting if any(golden_id not in keys for golden_id in step.waits_for) else ready).append(step)
+    if waiting:
+        pushed.add("waiting", len(waiting))
+        with store.transaction(run.fence):
+            store.park([_waits_row(run, side, step) for step in waiting])
+    if ready and ready[0].operation == "create":
+        ready = _not_there_yet(store, run, side, ready, goldens, pushed)
+    if not ready:
+        return
+    writes = [_write(side, step, links[step.link_id], keys) for step in ready]
+    _carry_out(store, run, side, ready, writes, links, goldens, keys, pushed)
+
+
+def _keys_for(flow: Flow, store: Store, side: Side, steps: list[Step]) -> dict[str, str]:
+    wanted = sorted({golden_id for step in steps for golden_id in step.waits_for})
+    keys: dict[str, str] = {}
+    for entity in flow.order:
+        if wanted:
+            keys.update(store.key_of(flow.streams_of(side.system, entity), wanted))
+    return keys
+
+
+def _waits_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
+    return parked_row(
+        run,
+        "waiting",
+        f"pending:{step.link_id}",
+        step.entity,
+        golden_id=step.golden_id,
+        stream_id=side.stream_id,
+        key=step.key,
+        error="reference",
+        reason=f"{step.entity} {step.golden_id} waits in {side.connection} for {', '.join(step.waits_for)}",
+        waits_for=step.waits_for[0],
+    )
+
+
+def _not_there_yet(
+    store: Store,
+    run: RunNote,
+    side: Side,
+    steps: list[Step],
+    goldens: Mapping[str, GoldenRow],
+    pushed: Pushed,
+) -> list[Step]:
+    """Ask, just before a create, whether somebody has entered the record meanwhile: by our reference, and by natural key.
+
+    What is found is not created: it is read and merged instead (by reference), or put before identification again (by natural key).
+    """
+    if not side.offers.find:
+        return steps
+    questions: list[Question] = []
+    for step in steps:
+        if side.selection.external_id:
+            questions.append(Question(f"r{step.link_id}", {side.selection.external_id: step.golden_id}))
+        for number, fields in enumerate(_natural_questions(side, step)):
+            questions.append(Question(f"n{number}:{step.link_id}", fields))
+    found = side.connector.find(side.selection, questions) if questions else {}
+    hits: dict[str, set[str]] = {}
+    waiting: set[str] = set()
+    for ref, answer in found.items():
+        link_id = ref.rpartition(":")[2] if ref.startswith("n") else ref[1:]
+        hits.setdefault(link_id, set()).update(answer.keys)
+        if answer.waiting:
+            waiting.add(link_id)
+    candidates = sorted({key for keys in hits.values() for key in keys})
+    known = store.golden_of([side.stream_id], candidates) if candidates else {}
+    parked = {key for key, row in store.incoming(side.stream_id, candidates).items() if row.state == "parked"} if candidates else set()
+    free: list[Step] = []
+    again: set[str] = set()
+    for step in steps:
+        unknown = {key for key in hits.get(step.link_id, ()) if key not in known}
+        if unknown:
+            again |= unknown - parked
+            pushed.add("met on creating")
+        elif step.link_id not in waiting:
+            free.append(step)
+    if again:
+        read_again(store, run, side.connector, side.selection, side.stream_id, sorted(again))
+    return free
+
+
+def _natural_questions(side: Side, step: Step) -> Iterator[Fields]:
+    for rule in side.match_externals:
+        fields = {name: step.fields[name][1] for name in rule if name in step.fields}
+        if len(fields) == len(rule) and all(value is not None and not str(value).startswith("⟦") for value in fields.values()):
+            yield fields
+
+
+def _write(side: Side, step: Step, link: LinkRow, keys: Mapping[str, str]) -> Write:
+    lists: dict[str, ListWrite] = {}
+    for name, steps in step.lists.items():
+        compiled = side.mapping.lists[name]
+        lists[compiled.external] = ListWrite(
+            add={line_id: _filled(fields, keys) for line_id, fields in steps.add.items()},
+            change={key: {field: pair[1] for field, pair in fields.items()} for key, fields in steps.change.items()},
+            remove=tuple(steps.remove),
+        )
+    expect: Fields = {name: pair[0] for name, pair in step.fields.items()} if step.operation != "create" else {}
+    for name, steps in step.lists.items():
+        if step.operation != "create" and (steps.change or steps.remove):
+            expect[side.mapping.lists[name].external] = (link.base or {}).get(side.mapping.lists[name].external)
+    return Write(
+        ref=step.link_id,
+        operation=step.operation,
+        key=step.key,
+        fields=_filled({name: pair[1] for name, pair in step.fields.items()}, keys),
+        version=link.version or None,
+        expect=expect,
+        reference=step.golden_id if step.operation == "create" and side.selection.external_id else None,
+        lists=lists,
+        move=(step.move[0], step.move[1]) if step.move else None,
+    )
+
+
+def _filled(fields: Fields, keys: Mapping[str, str]) -> Fields:
+    """Return fields with placeholders replaced by the keys they stand for."""
+    return {
+        name: keys[value[1:-1].partition(":")[2]] if isinstance(value, str) and value.startswith("⟦") and value.endswith("⟧") else value
+        for name, value in fields.items()
+    }
+
+
+def _carry_out(
+    store: Store,
+    run: RunNote,
+    side: Side,
+    steps: list[Step],
+    writes: list[Write],
+    links: Mapping[str, LinkRow],
+    goldens: Mapping[str, GoldenRow],
+    keys: Mapping[str, str],
+    pushed: Pushed,
+) -> None:
+    operation = steps[0].operation
+    intentions: dict[str, Intention] = {}
+    if operation in ("create", "move"):
+        ids = Ids("I")
+        for step, write in zip(steps, writes, strict=True):
+            intentions[step.link_id] = Intention(
+                ids.new(),
+                step.link_id,
+                step.golden_id,
+                side.stream_id,
+                operation,
+                step.golden_id,
+                digest([write.fields, write.move]),
+                None,
+                run.id,
+            )
+        with store.transaction(run.fence):
+            store.add_intentions(list(intentions.values()))
+    try:
+        outcomes = side.connector.write(side.selection, writes)
+    except (TransientError, AuthError, PermissionDenied):
+        # Raised before anything was sent (the contract): what has an answer to wait for is an Unknown outcome, not an error.
+        with store.transaction(run.fence):
+            store.drop_intentions([intention.id for intention in intentions.values()])
+        raise
+    by_ref = _by_ref(side, writes, outcomes)
+    _settle(store, run, side, steps, writes, by_ref, links, goldens, intentions, pushed)
+
+
+def _by_ref(side: Side, writes: list[Write], outcomes: list[Outcome]) -> dict[str, Outcome]:
+    by_ref = {outcome.ref: outcome for outcome in outcomes}
+    if len(outcomes) != len(writes) or set(by_ref) != {write.ref for write in writes}:
+        raise ConnectorBug(
+            f"{side.connection}: {len(writes)} writes to {side.stream.name} got {len(outcomes)} outcomes; each must have exactly one.",
+            way_out="Report this to the connector's author; the next run looks up what was done.",
+        )
+    return by_ref
+
+
+def _settle(
+    store: Store,
+    run: RunNote,
+    side: Side,
+    steps: list[Step],
+    writes: list[Write],
+    outcomes: Mapping[str, Outcome],
+    links: Mapping[str, LinkRow],
+    goldens: Mapping[str, GoldenRow],
+    intentions: Mapping[str, Intention],
+    pushed: Pushed,
+) -> None:
+    settled: list[LinkRow] = []
+    history: list[HistoryRow] = []
+    parked: list[ParkedRow] = []
+    closed: list[str] = []
+    dropped: list[str] = []
+    handles: list[tuple[str, str]] = []
+    news: list[IncomingRow] = []
+    again: list[str] = []
+    refs = settle_refs(store, side, [o for o in outcomes.values() if isinstance(o, Applied)])
+    for step, write in zip(steps, writes, strict=True):
+        link, golden, outcome = links[step.link_id], goldens[step.golden_id], outcomes[step.link_id]
+        intention = intentions.get(step.link_id)
+        match outcome:
+            case Applied():
+                news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
+                settled.append(link)
+                history.append(_history_row(run, side, step, outcome))
+                closed.extend([f"pending:{link.id}", f"record:{link.id}", *(f"field:{link.id}:{path}" for path in step.settles)])
+                pushed.add(f"{side.connection}:{step.operation}")
+                if intention:
+                    dropped.append(intention.id)
+            case Rejected():
+                settled.append(_hold(side, link, golden, step, outcome))
+                parked.append(_rejected_row(run, side, step, outcome))
+                pushed.add("refused")
+                if intention:
+                    dropped.append(intention.id)
+                if outcome.existing:
+                    again.append(outcome.existing)
+            case Stale():
+                if step.key:
+                    again.append(step.key)
+                pushed.add("moved meanwhile")
+                if intention:
+                    dropped.append(intention.id)
+            case Deferred():
+                if intention:
+                    handles.append((intention.id, outcome.handle))
+                closed.append(f"pending:{link.id}")
+                parked.append(_open_row(run, side, step, "deferred", f"waits in {outcome.handle}; {outcome.reason}".rstrip("; ")))
+                pushed.add("deferred")
+            case Unknown():
+                if intention is None and step.key:
+                    again.append(step.key)
+                else:
+                    if intention and outcome.handle:
+                        handles.append((intention.id, outcome.handle))
+                    parked.append(_open_row(run, side, step, "unknown", f"may exist: {outcome.reason}"))
+                pushed.add("unknown")
+    with store.transaction(run.fence):
+        seq = store.next_seq()
+        for link in settled:
+            link.seq = seq
+        for row in news:
+            row.seq = seq
+        store.update_links(settled)
+        store.put_incoming(news)
+        store.add_history(history)
+        store.close_parked(closed, "settled", run.at)
+        store.park(parked)
+        store.drop_intentions(dropped)
+        for intention_id, handle in handles:
+            store.set_intention_handle(intention_id, handle)
+    if again:
+        read_again(store, run, side.connector, side.selection, side.stream_id, sorted(set(again)))
+
+
+def settle_refs(store: Store, side: Side, applied: list[Applied]) -> dict[tuple[str, str], str]:
+    """Resolve the references in what is now held, so that it can be read as canonical values."""
+    wanted: dict[str, set[str]] = {}
+    for outcome in applied:
+        for entity, key in side.mapping.references_in(outcome.fields):
+            wanted.setdefault(entity, set()).add(key)
+    refs: dict[tuple[str, str], str] = {}
+    streams = store.streams()
+    mine = [stream_id for stream_id, (system, _) in streams.items() if system == side.system]
+    for entity, keys in wanted.items():
+        refs.update({(entity, key): golden_id for key, golden_id in store.golden_of(mine, sorted(keys)).items()})
+    return refs
+
+
+def settle_applied(
+    side: Side, link: LinkRow, golden: GoldenRow, step: Step, write: Write, outcome: Applied, refs: Mapping[tuple[str, str], str]
+) -> list[IncomingRow]:
+    """Set the link to what is known to be held. What was asked is the base and answers for golden (L1); what else is held and was not
+    known becomes news, to be merged like any edit. Returns the news."""
+    if step.operation == "delete":
+        link.state, link.dirty, link.base, link.version = "tombstone", False, outcome.fields or link.base, outcome.version
+        return []
+    mapping = side.mapping
+    asked = set(write.fields) | ({write.move[0]} if write.move else set()) | {side.selection.key}
+    if side.selection.external_id:
+        asked.add(side.selection.external_id)
+    asked_lists = set(write.lists)
+    old = link.base
+    base: Fields = dict(old or {})
+    surprising = False
+    for name, value in outcome.fields.items():
+        if name in asked or name in asked_lists:
+            base[name] = value
+        elif old is None:
+            if value is None or value == []:
+                base[name] = value
+            else:
+                surprising = True
+        elif name not in old or not same(old[name], value):
+            surprising = True
+    for name, compiled in mapping.lists.items():
+        keys = dict(link.line_keys.get(name, {}))
+        keys.update(outcome.line_keys.get(compiled.external, {}))
+        there = {str(row[compiled.key]) for row in outcome.fields.get(compiled.external) or ()}
+        link.line_keys = {**link.line_keys, name: {line_id: key for line_id, key in keys.items() if key in there}}
+        if compiled.external in asked_lists and _other_rows(compiled, old, outcome.fields, write, link.line_keys[name]):
+            surprising = True
+    link.key, link.version, link.base, link.rules, link.state = outcome.key, outcome.version, base, mapping.digest, "live"
+    said = _as_canonical(side, link, base, refs)
+    lists = list(mapping.lists)
+    flat_golden, flat_said = flatten(golden.fields, lists), flatten(said, lists)
+    answered = {path: mark for path, mark in link.answered.items() if path not in step.settles}
+    for path in step.settles:
+        if path not in mapping.lists and not same(flat_said.get(path), flat_golden.get(path)):
+            answered[path] = digest(flat_golden.get(path))
+    for name in step.lists:
+        compiled = mapping.lists[name]
+        for path in [p for p in flat_golden if p.startswith(name + "/")]:
+            field = path.split("/")[2] if path.count("/") == 2 else ""
+            if field in compiled.writable and not same(flat_said.get(path), flat_golden.get(path)):
+                answered[path] = digest(flat_golden.get(path))
+    link.answered = answered
+    link.pending = [path for path in link.pending if path not in step.settles]
+    link.dirty = is_dirty(golden.fields, link, mapping, said)
+    if not surprising:
+        return []
+    return [IncomingRow(link.stream_id, outcome.key, outcome.version, outcome.fields, 0)]
+
+
+def _other_rows(compiled: Any, old: Fields | None, now: Fields, write: Write, keys: Mapping[str, str]) -> bool:
+    """Tell whether rows that the write did not name are other than they were."""
+    steps = write.lists[compiled.external]
+    named = {*steps.change, *steps.remove, *(keys[line_id] for line_id in steps.add if line_id in keys)}
+    before = {str(row[compiled.key]): row for row in (old or {}).get(compiled.external) or () if str(row[compiled.key]) not in named}
+    after = {str(row[compiled.key]): row for row in now.get(compiled.external) or () if str(row[compiled.key]) not in named}
+    return not same(before, after)
+
+
+def _as_canonical(side: Side, link: LinkRow, base: Fields, refs: Mapping[tuple[str, str], str]) -> Fields:
+    errors: list[FieldError] = []
+    said = side.mapping.get(base, refs, errors)
+    for name, compiled in side.mapping.lists.items():
+        by_key = {key: line_id for line_id, key in link.line_keys.get(name, {}).items()}
+        said[name] = [
+            {"id": by_key[str(row[compiled.key])], **compiled.get(row, said, refs, errors)}
+            for row in base.get(compiled.external) or ()
+            if str(row[compiled.key]) in by_key
+        ]
+    return said
+
+
+def _hold(side: Side, link: LinkRow, golden: GoldenRow, step: Step, outcome: Rejected) -> LinkRow:
+    """A link refused for good is held until its golden record, base, mapping or describe changes. A refused field holds itself alone (L9)."""
+    paths = _paths_of(side, outcome.field) if outcome.reject == "field" and step.operation != "create" else ()
+    if paths:
+        link.held = {**link.held, **{path: held_digest(golden, link, side.mapping, path) for path in paths}}
+    else:
+        link.held = {**link.held, "*": held_digest(golden, link, side.mapping)}
+    return link
+
+
+def _paths_of(side: Side, external: str | None) -> tuple[str, ...]:
+    if external is None:
+        return ()
+    return tuple(path for rule in side.mapping.rules if external in rule.external for path in rule.canonical)
+
+
+def _rejected_row(run: RunNote, side: Side, step: Step, outcome: Rejected) -> ParkedRow:
+    paths = _paths_of(side, outcome.field)
+    kind = "field" if outcome.reject == "field" and step.operation != "create" and paths else "record"
+    subject = f"field:{step.link_id}:{paths[0]}" if kind == "field" else f"record:{step.link_id}"
+    return parked_row(
+        run,
+        "field" if kind == "field" else "record",
+        subject,
+        step.entity,
+        golden_id=step.golden_id,
+        stream_id=side.stream_id,
+        key=step.key,
+        field=paths[0] if paths else outcome.field,
+        error=outcome.reject,
+        reason=f"{side.connection} {side.stream.name} {step.key or 'new'} refused {outcome.field or 'the record'}: {outcome.reason}",
+        data={"existing": outcome.existing} if outcome.existing else None,
+    )
+
+
+def _open_row(run: RunNote, side: Side, step: Step, error: str, reason: str) -> ParkedRow:
+    return parked_row(
+        run,
+        "intention",
+        f"intention:{step.link_id}",
+        step.entity,
+        golden_id=step.golden_id,
+        stream_id=side.stream_id,
+        key=step.key,
+        error=error,
+        reason=f"{side.connection} {side.stream.name} {step.operation} of {step.entity} {step.golden_id}: {reason}",
+    )
+
+
+def _history_row(run: RunNote, side: Side, step: Step, outcome: Applied) -> HistoryRow:
+    data: dict[str, Any] = {
+        "kind": "write",
+        "connection": side.connection,
+        "stream": side.stream.name,
+        "key": outcome.key,
+        "operation": step.operation,
+    }
+    if step.fields:
+        held = {name: [pair[0], outcome.fields.get(name, pair[1])] for name, pair in step.fields.items()}
+        data["written"] = held
+    if step.lists:
+        data["lists"] = {name: {"add": len(s.add), "change": s.change, "remove": s.remove} for name, s in step.lists.items()}
+    if step.move:
+        data["move"] = step.move
+    return HistoryRow(step.golden_id, run.id, run.at, data)

@@ -1,0 +1,200 @@
+"""The only conductor: the order of everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from erpcrm_bridge.errors import AdoptionNeeded, BridgeError, UsageError
+from erpcrm_bridge.store import Fence, RunRow, Store
+from erpcrm_bridge.sync import brake
+from erpcrm_bridge.sync.absorb import absorb
+from erpcrm_bridge.sync.decide import Step
+from erpcrm_bridge.sync.flow import Flow
+from erpcrm_bridge.sync.notes import Progress, RunNote, instant, new_run, quiet
+from erpcrm_bridge.sync.plan import PlanHead, Spool, check, plan_folder, read_steps
+from erpcrm_bridge.sync.pull import pull
+from erpcrm_bridge.sync.push import Pushed, decide_all, push
+from erpcrm_bridge.sync.recover import recover
+
+ROUNDS = 5
+"""What a write brings back (a value assigned by a trigger, a record somebody else changed meanwhile) is merged and pushed in the same run,
+so many times at most; what is left then goes with the next run."""
+
+
+class Report(Struct):
+    """What a run has come to. ``waiting`` counts what is open by kind; ``plan`` is the file of a plan that was made and not done."""
+
+    run: str
+    flow: str
+    kind: str
+    counts: dict[str, int]
+    waiting: dict[str, int]
+    plan: str | None = None
+    head: PlanHead | None = None
+    stale: list[Step] = []
+    away: dict[str, str] = {}
+    review: bool = False
+
+    @property
+    def written(self) -> int:
+        return sum(count for name, count in self.counts.items() if name.startswith("wrote "))
+
+
+def run_flow(
+    flow: Flow,
+    store: Store,
+    *,
+    folder: Path,
+    fence: Fence | None = None,
+    clock: Callable[[], float] = time.time,
+    progress: Progress = quiet,
+    write: bool = True,
+    adopting: bool = False,
+) -> Report:
+    """Run a flow once: recover, pull, absorb, decide, brake, push, settle. With ``write`` false the push is a plan in a file instead.
+
+    Raises BrakeTripped, AdoptionNeeded, and what connectors and store raise; what was settled before stays.
+    """
+    run = new_run(flow.name, clock, fence, progress)
+    report = Report(run.id, flow.name, "adopt" if adopting else "sync" if write else "plan", {}, {})
+    with _recorded(store, run, report, clock):
+        brake.refuse_if_tripped(flow, store)
+        _refuse_open_adoption(flow, store, adopting)
+        recover(flow, store, run)
+        pull(flow, store, run)
+        brake.check_incoming(flow, store, run)
+        absorb(flow, store, run, adopting=adopting)
+        report.review = bool(run.remapped) or store.fact(f"review:{flow.name}") is not None
+        if report.review or adopting:
+            store.set_fact(f"{'adoption' if adopting else 'review'}:{flow.name}", run.id)
+        if not write or report.review:
+            _save_plan(flow, store, run, folder, report, adopting)
+        else:
+            for _ in range(ROUNDS):
+                if not _push_round(flow, store, run, folder, report):
+                    break
+                absorb(flow, store, run, adopting=False)
+            _adopted(flow, store, run)
+    return report
+
+
+def _push_round(flow: Flow, store: Store, run: RunNote, folder: Path, report: Report) -> bool:
+    """Decide and push once; return whether anything was asked of a system that was reached."""
+    spool = Spool(plan_folder(folder))
+    try:
+        decide_all(flow, store, run, spool)
+        if not spool.steps:
+            return False
+        counts = brake.kinds(spool.counts)
+        brake.check(flow, store, run, counts)
+        pushed = push(flow, store, run, spool.steps_so_far())
+    finally:
+        spool.discard()
+    _count(report, run, pushed)
+    brake.note(flow, store, run, brake.kinds({name: count for name, count in pushed.counts.items() if ":" in name}))
+    return any(name not in ("put off", "waiting", "deferred") for name in pushed.counts)
+
+
+def _save_plan(flow: Flow, store: Store, run: RunNote, folder: Path, report: Report, adopting: bool) -> None:
+    spool = Spool(plan_folder(folder))
+    decide_all(flow, store, run, spool)
+    windows = {f"{side.connection} {side.stream.name}": side.offers.window for side in flow.all_sides() if side.offers.window}
+    head = PlanHead(
+        flow.name, run.id, run.at, spool.fingerprint, spool.counts, spool.steps, adoption=adopting, review=report.review, windows=windows
+    )
+    report.plan, report.head = str(spool.close(head)), head
+
+
+def apply_plan(
+    flow: Flow,
+    store: Store,
+    path: Path,
+    *,
+    fence: Fence | None = None,
+    clock: Callable[[], float] = time.time,
+    progress: Progress = quiet,
+    all_or_nothing: bool = False,
+) -> Report:
+    """Do exactly the steps of a plan; leave out and list those gone stale. With ``all_or_nothing`` nothing is done if one is stale.
+
+    A plan is reviewed: it passes the brakes, but not one that is on. Raises InputError for a plan that was altered, UsageError for one of
+    another flow.
+    """
+    head = check(path)
+    if head.flow != flow.name:
+        raise UsageError(f"{path} is a plan of the flow {head.flow}, not of {flow.name}.", way_out=f"erpcrm-bridge apply {path}")
+    run = new_run(flow.name, clock, fence, progress)
+    report = Report(run.id, flow.name, "apply", {}, {}, head=head)
+    with _recorded(store, run, report, clock):
+        brake.refuse_if_tripped(flow, store)
+        recover(flow, store, run)
+        stale = stale_steps(store, path) if all_or_nothing else []
+        if stale:
+            report.stale = stale
+            return report
+        pushed = push(flow, store, run, read_steps(path))
+        _count(report, run, pushed)
+        brake.note(flow, store, run, brake.kinds({name: count for name, count in pushed.counts.items() if ":" in name}))
+        if head.adoption:
+            store.set_fact(f"adoption:{flow.name}", None)
+        if head.review:
+            store.set_fact(f"review:{flow.name}", None)
+        _adopted(flow, store, run)
+        absorb(flow, store, run, adopting=False)
+    return report
+
+
+def stale_steps(store: Store, path: Path) -> list[Step]:
+    """Return the steps of a plan whose golden record or link has moved since."""
+    stale: list[Step] = []
+    for step in read_steps(path):
+        link, golden = store.links([step.link_id]).get(step.link_id), store.golden([step.golden_id]).get(step.golden_id)
+        if link is None or golden is None or link.seq != step.link_seq or golden.seq != step.golden_seq:
+            stale.append(step)
+    return stale
+
+
+def _count(report: Report, run: RunNote, pushed: Pushed) -> None:
+    for name, count in pushed.counts.items():
+        connection, _, operation = name.rpartition(":")
+        run.counts[f"wrote {connection} {operation}" if connection else name] += count
+    report.stale.extend(pushed.stale)
+    report.away.update(pushed.away)
+
+
+def _refuse_open_adoption(flow: Flow, store: Store, adopting: bool) -> None:
+    if not adopting and store.fact(f"adoption:{flow.name}") is not None:
+        raise AdoptionNeeded(
+            f"The first joining of {flow.name} was reviewed and not applied yet.",
+            way_out=f"erpcrm-bridge apply --flow {flow.name} does it; erpcrm-bridge adopt {flow.name} looks again.",
+        )
+
+
+def _adopted(flow: Flow, store: Store, run: RunNote) -> None:
+    for entity in flow.order:
+        if not store.adopted(flow.name, entity):
+            store.set_adopted(flow.name, entity, run.at)
+
+
+@contextmanager
+def _recorded(store: Store, run: RunNote, report: Report, clock: Callable[[], float]) -> Iterator[None]:
+    """Keep the run in the store: running, then done or failed with its message."""
+    row = RunRow(run.id, run.flow, report.kind, run.at)
+    store.put_run(row)
+    row.status = "interrupted"
+    try:
+        yield
+        row.status = "done"
+    except BridgeError as error:
+        row.status, row.message = "failed", str(error)
+        raise
+    finally:
+        report.counts = {name: count for name, count in sorted(run.counts.items()) if count}
+        report.waiting = store.count_parked(run.flow) if row.status in ("done", "failed") else {}
+        row.counts, row.finished_at = report.counts, instant(clock())
+        store.put_run(row)

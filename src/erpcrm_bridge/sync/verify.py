@@ -1,0 +1,132 @@
+"""Verify: are the systems equal now? Reads every linked record afresh and holds it against golden; writes nothing anywhere."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from erpcrm_bridge.mapping import FieldError
+from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge.store import GoldenRow, LinkRow, Store
+from erpcrm_bridge.sync.absorb import clash_paths
+from erpcrm_bridge.sync.flow import Flow, Side
+from erpcrm_bridge.sync.lines import flatten
+from erpcrm_bridge.sync.merge import base_means
+from erpcrm_bridge.sync.notes import Progress, quiet
+
+BATCH = 2_000
+
+
+class Difference(Struct):
+    """A linked record whose system does not hold golden. ``known`` says why where the bridge knows it (in clash, parked, pending, not
+    pushed yet); an unknown difference is an edit that no run has read yet, or a mistake. ``key`` is the record's in its system."""
+
+    entity: str
+    golden_id: str
+    connection: str
+    stream: str
+    key: str
+    path: str
+    known: str
+
+
+class Verified(Struct):
+    """``equal`` counts records that hold golden in every mapped field; ``waiting`` golden records wanted in a system and not there yet;
+    ``unlinked`` records that stand in a system and are linked to nothing (in review, parked, waiting)."""
+
+    flow: str
+    records: int = 0
+    equal: int = 0
+    differences: list[Difference] = []
+    waiting: int = 0
+    unlinked: int = 0
+    gone: list[tuple[str, str, str]] = []
+
+    @property
+    def unknown(self) -> list[Difference]:
+        return [difference for difference in self.differences if not difference.known]
+
+
+def verify(flow: Flow, store: Store, progress: Progress = quiet) -> Verified:
+    """Compare every linked record of the flow with its golden record. Raises what connectors raise."""
+    result = Verified(flow.name)
+    for side in flow.all_sides():
+        after = ""
+        while links := store.links_page(side.stream_id, after, BATCH):
+            after = links[-1].id
+            ours = [link for link in links if link.entity == side.entity]
+            result.waiting += sum(1 for link in ours if link.state == "wanted")
+            _compare(flow, store, side, [link for link in ours if link.state == "live" and link.key is not None], result)
+            progress(f"verify {side.connection} {side.stream.name}", result.records)
+    for (stream_id, _), count in store.count_incoming().items():
+        if stream_id in flow.streams():
+            result.unlinked += count
+    return result
+
+
+def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result: Verified) -> None:
+    if not links:
+        return
+    records = {record.key: record for record in side.connector.read(side.selection, [link.key for link in links if link.key])}
+    goldens = store.golden([link.golden_id for link in links])
+    clashes = clash_paths(store, list(goldens))
+    wanted: dict[str, set[str]] = {}
+    for record in records.values():
+        for entity, key in side.mapping.references_in(record.fields):
+            wanted.setdefault(entity, set()).add(key)
+    refs = {
+        (entity, key): golden_id
+        for entity, keys in wanted.items()
+        for key, golden_id in store.golden_of(flow.streams_of(side.system, entity), sorted(keys)).items()
+    }
+    for link in links:
+        result.records += 1
+        record = records.get(link.key or "")
+        if record is None:
+            result.gone.append((side.connection, side.stream.name, link.key or ""))
+            continue
+        found = _differences(side, link, goldens[link.golden_id], record.fields, refs, clashes.get(link.golden_id, frozenset()))
+        result.differences.extend(found)
+        result.equal += not found
+
+
+def _differences(
+    side: Side, link: LinkRow, golden: GoldenRow, fields: Fields, refs: dict[tuple[str, str], str], frozen: frozenset[str]
+) -> list[Difference]:
+    mapping = side.mapping
+    errors: list[FieldError] = []
+    said = mapping.get(fields, refs, errors)
+    for name, compiled in mapping.lists.items():
+        line_ids = {key: line_id for line_id, key in link.line_keys.get(name, {}).items()}
+        said[name] = [
+            {"id": line_ids.get(str(row[compiled.key]), f"?{row[compiled.key]}"), **compiled.get(row, said, refs, errors)}
+            for row in fields.get(compiled.external) or ()
+        ]
+    flat_golden, flat_said = flatten(golden.fields, mapping.lists), flatten(said, mapping.lists)
+    paths = {path for path in mapping.readable if path not in mapping.lists and path in mapping.writable}
+    for name, compiled in mapping.lists.items():
+        both = {path for path in (*flat_golden, *flat_said) if path.startswith(name + "/")}
+        paths |= {path for path in both if path.count("/") == 1 or path.split("/")[2] in compiled.readable & compiled.writable}
+    unreadable = {error.path for error in errors}
+    return [
+        Difference(
+            golden.entity,
+            golden.id,
+            side.connection,
+            side.stream.name,
+            link.key or "",
+            path,
+            _why(path, link, frozen, unreadable),
+        )
+        for path in sorted(paths)
+        if not base_means(path, flat_golden.get(path), flat_said.get(path), link.answered)
+    ]
+
+
+def _why(path: str, link: LinkRow, frozen: frozenset[str], unreadable: set[str]) -> str:
+    if path in frozen:
+        return "in clash"
+    if path in link.pending:
+        return "pending"
+    if path in unreadable or path in link.held or "*" in link.held:
+        return "parked"
+    return "not pushed yet" if link.dirty else ""
