@@ -58,7 +58,7 @@ def _words(error: BaseException) -> tuple[str, str, str, int]:
             "UsageError",
             "An answer is needed, and nobody is there to give it.",
             "Run it at a terminal, or name the answer as an option.",
-            code,
+            exit_codes.USAGE,
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "StoreError", "The disk is full.", "Make room, then run this again: nothing is lost.", code

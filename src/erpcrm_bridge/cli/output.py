@@ -7,7 +7,6 @@ Every text passes the secret book, and control characters that could steer a ter
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -57,7 +56,7 @@ class Output:
     @property
     def at_terminal(self) -> bool:
         """Whether a person is reading stdout."""
-        return self._lively(self._stdout)
+        return self._stdout.isatty()
 
     def line(self, text: str = "") -> None:
         """Say a line of the result on stdout."""
@@ -112,7 +111,7 @@ class Output:
     @contextmanager
     def progress(self, what: str) -> Iterator[Advance]:
         """Show on stderr how far long work has come; only to a person at a terminal."""
-        if self.quiet or not self._lively(self._stderr):
+        if self.quiet or not self._stderr.isatty():
             yield lambda done, total: None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -121,9 +120,6 @@ class Output:
         with Progress(*columns, console=self._console(self._stderr), transient=True) as bar:
             task = bar.add_task(self._clean(what), total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
-
-    def _lively(self, stream: TextIO) -> bool:
-        return stream.isatty() and self._environ.get("TERM") != "dumb"
 
     def _console(self, stream: TextIO) -> Console:
         from rich.console import Console
@@ -144,7 +140,6 @@ class Output:
             stream.flush()
         except OSError as error:
             self._gone = self._gone or stream is self._stdout
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             if not isinstance(error, BrokenPipeError):
                 raise
 
