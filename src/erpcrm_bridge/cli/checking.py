@@ -103,6 +103,8 @@ def _describe(connection: ConnectionSettings, opener: Opener, described: dict[st
 
 def _uses(settings: Settings, flow: FlowSettings, library: Library, findings: Findings) -> Iterator[_Use]:
     for entity, part in flow.entities.items():
+        if part.mappings is None:
+            yield from _unnamed(settings, flow, entity, library)
         for role, names in (part.mappings or {}).items():
             connection = settings.connections[flow.roles[role]]
             for index, name in enumerate(names):
@@ -117,6 +119,15 @@ def _uses(settings: Settings, flow: FlowSettings, library: Library, findings: Fi
                     findings.complaints.append(flow.origin.complaint(place, what, "name a mapping for that connector"))
                 else:
                     yield _Use(connection, spec)
+
+
+def _unnamed(settings: Settings, flow: FlowSettings, entity: str, library: Library) -> Iterator[_Use]:
+    """Where a flow names no mappings, it uses every one of the entity that is for the connection's connector."""
+    for name in flow.roles.values():
+        connection = settings.connections[name]
+        for spec in library.specs.values():
+            if (spec.entity, spec.connector) == (entity, connection.connector):
+                yield _Use(connection, spec)
 
 
 def _fit(use: _Use, description: Description, findings: Findings) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -36,7 +37,8 @@ class Session:
     def output(self) -> Output:
         """Where to speak."""
         if self._output is None:
-            self._output = Output(sys.stdin, sys.stdout, sys.stderr, self.environ, lambda: self._secrets, json=self.json, quiet=self.quiet)
+            stdin, stdout, stderr = (stream or io.StringIO() for stream in (sys.stdin, sys.stdout, sys.stderr))
+            self._output = Output(stdin, stdout, stderr, self.environ, lambda: self._secrets, json=self.json, quiet=self.quiet)
         return self._output
 
     def settings(self) -> Settings:
@@ -73,3 +75,7 @@ def complete_flow(context: typer.Context, incomplete: str) -> list[str]:
     root = context.find_root()
     config = root.params.get("config") or root.obj.config
     return [name for name in flow_names(Path(config)) if name.startswith(incomplete)]
+
+
+FlowArgument: TypeAlias = Annotated[str | None, typer.Argument(help="The flow.", show_default="the only one", autocompletion=complete_flow)]
+"""What commands on one flow take; ``session.flow(name)`` gives the flow meant."""

@@ -69,8 +69,8 @@ def _text_keys(value: Any) -> Any:
 
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-Count: TypeAlias = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
-Positive: TypeAlias = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
+Count: TypeAlias = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+Positive: TypeAlias = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Share: TypeAlias = Annotated[
     float,
     BeforeValidator(_share),

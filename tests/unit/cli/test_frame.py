@@ -255,6 +255,13 @@ def test_a_full_disk_behind_stdout_is_said(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_daemon_without_any_stream_can_run_it(folder: Path) -> None:
+    command = f"exec {sys.executable} {TRIAL} trial well --code 3 --mark mark <&- >&- 2>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=folder, env=environment(), timeout=60, check=False)
+    assert done.returncode == 3
+    assert (folder / "mark").is_file()
+
+
 def test_flow_names_are_completed_from_the_config(folder: Path) -> None:
     environ = {"_ERPCRM_BRIDGE_COMPLETE": "complete_bash", "COMP_WORDS": "erpcrm-bridge check m", "COMP_CWORD": "2"}
     assert call(folder, environ=environ).stdout.split() == ["main", "monthly"]

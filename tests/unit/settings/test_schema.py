@@ -43,3 +43,7 @@ def test_a_connectors_settings_are_described_where_the_connector_is_named() -> N
 def test_the_example_names_the_schema_that_init_writes() -> None:
     first = (ROOT / "config.example.yaml").read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=./.erpcrm-bridge/config.schema.json"
+
+
+def test_a_limit_is_a_limit_in_the_schema_too() -> None:
+    assert json_schema()["$defs"]["BudgetSection"]["properties"]["parallel"]["minimum"] == 1
