@@ -273,10 +273,10 @@ def _read(source: Source, name: str, record: str, *, or_null: bool = False) -> s
 
 
 def _canonical_in(source: Source, plan: Plan, path: str, around: str | None) -> tuple[str, str]:
-    """Return the source that reads the canonical value at ``path`` while getting, and the line that must stand before it."""
+    """Return the source that reads the canonical value at ``path`` while getting, and the condition in which it is not known."""
     if around is not None and path not in _own(source, plan):
         return f"{around}.get({path!r})", ""
-    return f"o.get({path!r})", f"if {path!r} in bad: needs({path!r})"
+    return f"o.get({path!r})", f"if {path!r} in bad"
 
 
 def _own(source: Source, plan: Plan) -> Mapping[str, FieldSpec]:
@@ -288,7 +288,8 @@ def _own(source: Source, plan: Plan) -> Mapping[str, FieldSpec]:
 def _step(source: Source, plan: Plan, transform: Transform, depth: int, canonical: Callable[[str], tuple[str, str]]) -> None:
     argument, before = _argument(source, transform.argument, canonical)
     if before:
-        source.add(depth, before, plan, transform.name)
+        alone = f" and not {source.bind('i', transform.alone)}(v)" if transform.alone else ""
+        source.add(depth, f"{before}{alone}: needs({transform.argument.path!r})" if transform.argument else before, plan, transform.name)
     if transform.get_code:
         source.add(depth, f"v = {transform.get_code}", plan, transform.name)
     else:
@@ -409,18 +410,17 @@ def _put_value(source: Source, plan: Plan, depth: int, record: str, around: str 
         empty = f"v == ({'None, ' * len(paths)})"
     if plan.gets:
         depth = _guard(source, plan, depth, changed)
-    many = len(plan.rule.external)
-    nothing = "None" if many == 1 else f"({'None, ' * many})"
     if plan.spec.nulls.out == "default":
         source.add(depth, f"if v is None: v = {source.bind('k', plan.default)}")
     if plan.spec.nulls.out == "skip":
         source.add(depth, f"if not ({empty}):")
-        depth += 1
-    else:
-        source.add(depth, f"x = {nothing}")
-        source.add(depth, f"if not ({empty}):")
-    inner = depth if plan.spec.nulls.out == "skip" else depth + 1
-    _put_steps(source, plan, inner, record, around)
+        _put_steps(source, plan, depth + 1, record, around)
+        _write(source, plan, depth + 1)
+        return
+    source.add(depth, f"if {empty}:")
+    source.add(depth + 1, "x = None" if len(plan.rule.external) == 1 else f"x = ({'None, ' * len(plan.rule.external)})")
+    source.add(depth, "else:")
+    _put_steps(source, plan, depth + 1, record, around)
     _write(source, plan, depth)
 
 
@@ -440,14 +440,16 @@ def _put_steps(source: Source, plan: Plan, depth: int, record: str, around: str 
         outside = around is not None and path not in _own(source, plan)
         return f"{around if outside else record}.get({path!r})", ""
 
-    for number, transform in enumerate(reversed(plan.via)):
-        if transform.put_code == "v":
-            continue
+    steps = [transform for transform in reversed(plan.via) if transform.put_code != "v"]
+    target = "v"
+    for transform in steps:
         argument, _ = _argument(source, transform.argument, canonical)
-        call = f"{source.bind('p', transform.put)}(v{argument})"
-        later = number and any(t.name == "lines" for t in plan.via)
-        source.add(depth, f"v = {call}" + (" if v is not None else None" if later else ""), plan, transform.name)
-    source.add(depth, "x = v")
+        target = "x" if transform is steps[-1] else "v"
+        # The lines of an address may all be empty: nothing is left for the transforms before.
+        maybe = "None if v is None else " if transform is not steps[0] and steps[0].many == "canonical" else ""
+        source.add(depth, f"{target} = {maybe}{source.bind('p', transform.put)}(v{argument})", plan, transform.name)
+    if target == "v":
+        source.add(depth, "x = v")
 
 
 def _write(source: Source, plan: Plan, depth: int) -> None:

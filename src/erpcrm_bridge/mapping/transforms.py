@@ -51,7 +51,8 @@ class Transform:
     """A transform set up for one rule. ``get_code`` says the same as ``get``, as an expression over ``v`` that saves the call.
 
     A put of None means one-way; ``put_code`` ``v`` means that the value goes out as it is. ``many`` is the number of canonical values
-    (``lines``, ``split_name``) or external ones (``join``) where that is not one; ``nullable`` says that ``get`` may answer null.
+    (``lines``, ``split_name``) or external ones (``join``) where that is not one; ``nullable`` says that ``get`` may answer null; ``alone``
+    tells of a value that needs no argument.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Transform:
     argument: Argument | None = None
     nullable: bool = False
     many: Literal["canonical", "external", ""] = ""
-    fallback: bool = False
+    alone: Callable[[Any], bool] | None = None
     outputs: frozenset[Any] | None = None
 
     @property
@@ -279,7 +280,7 @@ def _map(options: Any, setting: Setting) -> Transform:
             raise Refused(f"the table has nothing to write for {_shown(value)}") from None
 
     law: Law = "quotient" if twice or fallback is not None or table.write else "iso"
-    return Transform("map", law, get, put, fallback=fallback is not None, outputs=outputs)
+    return Transform("map", law, get, put, outputs=outputs)
 
 
 def _code(options: dict[str, Any], setting: Setting) -> Transform:
@@ -405,7 +406,11 @@ def _phone(options: dict[str, Any], setting: Setting) -> Transform:
         kind = phonenumbers.PhoneNumberFormat
         return phonenumbers.format_number(number, kind.E164 if form == "e164" else kind.INTERNATIONAL)
 
-    return Transform("phone", "retract" if form == "e164" else "quotient", get, put, argument=argument, nullable=True)
+    return Transform("phone", "retract" if form == "e164" else "quotient", get, put, argument=argument, nullable=True, alone=_has_prefix)
+
+
+def _has_prefix(value: Any) -> bool:
+    return isinstance(value, str) and value.lstrip().startswith(("+", "tel:+"))
 
 
 # Numbers
