@@ -75,7 +75,7 @@ def _connect(system: MemorySystem) -> Connector:
 
 
 class MemoryBench:
-    """A bench on a memory system. ``connect`` opens a connector on it; ``over`` is called first, with the system."""
+    """A bench on a memory system. ``connect`` opens a connector on it; its clock stands still: stamps are equal where they can be."""
 
     selection = Selection(
         "Order",
@@ -146,6 +146,12 @@ class MemoryBench:
         self.system.rights[self.secrets[0]] = Rights()
         self._connect = connect
         self._open: list[Connector] = []
+
+    @staticmethod
+    def options(*, resolution: float | None = None, **able: Any) -> dict[str, Any]:
+        """Return the arguments of a bench that differs from the fully able one in these capabilities, and in its log's resolution."""
+        window = "" if able.get("conditional", True) else "one call"
+        return {"able": msgspec.structs.replace(FULLY_ABLE, window=window, **able), "resolution": resolution}
 
     def clean(self) -> Connector:
         return self.reconnect()

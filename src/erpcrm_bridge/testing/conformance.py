@@ -44,7 +44,7 @@ from erpcrm_bridge.connector import (
     Unknown,
     Write,
 )
-from erpcrm_bridge.errors import BridgeError, PermissionDenied, SchemaDrift, TransientError, UsageError
+from erpcrm_bridge.errors import BridgeError, CursorExpired, PermissionDenied, SchemaDrift, TransientError, UsageError
 from erpcrm_bridge.model.values import Fields, same
 
 _MOST_PAGES = 10_000
@@ -208,8 +208,12 @@ class Check(Struct, frozen=True):
             raise UsageError("The conformance kit proves nothing without assert statements.", way_out="Run it without -O.")
         try:
             self.function(bench)
+        except (AssertionError, NotOffered):
+            raise
         except BridgeError as error:
             raise AssertionError(f"{self.name}: the connector raised {type(error).__name__}: {error}") from error
+        except Exception as error:
+            raise AssertionError(f"{self.name}: connector or bench broke down with {type(error).__name__}, see the cause above.") from error
 
 
 _checks: list[Check] = []
@@ -337,6 +341,7 @@ def values_are_of_their_described_types(bench: Bench) -> None:
     shape = connector.describe().streams[bench.selection.stream].fields
     for record in [*_live(_pages(connector, bench.selection, None)), *connector.read(bench.selection, list(made))]:
         for name in bench.selection.fields:
+            assert name in record.fields, f"{name} was asked for and is not delivered."
             value = record.fields[name]
             assert _plain(value), (
                 f"{name} comes as a {type(value).__name__}: values are null, boolean, integer, Decimal, text, list, object."
@@ -381,6 +386,18 @@ def a_cursor_outlives_its_connector(bench: Bench) -> None:
     bench.edit(keys[0], edited)
     bench.delete(keys[1])
     _changed_since(bench, bench.reconnect(), cursor, {keys[0]: edited}, keys[1])
+
+
+@_check
+def a_cursor_that_it_does_not_know_loses_nothing(bench: Bench) -> None:
+    """CursorExpired, or the whole stream: never the silence that would be taken for "nothing changed"."""
+    connector = bench.clean()
+    made = _fill(bench, 2)
+    try:
+        pages = _pages(connector, bench.selection, "no cursor of this system")
+    except CursorExpired:
+        return
+    assert _states(pages).keys() >= made.keys(), "A read from a cursor that is none ended without an error, and left records out."
 
 
 @_check
@@ -843,8 +860,8 @@ def documents_are_created_whole(bench: Bench) -> None:
 def rows_are_added_changed_and_removed_by_key(bench: Bench) -> None:
     """One write may do all three; rows that it does not name stay as they are."""
     connector = _creating(bench)
-    for sample in _has(bench, WithDocuments).lists:
-        document = _document(bench, connector)
+    for number, sample in enumerate(_has(bench, WithDocuments).lists):
+        document = _document(bench, connector, number)
         lines = document.line_keys[sample.name]
         field, value = sample.change
         said = ListWrite(add={"L2": sample.rows[2]}, change={lines["L0"]: {field: value}})
@@ -865,8 +882,8 @@ def rows_are_added_changed_and_removed_by_key(bench: Bench) -> None:
 def a_list_can_be_written_whole(bench: Bench) -> None:
     """``replace``: known rows keep their keys, new ones are added, the others go."""
     connector = _creating(bench)
-    for sample in _has(bench, WithDocuments).lists:
-        document = _document(bench, connector)
+    for number, sample in enumerate(_has(bench, WithDocuments).lists):
+        document = _document(bench, connector, number)
         kept = document.line_keys[sample.name]["L1"]
         rows = (("L1", {sample.key: kept, **sample.rows[1]}), ("L2", dict(sample.rows[2])))
         outcome = _applied(_write(bench, connector, _list_update(document, sample, ListWrite(replace=True, rows=rows)))["w"])
@@ -881,8 +898,8 @@ def a_list_can_be_written_whole(bench: Bench) -> None:
 def a_repeated_list_write_appends_nothing(bench: Bench) -> None:
     """The very same write again, as after a lost answer, makes no row twice, whatever its outcome."""
     connector = _creating(bench)
-    for sample in _has(bench, WithDocuments).lists:
-        document = _document(bench, connector)
+    for number, sample in enumerate(_has(bench, WithDocuments).lists):
+        document = _document(bench, connector, number)
         write = _list_update(document, sample, ListWrite(add={"L2": sample.rows[2]}))
         _applied(_write(bench, connector, write)["w"])
         _write(bench, bench.reconnect(), write)
@@ -894,8 +911,8 @@ def a_repeated_list_write_appends_nothing(bench: Bench) -> None:
 def a_changed_row_is_a_change_of_its_document(bench: Bench) -> None:
     connector = _creating(bench)
     offers = _has(bench, WithDocuments)
-    for sample in offers.lists:
-        document = _document(bench, connector)
+    for number, sample in enumerate(offers.lists):
+        document = _document(bench, connector, number)
         before = _one(connector, bench.selection, document.key)
         cursor = _pages(connector, bench.selection, None)[-1].cursor
         line = document.line_keys[sample.name]["L0"]
@@ -914,8 +931,8 @@ def an_edited_row_makes_a_list_write_stale(bench: Bench) -> None:
     """Someone changed a row after the bridge read the document: the write is Stale, and the edit stays (L5)."""
     connector = _creating(bench)
     offers = _has(bench, WithDocuments)
-    for sample in offers.lists:
-        document = _document(bench, connector)
+    for number, sample in enumerate(offers.lists):
+        document = _document(bench, connector, number)
         line = document.line_keys[sample.name]["L0"]
         field, value = sample.change
         offers.edit_line(document.key, sample.name, line, {field: value})
@@ -1211,13 +1228,13 @@ def _complete_is_true(pages: Sequence[Page], throughout: set[str], what: str) ->
     assert not any(page.complete for page in pages[:-1]), "A page that is not the last one says complete."
 
 
-def _document(bench: Bench, connector: Connector) -> Applied:
-    """Create a document from the first sample, with the first two rows of each list, as lines L0 and L1."""
+def _document(bench: Bench, connector: Connector, number: int = 0) -> Applied:
+    """Create the ``number``-th document from the first sample, with the first two rows of each list, as lines L0 and L1."""
     lists = {
         sample.name: ListWrite(add={f"L{number}": dict(row) for number, row in enumerate(sample.rows[:2])})
         for sample in _has(bench, WithDocuments).lists
     }
-    write = Write("w", "create", None, dict(bench.samples[0]), reference=None, lists=lists)
+    write = Write("w", "create", None, dict(bench.samples[0]), reference=f"G{number:013}", lists=lists)
     return _applied(_write(bench, connector, write)["w"])
 
 
