@@ -3,6 +3,7 @@ what is parked, in one transaction a batch. Writes to no system."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import Ids, is_golden_id
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.decide import is_dirty
+from erpcrm_bridge.sync.decide import UNREADABLE, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group, Node, identify
 from erpcrm_bridge.sync.lines import flatten, match_lines, sum_complaint, unflatten
@@ -25,8 +26,6 @@ from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import read_again
 
 BATCH = 2_000
-UNREADABLE = "unreadable"
-"""Stands in ``LinkRow.held`` for a field whose value could not be read: it is not written either, until it can be."""
 
 
 class Member(Struct):
@@ -276,7 +275,8 @@ def _wait(batch: Batch, run: RunNote, row: IncomingRow, side: Side, error: Field
             field=error.path,
             error="reference",
             reason=f"{side.connection} {side.stream.name} {row.key} waits for its {entity} {key}, which is not there yet",
-            waits_for=f"{entity}:{side.system}:{key}",
+            waits_for=f"{entity} {key}",
+            data={"entity": entity, "system": side.system, "key": key},
         )
     )
 
@@ -697,7 +697,8 @@ def _show_pending(run: RunNote, work: Work, member: Member, errors: list[FieldEr
                 field=error.path,
                 error="reference",
                 reason=f"{side.connection} {side.stream.name} {member.incoming.key}: its {error.path} is pending until the {entity} {key} is there",
-                waits_for=f"{entity}:{side.system}:{key}",
+                waits_for=f"{entity} {key}",
+                data={"entity": entity, "system": side.system, "key": key},
             )
         )
 
@@ -877,10 +878,8 @@ def _store_merge(
 
 def _most_common_first(authors: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return authors with the commonest under ``*``, so that a new record does not name the same author for each field."""
-    counted: dict[tuple[str, ...], int] = {}
-    for author in authors.values():
-        counted[tuple(author)] = counted.get(tuple(author), 0) + 1
-    most = list(max(counted, key=lambda author: counted[author]))
+    counted: Counter[tuple[str, ...]] = Counter(tuple(author) for author in authors.values())
+    most = list(counted.most_common(1)[0][0])
     return {"*": most, **{path: author for path, author in authors.items() if author != most}}
 
 
@@ -963,11 +962,10 @@ def _wake_references(flow: Flow, store: Store, run: RunNote, entity: str) -> boo
     by_subject = [
         row
         for row in store.parked(flow=flow.name, kinds=["waiting"], limit=1_000_000)
-        if row.entity == entity and row.subject.startswith("pending:") and row.waits_for and row.stream_id is not None
+        if row.entity == entity and row.subject.startswith("pending:")
     ]
     for row in by_subject:
-        target, system, key = (row.waits_for or "::").split(":", 2)
-        if not store.golden_of(flow.streams_of(system, target), [key]):
+        if not store.golden_of(flow.streams_of(row.data["system"], row.data["entity"]), [row.data["key"]]):
             continue
         link = store.links([row.subject.split(":", 2)[1]]).get(row.subject.split(":", 2)[1])
         if link is None or link.key is None or link.base is None or link.state != "live":

@@ -13,6 +13,9 @@ from erpcrm_bridge.store.rows import GoldenRow, LinkRow
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.merge import base_means
 
+UNREADABLE = "unreadable"
+"""Stands in ``LinkRow.held`` for a field whose value could not be read: it is not written either, until it can be."""
+
 StepOperation: TypeAlias = Literal["create", "update", "delete", "move"]
 
 
@@ -239,7 +242,8 @@ def _update(
 
 
 def _is_held(path: str, golden: GoldenRow, link: LinkRow, mapping: CompiledMapping) -> bool:
-    return path in link.held and link.held[path] == held_digest(golden, link, mapping, path)
+    why = link.held.get(path)
+    return why == UNREADABLE or (why is not None and why == held_digest(golden, link, mapping, path))
 
 
 def _move(

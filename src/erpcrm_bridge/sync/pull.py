@@ -171,7 +171,7 @@ def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[Inc
     run.counts[f"gone in {stream_id}"] += sum(1 for row in rows if row.fields is None)
     links = store.links_by_key(stream_id, [row.key for row in rows if row.fields is not None])
     run.counts[f"reverts in {stream_id}"] += sum(
-        1 for row in rows if (link := links.get(row.key)) is not None and link.version != row.version and row.version in link.earlier
+        1 for row in rows if row.key in links and links[row.key].version != row.version and row.version in links[row.key].earlier
     )
 
 

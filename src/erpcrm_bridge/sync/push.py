@@ -99,7 +99,7 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             link.answered = {**link.answered, **decision.answered}
             link.dirty = False
             settled.append(link)
-            closed.append(f"pending:{link.id}")
+            closed.append(f"blocked:{link.id}")
     if settled or parked:
         with store.transaction(run.fence):
             seq = store.next_seq()
@@ -150,7 +150,7 @@ def _parked_errors(run: RunNote, side: Side, link: LinkRow, decision: Decision) 
         yield parked_row(
             run,
             "waiting",
-            f"pending:{link.id}",
+            f"blocked:{link.id}",
             side.entity,
             golden_id=link.golden_id,
             stream_id=link.stream_id,
@@ -242,7 +242,8 @@ def _push_batch(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[
         else:
             fresh.append(step)
     keys = _keys_for(flow, store, side, fresh)
-    ready, waiting = [], []
+    ready: list[Step] = []
+    waiting: list[Step] = []
     for step in fresh:
         (waiting if any(golden_id not in keys for golden_id in step.waits_for) else ready).append(step)
     if waiting:
@@ -270,7 +271,7 @@ def _waits_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
     return parked_row(
         run,
         "waiting",
-        f"pending:{step.link_id}",
+        f"blocked:{step.link_id}",
         step.entity,
         golden_id=step.golden_id,
         stream_id=side.stream_id,
@@ -446,7 +447,7 @@ def _settle(
                 news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
                 settled.append(link)
                 history.append(_history_row(run, side, step, outcome))
-                closed.extend([f"pending:{link.id}", f"record:{link.id}", *(f"field:{link.id}:{path}" for path in step.settles)])
+                closed.extend([f"blocked:{link.id}", f"record:{link.id}", *(f"field:{link.id}:{path}" for path in step.settles)])
                 pushed.add(f"{side.connection}:{step.operation}")
                 if intention:
                     dropped.append(intention.id)
@@ -467,7 +468,7 @@ def _settle(
             case Deferred():
                 if intention:
                     handles.append((intention.id, outcome.handle))
-                closed.append(f"pending:{link.id}")
+                closed.append(f"blocked:{link.id}")
                 parked.append(_open_row(run, side, step, "deferred", f"waits in {outcome.handle}; {outcome.reason}".rstrip("; ")))
                 pushed.add("deferred")
             case Unknown():
@@ -644,6 +645,7 @@ def _history_row(run: RunNote, side: Side, step: Step, outcome: Applied) -> Hist
         "key": outcome.key,
         "operation": step.operation,
     }
+    data["settles"] = step.settles
     if step.fields:
         held = {name: [pair[0], outcome.fields.get(name, pair[1])] for name, pair in step.fields.items()}
         data["written"] = held

@@ -122,7 +122,7 @@ def apply_plan(
 ) -> Report:
     """Do exactly the steps of a plan; leave out and list those gone stale. With ``all_or_nothing`` nothing is done if one is stale.
 
-    A plan is reviewed: it passes the brakes, but not one that is on. Raises InputError for a plan that was altered, UsageError for one of
+    A plan was seen by a person: what it writes does not count for the brakes; it does not pass one that is on. Raises InputError for a plan that was altered, UsageError for one of
     another flow.
     """
     head = check(path)
@@ -139,7 +139,6 @@ def apply_plan(
             return report
         pushed = push(flow, store, run, read_steps(path))
         _count(report, run, pushed)
-        brake.note(flow, store, run, brake.kinds({name: count for name, count in pushed.counts.items() if ":" in name}))
         if head.adoption:
             store.set_fact(f"adoption:{flow.name}", None)
         if head.review:

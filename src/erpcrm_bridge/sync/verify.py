@@ -80,11 +80,11 @@ def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result:
     }
     for link in links:
         result.records += 1
-        record = records.get(link.key or "")
-        if record is None:
+        held = records.get(link.key or "")
+        if held is None:
             result.gone.append((side.connection, side.stream.name, link.key or ""))
             continue
-        found = _differences(side, link, goldens[link.golden_id], record.fields, refs, clashes.get(link.golden_id, frozenset()))
+        found = _differences(side, link, goldens[link.golden_id], held.fields, refs, clashes.get(link.golden_id, frozenset()))
         result.differences.extend(found)
         result.equal += not found
 
