@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from erpcrm_bridge_csv import CsvConnector, CsvSettings
 
 Open = Callable[..., CsvConnector]

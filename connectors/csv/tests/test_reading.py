@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
 from erpcrm_bridge.connector import Child, Page, Question, Record, Selection
 from erpcrm_bridge.errors import ConfigError, CursorExpired, InputError, SchemaDrift
 from erpcrm_bridge_csv import CsvConnector, CsvSettings, reading
-from pydantic import ValidationError
 
 ACCOUNT = Selection("Account.csv", "Id", ("Id", "Name", "Phone"), "Ref")
 ORDER = Selection("Order.csv", "Id", ("Id", "Status"), "Ref", (Child("Item.csv", "OrderId", "LineId", ("Product", "Qty")),))
@@ -347,7 +348,12 @@ def test_keys_lists_rows_that_cannot_be_read_and_refuses_where_one_hides_its_key
 def test_find_asks_by_reference_and_by_values_and_reads_the_file_as_it_is_now(folder, opened):
     put(folder / "Account.csv", "Id,Name,Phone,Ref\n1,A,5,G1\n2,A,6,\n")
     connector = opened()
-    ask = [Question("r", {"Ref": "G1"}), Question("n", {"Name": "A"}), Question("b", {"Name": "A", "Phone": "6"}), Question("x", {"Ref": "G2"})]
+    ask = [
+        Question("r", {"Ref": "G1"}),
+        Question("n", {"Name": "A"}),
+        Question("b", {"Name": "A", "Phone": "6"}),
+        Question("x", {"Ref": "G2"}),
+    ]
     found = connector.find(ACCOUNT, ask)
     assert {ref: answer.keys for ref, answer in found.items()} == {"r": ("1",), "n": ("1", "2"), "b": ("2",), "x": ()}
     put(folder / "Account.csv", "Id,Name,Phone,Ref\n7,A,5,G2\n")

@@ -1,0 +1,591 @@
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from erpcrm_bridge.connector import (
+    Applied,
+    Child,
+    Deferred,
+    Found,
+    ListWrite,
+    Outcome,
+    Question,
+    Rejected,
+    Selection,
+    Stale,
+    Write,
+)
+from erpcrm_bridge.errors import InputError, PermissionDenied, TransientError
+from erpcrm_bridge_csv import files
+from erpcrm_bridge_csv.sheet import Sheet
+
+ACCOUNT = Selection("Account.csv", "Id", ("Name", "Phone", "Ref"), "Ref")
+ORDER = Selection("Order.csv", "Id", ("Status", "Ref"), "Ref", (Child("Item.csv", "OrderId", "LineId", ("Product", "Qty")),))
+LOADER = b'"Id","Name","Extra","Phone","Ref"\n"1","A","x","5",""\n"2","B ""q""","y","6",""\n"3","C\nc","z","",""\n'
+SEARCH = b'Internal ID,Name,Extra,Phone,Ref\r\n1,"A",x,5,\r\n2,"B ""q""",y,6,\r\n3,"C, c",z,,\r\n'
+UUIDS = {"assigns_keys": {"bridge": "uuid"}}
+COUNTER = {"assigns_keys": {"bridge": "counter"}}
+
+
+def update(key: str, fields: dict[str, Any], expect: dict[str, Any] | None = None, **more: Any) -> Write:
+    return Write(f"w{key}", "update", key, fields, expect=expect or {}, **more)
+
+
+def create(reference: str, fields: dict[str, Any], **more: Any) -> Write:
+    return Write(f"c{reference}", "create", None, fields, reference=reference, **more)
+
+
+def by_ref(outcomes: list[Outcome]) -> dict[str, Outcome]:
+    assert len({one.ref for one in outcomes}) == len(outcomes)
+    return {one.ref: one for one in outcomes}
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.endswith(".tmp")]
+
+
+def between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], times: int = 1) -> None:
+    """Let somebody act after the new file is written and before it is put in place."""
+    honest = Sheet.still_holds
+    left = [times]
+
+    def meanwhile(sheet: Sheet) -> bool:
+        if left[0]:
+            left[0] -= 1
+            act()
+        return honest(sheet)
+
+    monkeypatch.setattr(Sheet, "still_holds", meanwhile)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "before", "after"),
+    [
+        ("dataloader", LOADER, LOADER.replace(b'"B ""q""","y","6"', b'"B2","y","6"')),
+        ("savedsearch", SEARCH, SEARCH.replace(b'"B ""q""",y,6', b"B2,y,6")),
+        ("savedsearch", SEARCH.replace(b"\r\n", b"\n"), SEARCH.replace(b"\r\n", b"\n").replace(b'"B ""q""",y,6', b"B2,y,6")),
+        ("dataloader", b"\xef\xbb\xbf" + LOADER, b"\xef\xbb\xbf" + LOADER.replace(b'"B ""q""","y","6"', b'"B2","y","6"')),
+        ("dataloader", LOADER[:-1], LOADER[:-1].replace(b'"B ""q""","y","6"', b'"B2","y","6"')),
+    ],
+)
+def test_an_update_leaves_every_other_byte_as_it_was(folder, opened, dialect, before, after):
+    (folder / "Account.csv").write_bytes(before)
+    key = "Id" if dialect == "dataloader" else "Internal ID"
+    selection = Selection("Account.csv", key, ("Name",), "Ref")
+    (outcome,) = opened(dialect).write(selection, [update("2", {"Name": "B2"}, {"Name": 'B "q"'})])
+    assert (folder / "Account.csv").read_bytes() == after
+    assert isinstance(outcome, Applied)
+    assert outcome.fields == {"Name": "B2"}
+
+
+def test_what_is_applied_is_what_a_fresh_read_gives(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    connector = opened("dataloader", {"Account.csv": UUIDS})
+    values = {"Name": "Ä\r\nö", "Phone": Decimal("5900.00")}
+    outcomes = connector.write(ACCOUNT, [update("1", values), update("3", {"Name": None, "Phone": False})])
+    outcomes += connector.write(ACCOUNT, [create("G1", {"Name": "New", "Phone": 0})])
+    for one in outcomes:
+        assert isinstance(one, Applied)
+        (record,) = connector.read(ACCOUNT, [one.key])
+        assert (record.fields, record.version) == (one.fields, one.version)
+    assert outcomes[0].fields == {"Name": "Ä\r\nö", "Phone": "5900.00", "Ref": None}
+    assert outcomes[1].fields == {"Name": None, "Phone": "false", "Ref": None}
+    assert outcomes[2].fields == {"Name": "New", "Phone": "0", "Ref": "G1"}
+
+
+def test_an_edit_by_another_of_a_field_to_be_written_is_stale_and_survives(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    outcomes = by_ref(
+        opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"}, {"Name": "old"}), update("2", {"Phone": "7"}, {"Phone": "6"})])
+    )
+    assert outcomes["w1"] == Stale("w1")
+    assert isinstance(outcomes["w2"], Applied)
+    assert (folder / "Account.csv").read_bytes() == LOADER.replace(b'"6"', b'"7"')
+
+
+def test_an_edit_of_another_field_does_not_stand_in_the_way(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    (outcome,) = opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"}, {"Name": "A"}, version="long ago")])
+    assert isinstance(outcome, Applied)
+
+
+def test_without_expected_values_the_version_decides(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    connector = opened("dataloader")
+    (record,) = connector.read(ACCOUNT, ["1"])
+    assert connector.write(ACCOUNT, [update("1", {"Name": "x"}, version="long ago")]) == [Stale("w1")]
+    assert isinstance(connector.write(ACCOUNT, [update("1", {"Name": "x"}, version=record.version)])[0], Applied)
+
+
+def test_an_update_never_creates(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    assert opened("dataloader").write(ACCOUNT, [update("9", {"Name": "x"})]) == [Stale("w9", gone=True)]
+    assert (folder / "Account.csv").read_bytes() == LOADER
+
+
+def test_a_bad_write_is_rejected_by_its_field_and_its_neighbours_go_on(folder, opened):
+    content = "Id,Name,Extra,Phone,Ref\r\n1,Müller,x,5,\r\n2,B,y,6,\r\n".encode("cp1252")
+    (folder / "Account.csv").write_bytes(content)
+    connector = opened("savedsearch", {"Account.csv": {"encoding": "cp1252"}})
+    selection = Selection("Account.csv", "Id", ("Name", "Phone"), "Ref")
+    writes = [
+        Write("cannot encode", "update", "1", {"Name": "Łódź", "Phone": "9"}),
+        Write("no column", "update", "1", {"Fax": "9"}),
+        Write("a list", "update", "1", {"Name": ["x"]}),
+        Write("a float", "update", "1", {"Name": 0.1}),
+        Write("nul", "update", "1", {"Name": "a\0b"}),
+        Write("the key", "update", "1", {"Id": "7"}),
+        Write("good", "update", "2", {"Name": "Bär €"}),
+    ]
+    outcomes = by_ref(connector.write(selection, writes))
+    fields = {ref: one.field for ref, one in outcomes.items() if isinstance(one, Rejected)}
+    assert fields == {"cannot encode": "Name", "no column": "Fax", "a list": "Name", "a float": "Name", "nul": "Name", "the key": "Id"}
+    assert all(one.reject == "field" and "Łódź" not in one.reason for one in outcomes.values() if isinstance(one, Rejected))
+    assert (folder / "Account.csv").read_bytes() == content.replace(b",B,", "Bär €".encode("cp1252").join([b",", b","]))
+
+
+def test_a_row_whose_key_stands_twice_is_not_written(folder, opened):
+    content = b"Id,Name,Phone,Ref\n1,A,,\n1,B,,\n2,C\n"
+    (folder / "Account.csv").write_bytes(content)
+    outcomes = opened().write(ACCOUNT, [update("1", {"Name": "x"}), update("2", {"Name": "x"})])
+    assert [type(one) for one in outcomes] == [Rejected, Rejected]
+    assert (folder / "Account.csv").read_bytes() == content
+
+
+def test_two_writes_to_one_record_in_a_call_follow_one_another(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    writes = [
+        Write("a", "update", "1", {"Name": "X"}, expect={"Name": "A"}),
+        Write("b", "update", "1", {"Name": "Y"}, expect={"Name": "A"}),
+    ]
+    outcomes = by_ref(opened("dataloader").write(ACCOUNT, writes))
+    assert isinstance(outcomes["a"], Applied)
+    assert outcomes["b"] == Stale("b")
+
+
+def test_a_write_that_changes_nothing_leaves_the_file_alone(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    before = (folder / "Account.csv").stat()
+    (outcome,) = opened("dataloader").write(ACCOUNT, [update("1", {"Name": "A"})])
+    assert isinstance(outcome, Applied)
+    after = (folder / "Account.csv").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_delete_takes_the_row_and_leaves_the_rest(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    outcomes = by_ref(opened("dataloader").write(ACCOUNT, [Write("d2", "delete", "2", {}), Write("d9", "delete", "9", {})]))
+    assert outcomes["d2"] == Applied("d2", "2", "", {})
+    assert outcomes["d9"] == Stale("d9", gone=True)
+    assert (folder / "Account.csv").read_bytes() == LOADER.replace(b'"2","B ""q""","y","6",""\n', b"")
+
+
+def test_a_delete_that_rests_on_another_version_is_stale(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    assert opened("dataloader").write(ACCOUNT, [Write("d", "delete", "2", {}, version="old")]) == [Stale("d")]
+    assert (folder / "Account.csv").read_bytes() == LOADER
+
+
+def test_moves_are_refused(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    (outcome,) = opened("dataloader").write(ACCOUNT, [Write("m", "move", "1", {}, move=("Name", "paid"))])
+    assert isinstance(outcome, Rejected)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "before", "added"),
+    [
+        ("dataloader", LOADER, b'"%b","New","","","G1"\n'),
+        ("savedsearch", SEARCH.replace(b"Internal ID", b"Id"), b"%b,New,,,G1\r\n"),
+        ("savedsearch", SEARCH.replace(b"Internal ID", b"Id")[:-2], b"\r\n%b,New,,,G1\r\n"),
+        ("dataloader", b"Id,Name,Phone,Ref", b'\n"%b","New","","G1"\n'),
+    ],
+)
+def test_a_new_row_stands_at_the_end_in_the_files_own_style(folder, opened, dialect, before, added):
+    (folder / "Account.csv").write_bytes(before)
+    (outcome,) = opened(dialect, {"Account.csv": UUIDS}).write(ACCOUNT, [create("G1", {"Name": "New"})])
+    assert isinstance(outcome, Applied)
+    assert (folder / "Account.csv").read_bytes() == before + added % outcome.key.encode()
+
+
+@pytest.mark.parametrize("assigns", [{"bridge": "uuid"}, {"bridge": "counter"}, {"bridge": "template", "template": "A-{n:04d}"}])
+def test_a_create_repeated_makes_no_second_record(folder, opened, assigns):
+    (folder / "Account.csv").write_bytes(LOADER)
+    connector = opened("dataloader", {"Account.csv": {"assigns_keys": assigns}})
+    first, twin = connector.write(
+        ACCOUNT, [create("G1", {"Name": "New"}), Write("twin", "create", None, {"Name": "Other"}, reference="G1")]
+    )
+    (again,) = connector.write(ACCOUNT, [create("G1", {"Name": "Third"})])
+    assert isinstance(first, Applied)
+    assert isinstance(again, Applied)
+    assert isinstance(twin, Applied)
+    assert first.key == twin.key == again.key
+    assert again.fields["Name"] == "New"
+    assert (folder / "Account.csv").read_bytes().count(b"G1") == 1
+
+
+def test_counted_keys_go_on_from_the_greatest_and_are_never_given_twice(folder, opened):
+    (folder / "Account.csv").write_bytes(b"Id,Name,Phone,Ref\n41,A,,\nx7,B,,\n")
+    connector = opened(streams={"Account.csv": COUNTER})
+    (first,) = connector.write(ACCOUNT, [create("G1", {})])
+    connector.write(ACCOUNT, [Write("d", "delete", "42", {})])
+    (second,) = connector.write(ACCOUNT, [create("G2", {})])
+    assert isinstance(first, Applied)
+    assert isinstance(second, Applied)
+    assert (first.key, second.key) == ("42", "43")
+
+
+def test_a_template_counts_in_its_frame_from_its_start(folder, opened):
+    (folder / "Account.csv").write_bytes(b"Id,Name,Phone,Ref\n99999,A,,\n")
+    assigns = {"bridge": "template", "template": "SO-{n:05d}", "start": 7}
+    connector = opened(streams={"Account.csv": {"assigns_keys": assigns}})
+    keys = [one.key for one in connector.write(ACCOUNT, [create("G1", {}), create("G2", {})]) if isinstance(one, Applied)]
+    assert keys == ["SO-00007", "SO-00008"]
+
+
+def test_a_create_without_a_reference_to_carry_is_refused(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    connector = opened("dataloader", {"Account.csv": UUIDS})
+    bare = Selection("Account.csv", "Id", ("Name",))
+    assert isinstance(connector.write(bare, [create("G1", {"Name": "x"})])[0], Rejected)
+    assert isinstance(connector.write(ACCOUNT, [Write("c", "create", None, {"Name": "x"})])[0], Rejected)
+    assert (folder / "Account.csv").read_bytes() == LOADER
+
+
+def test_where_nobody_assigns_keys_a_new_record_waits_once_in_the_side_file(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    connector = opened("dataloader")
+    (outcome,) = connector.write(ACCOUNT, [create("G1", {"Name": "New"})])
+    assert isinstance(outcome, Deferred)
+    assert outcome.handle == "Account.new.csv"
+    connector.write(ACCOUNT, [create("G1", {"Name": "Newer"}), create("G2", {"Name": "Two"})])
+    assert (folder / "Account.new.csv").read_bytes() == (b'"Id","Name","Extra","Phone","Ref"\n"","Newer","","","G1"\n"","Two","","","G2"\n')
+    assert (folder / "Account.csv").read_bytes() == LOADER
+    found = connector.find(ACCOUNT, [Question("q", {"Ref": "G1"}), Question("n", {"Ref": "G9"})])
+    assert found == {"q": Found((), "Account.new.csv"), "n": Found(())}
+    assert set(connector.describe().streams) == {"Account.csv"}
+
+
+def test_a_waiting_row_goes_when_the_main_file_has_taken_it_in(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    connector = opened("dataloader")
+    connector.write(ACCOUNT, [create("G1", {"Name": "New"}), create("G2", {"Name": "Two"})])
+    with (folder / "Account.csv").open("ab") as file:
+        file.write(b'"77","New","","","G1"\n')
+    assert connector.find(ACCOUNT, [Question("q", {"Ref": "G1"})]) == {"q": Found(("77",))}
+    connector.write(ACCOUNT, [update("1", {"Phone": "8"})])
+    assert (folder / "Account.new.csv").read_bytes() == b'"Id","Name","Extra","Phone","Ref"\n"","Two","","","G2"\n'
+    with (folder / "Account.csv").open("ab") as file:
+        file.write(b'"78","Two","","","G2"\n')
+    (outcome,) = connector.write(ACCOUNT, [create("G2", {"Name": "Two"})])
+    assert isinstance(outcome, Applied)
+    assert outcome.key == "78"
+    assert not (folder / "Account.new.csv").exists()
+
+
+def test_a_row_taken_in_without_a_key_still_waits(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER + b'"","New","","","G1"\n')
+    connector = opened("dataloader")
+    assert connector.find(ACCOUNT, [Question("q", {"Ref": "G1"})]) == {"q": Found((), "Account.csv")}
+    (outcome,) = connector.write(ACCOUNT, [create("G1", {"Name": "New"})])
+    assert isinstance(outcome, Deferred)
+    assert outcome.handle == "Account.csv"
+
+
+def test_a_side_file_with_another_header_is_an_error(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    (folder / "Account.new.csv").write_bytes(b"Id,Name,Ref\n,x,G1\n")
+    with pytest.raises(InputError, match="different headers"):
+        opened("dataloader").write(ACCOUNT, [create("G2", {})])
+
+
+def orders(folder: Path) -> None:
+    (folder / "Order.csv").write_bytes(b"Id,Status,Ref\nO1,open,\nO2,open,\n")
+    (folder / "Item.csv").write_bytes(b"LineId,OrderId,Product,Qty,Note\n1,O1,P1,1,n\n2,O2,P1,2,n\n3,O1,P2,3,n\n")
+
+
+KEYED = {"Order.csv": COUNTER, "Item.csv": COUNTER}
+
+
+def test_lines_are_added_changed_and_removed_by_key(folder, opened):
+    orders(folder)
+    change = ListWrite(add={"L9": {"Product": "P9", "Qty": Decimal("1.50")}}, change={"3": {"Qty": 4}}, remove=("1",))
+    (outcome,) = opened(streams=KEYED).write(ORDER, [update("O1", {"Status": "done"}, lists={"Item.csv": change})])
+    assert isinstance(outcome, Applied)
+    assert outcome.line_keys == {"Item.csv": {"L9": "4"}}
+    assert outcome.fields["Item.csv"] == [{"LineId": "3", "Product": "P2", "Qty": "4"}, {"LineId": "4", "Product": "P9", "Qty": "1.50"}]
+    assert (folder / "Item.csv").read_bytes() == b"LineId,OrderId,Product,Qty,Note\n2,O2,P1,2,n\n3,O1,P2,4,n\n4,O1,P9,1.50,\n"
+    assert (folder / "Order.csv").read_bytes() == b"Id,Status,Ref\nO1,done,\nO2,open,\n"
+    (record,) = opened().read(ORDER, ["O1"])
+    assert (record.fields, record.version) == (outcome.fields, outcome.version)
+
+
+def test_a_list_written_whole_stands_in_the_order_given(folder, opened):
+    orders(folder)
+    rows = (("b", {"LineId": "3"}), ("x", {"Product": "P9"}), ("a", {"LineId": "1", "Qty": 7}))
+    (outcome,) = opened(streams=KEYED).write(ORDER, [update("O1", {}, lists={"Item.csv": ListWrite(replace=True, rows=rows)})])
+    assert isinstance(outcome, Applied)
+    assert [line["LineId"] for line in outcome.fields["Item.csv"]] == ["3", "4", "1"]
+    assert b"1,O1,P1,7,n" in (folder / "Item.csv").read_bytes()
+    (record,) = opened().read(ORDER, ["O1"])
+    assert record.fields == outcome.fields
+
+
+def test_uuid_lines_repeated_are_not_appended_again(folder, opened):
+    orders(folder)
+    connector = opened(streams={"Item.csv": UUIDS})
+    write = update("O1", {}, lists={"Item.csv": ListWrite(add={"L9": {"Product": "P9"}})})
+    first, second = connector.write(ORDER, [write])[0], connector.write(ORDER, [write])[0]
+    assert isinstance(first, Applied)
+    assert isinstance(second, Applied)
+    assert first.line_keys == second.line_keys
+    assert (folder / "Item.csv").read_bytes().count(b"P9") == 1
+
+
+def test_a_line_edited_or_taken_by_another_makes_the_write_stale(folder, opened):
+    orders(folder)
+    expect = {"Item.csv": [{"LineId": "1", "Product": "P1", "Qty": "9"}, {"LineId": "7", "Product": "P1", "Qty": "9"}]}
+    connector = opened(streams=KEYED)
+    moved = update("O1", {"Status": "x"}, expect, lists={"Item.csv": ListWrite(change={"1": {"Qty": 2}})})
+    removed = update("O1", {"Status": "x"}, expect, lists={"Item.csv": ListWrite(remove=("1",))})
+    gone = update("O1", {"Status": "x"}, expect, lists={"Item.csv": ListWrite(change={"7": {"Qty": 2}})})
+    other = update("O1", {"Status": "x"}, expect, lists={"Item.csv": ListWrite(change={"1": {"Product": "P5"}})})
+    for write in (moved, removed, gone):
+        assert connector.write(ORDER, [write]) == [Stale("wO1")]
+    assert isinstance(connector.write(ORDER, [other])[0], Applied)
+
+
+def test_where_nobody_assigns_line_keys_a_line_is_refused_and_nothing_is_written(folder, opened):
+    orders(folder)
+    before = (folder / "Order.csv").read_bytes(), (folder / "Item.csv").read_bytes()
+    (outcome,) = opened().write(ORDER, [update("O1", {"Status": "x"}, lists={"Item.csv": ListWrite(add={"L": {"Product": "P"}})})])
+    assert isinstance(outcome, Rejected)
+    assert outcome.field == "Item.csv"
+    assert before == ((folder / "Order.csv").read_bytes(), (folder / "Item.csv").read_bytes())
+
+
+def test_a_document_that_waits_has_its_lines_beside_it_under_its_reference(folder, opened):
+    orders(folder)
+    connector = opened()
+    for quantity in (1, 2):
+        lines = {"Item.csv": ListWrite(add={"a": {"Product": "P1", "Qty": quantity}, "b": {"Product": "P2"}})}
+        assert isinstance(connector.write(ORDER, [create("G1", {"Status": "new"}, lists=lines)])[0], Deferred)
+    assert (folder / "Order.new.csv").read_bytes() == b"Id,Status,Ref\n,new,G1\n"
+    assert (folder / "Item.new.csv").read_bytes() == b"LineId,OrderId,Product,Qty,Note\n,G1,P1,2,\n,G1,P2,,\n"
+    with (folder / "Order.csv").open("ab") as file:
+        file.write(b"O3,new,G1\n")
+    connector.write(ORDER, [update("O1", {"Status": "x"})])
+    assert not (folder / "Order.new.csv").exists()
+    assert not (folder / "Item.new.csv").exists()
+
+
+def test_a_deleted_document_takes_its_lines_along(folder, opened):
+    orders(folder)
+    (outcome,) = opened().write(ORDER, [Write("d", "delete", "O1", {})])
+    assert isinstance(outcome, Applied)
+    assert (folder / "Order.csv").read_bytes() == b"Id,Status,Ref\nO2,open,\n"
+    assert (folder / "Item.csv").read_bytes() == b"LineId,OrderId,Product,Qty,Note\n2,O2,P1,2,n\n"
+
+
+class Died(BaseException):
+    """The process ended here: no code of ours ran afterwards that could tidy up."""
+
+
+def die_after_the_first_rename(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = os.replace
+    done: list[str] = []
+
+    def replace(source: Any, target: Any) -> None:
+        if Path(target).name.startswith("."):
+            honest(source, target)
+        elif done:
+            raise Died
+        else:
+            done.append(Path(target).name)
+            honest(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(files.Temporary, "drop", lambda self: None)
+
+
+@pytest.mark.parametrize("assigns", [COUNTER, UUIDS])
+def test_a_create_that_died_between_its_two_files_is_made_whole_by_the_next(folder, opened, assigns):
+    orders(folder)
+    connector = opened(streams={"Order.csv": assigns, "Item.csv": assigns})
+    write = create("G1", {"Status": "new"}, lists={"Item.csv": ListWrite(add={"a": {"Product": "PX"}, "b": {"Product": "PY"}})})
+    with pytest.MonkeyPatch.context() as patch:
+        die_after_the_first_rename(patch)
+        with pytest.raises(Died):
+            connector.write(ORDER, [write])
+    assert b"PX" in (folder / "Item.csv").read_bytes()
+    assert b"G1" not in (folder / "Order.csv").read_bytes()
+    assert connector.find(ORDER, [Question("q", {"Ref": "G1"})]) == {"q": Found(())}
+    (outcome,) = connector.write(ORDER, [write])
+    assert isinstance(outcome, Applied)
+    assert (folder / "Item.csv").read_bytes().count(b"PX") == 1
+    assert [line["Product"] for line in outcome.fields["Item.csv"]] == ["PX", "PY"]
+    (page,) = connector.read_changes(ORDER, None)
+    assert not page.problems
+    assert not leftovers(folder)
+
+
+def test_an_update_that_died_between_its_two_files_is_seen_whole_and_written_again(folder, opened):
+    orders(folder)
+    connector = opened(streams=KEYED)
+    write = update("O1", {"Status": "done"}, {"Status": "open"}, lists={"Item.csv": ListWrite(change={"1": {"Qty": 9}})})
+    with pytest.MonkeyPatch.context() as patch:
+        die_after_the_first_rename(patch)
+        with pytest.raises(Died):
+            connector.write(ORDER, [write])
+    (record,) = connector.read(ORDER, ["O1"])
+    assert record.fields["Status"] == "open"
+    assert record.fields["Item.csv"][0]["Qty"] == "9"
+    assert isinstance(connector.write(ORDER, [write])[0], Applied)
+    assert connector.read(ORDER, ["O1"])[0].fields["Status"] == "done"
+
+
+def test_a_delete_that_died_between_its_two_files_is_finished_by_the_next(folder, opened):
+    orders(folder)
+    connector = opened()
+    with pytest.MonkeyPatch.context() as patch:
+        die_after_the_first_rename(patch)
+        with pytest.raises(Died):
+            connector.write(ORDER, [Write("d", "delete", "O1", {})])
+    (page,) = connector.read_changes(ORDER, None)
+    assert {problem.key for problem in page.problems} == {"O1"}, "lines without their document: no deletion is concluded from them"
+    assert connector.write(ORDER, [Write("d", "delete", "O1", {})]) == [Stale("d", gone=True)]
+    (page,) = connector.read_changes(ORDER, None)
+    assert not page.problems
+
+
+def test_an_edit_saved_just_before_the_rename_is_neither_lost_nor_overwritten(folder, opened, monkeypatch):
+    path = folder / "Account.csv"
+    path.write_bytes(LOADER)
+    between(monkeypatch, lambda: path.write_bytes(LOADER.replace(b'"A"', b'"Theirs"').replace(b'"6"', b'"66"')) and None)
+    writes = [update("1", {"Name": "Mine"}, {"Name": "A"}), update("2", {"Name": "B2"}, {"Name": 'B "q"'})]
+    outcomes = by_ref(opened("dataloader").write(ACCOUNT, writes))
+    assert outcomes["w1"] == Stale("w1")
+    assert isinstance(outcomes["w2"], Applied)
+    assert path.read_bytes() == LOADER.replace(b'"A"', b'"Theirs"').replace(b'"B ""q""","y","6"', b'"B2","y","66"')
+
+
+def test_an_edit_that_hides_behind_an_unmoved_stamp_is_seen_by_its_bytes(folder, opened, monkeypatch):
+    path = folder / "Account.csv"
+    path.write_bytes(LOADER)
+    monkeypatch.setattr(files, "stamp_of", lambda stat: files.Stamp(1, stat.st_size, 1, 1))
+    between(monkeypatch, lambda: path.write_bytes(LOADER.replace(b'"A"', b'"Z"')) and None)
+    assert opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"}, {"Name": "A"})]) == [Stale("w1")]
+    assert b'"Z"' in path.read_bytes()
+
+
+def test_a_file_saved_again_and_again_is_given_up_with_nothing_written(folder, opened, monkeypatch):
+    path = folder / "Account.csv"
+    path.write_bytes(LOADER)
+    between(monkeypatch, lambda: path.write_bytes(path.read_bytes() + b"\n") and None, times=100)
+    with pytest.raises(TransientError, match="nothing of this was written"):
+        opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"})])
+    assert b"Mine" not in path.read_bytes()
+    assert not leftovers(folder)
+
+
+def refuse(code: int) -> Callable[..., Any]:
+    def refusing(*_: Any, **__: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    return refusing
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "error"),
+    [
+        ("fsync", errno.ENOSPC, TransientError),
+        ("fsync", errno.EDQUOT, TransientError),
+        ("replace", errno.EACCES, PermissionDenied),
+        ("replace", errno.EROFS, PermissionDenied),
+        ("fsync", errno.EIO, TransientError),
+    ],
+)
+def test_what_the_disk_refuses_leaves_the_file_as_it_was_and_nothing_beside_it(folder, opened, monkeypatch, call, code, error):
+    (folder / "Account.csv").write_bytes(LOADER)
+    monkeypatch.setattr(os, call, refuse(code))
+    with pytest.raises(error) as caught:
+        opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"})])
+    assert caught.value.way_out
+    assert (folder / "Account.csv").read_bytes() == LOADER
+    assert not leftovers(folder)
+
+
+def test_every_byte_is_on_the_disk_before_the_rename_and_the_folder_after_it(folder, opened, monkeypatch):
+    (folder / "Account.csv").write_bytes(LOADER)
+    seen: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def fsync(descriptor: int) -> None:
+        seen.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda *paths: (seen.append("rename"), replace(*paths)))
+    opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"})])
+    assert seen == ["file", "rename", "folder"]
+
+
+def test_rights_and_links_of_a_file_are_kept(folder, opened, tmp_path):
+    real = tmp_path / "elsewhere.csv"
+    real.write_bytes(LOADER)
+    real.chmod(0o640)
+    (folder / "Account.csv").symlink_to(real)
+    opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"})])
+    assert (folder / "Account.csv").is_symlink()
+    assert b"Mine" in real.read_bytes()
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_two_bridges_that_write_at_once_both_get_through(folder, opened):
+    (folder / "Account.csv").write_bytes(b"Id,Name,Phone,Ref\n")
+    failures: list[BaseException] = []
+
+    def work(name: str) -> None:
+        try:
+            connector = opened(streams={"Account.csv": COUNTER})
+            for n in range(10):
+                connector.write(ACCOUNT, [create(f"{name}{n}", {"Name": name})])
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    (page,) = opened().read_changes(ACCOUNT, None)
+    assert not page.problems
+    assert {change.key for change in page.changes} == {str(n) for n in range(1, 21)}
+
+
+def test_a_folder_that_another_bridge_holds_is_transient(folder):
+    with files.locked(folder), pytest.raises(TransientError, match="Another bridge"), files.locked(folder, patience=0.05):
+        pytest.fail("two held the lock")
+
+
+def test_what_a_dead_bridge_left_is_tidied_away(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    (folder / ".Account.csv.0123.erpcrm-bridge.tmp").write_bytes(b"half")
+    opened("dataloader").write(ACCOUNT, [update("1", {"Name": "A"})])
+    assert not leftovers(folder)
+
+
+def test_a_write_to_a_file_cut_short_is_an_error_and_changes_nothing(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER[:-6])
+    with pytest.raises(InputError):
+        opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"})])
+    assert (folder / "Account.csv").read_bytes() == LOADER[:-6]
