@@ -42,7 +42,8 @@ class LinkRow(Struct):
     that the base is this system's rendition of, kept only where ``get(base)`` differs; ``rules`` the digest of the mapping that settled
     it; ``line_keys`` for each list the system's key of each canonical line id; ``held`` why a push was refused for good: the digest of
     what it was refused upon, by canonical path or ``*`` for the whole record; ``pending`` paths of optional references that wait for
-    their target; ``seq`` the store's sequence at the last settle.
+    their target; ``seq`` the store's sequence at the last settle; ``earlier`` the versions before this one, newest last, by which a
+    record that goes back to what it was is known.
     """
 
     id: str
@@ -60,6 +61,7 @@ class LinkRow(Struct):
     held: dict[str, str] = {}
     pending: list[str] = []
     seq: int = 0
+    earlier: list[str] = []
 
 
 class Head(Struct, frozen=True, gc=False):

@@ -1,0 +1,36 @@
+"""What must be remembered: golden records, links and their bases, what waits, history, runs, leases. SQLite or PostgreSQL."""
+
+from erpcrm_bridge.store.rows import (
+    Author,
+    Fence,
+    GoldenRow,
+    Head,
+    HistoryRow,
+    IncomingRow,
+    IncomingState,
+    Intention,
+    LinkRow,
+    LinkState,
+    ParkedKind,
+    ParkedRow,
+    RunRow,
+)
+from erpcrm_bridge.store.store import Store, open_store
+
+__all__ = [
+    "Author",
+    "Fence",
+    "GoldenRow",
+    "Head",
+    "HistoryRow",
+    "IncomingRow",
+    "IncomingState",
+    "Intention",
+    "LinkRow",
+    "LinkState",
+    "ParkedKind",
+    "ParkedRow",
+    "RunRow",
+    "Store",
+    "open_store",
+]

@@ -1,0 +1,239 @@
+"""How the structs of ``rows`` lie in the tables: the columns written in bulk, and the way from a struct to its values and back.
+
+An empty dict or list is stored as null. The order of the columns here is that of the values; a test holds it against ``tables``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from erpcrm_bridge.model.values import pack, unpack
+from erpcrm_bridge.store.engines import Bulk, Values
+from erpcrm_bridge.store.rows import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, RunRow
+
+GOLDEN = Bulk("golden", {"id": "text", "entity": "text", "seq": "int8", "state": "text", "authors": "bytea", "fields": "bytea"})
+LINK = Bulk(
+    "link",
+    {
+        "id": "text",
+        "golden_id": "text",
+        "entity": "text",
+        "stream_id": "int8",
+        "key": "text",
+        "state": "text",
+        "dirty": "bool",
+        "version": "text",
+        "rules": "text",
+        "seq": "int8",
+        "answered": "bytea",
+        "line_keys": "bytea",
+        "held": "bytea",
+        "pending": "bytea",
+        "earlier": "bytea",
+        "base": "bytea",
+    },
+)
+INCOMING = Bulk(
+    "incoming",
+    {
+        "stream_id": "int8",
+        "key": "text",
+        "version": "text",
+        "seq": "int8",
+        "state": "text",
+        "golden_id": "text",
+        "merged_into": "text",
+        "fields": "bytea",
+    },
+)
+MATCH_KEY = Bulk("match_key", {"entity": "text", "rule": "int8", "hash": "int8", "golden_id": "text"})
+INTENTION = Bulk(
+    "intention",
+    {
+        "id": "text",
+        "link_id": "text",
+        "golden_id": "text",
+        "stream_id": "int8",
+        "operation": "text",
+        "reference": "text",
+        "digest": "text",
+        "handle": "text",
+        "run": "text",
+    },
+)
+PARKED = Bulk(
+    "parked",
+    {
+        "id": "text",
+        "flow": "text",
+        "kind": "text",
+        "subject": "text",
+        "entity": "text",
+        "golden_id": "text",
+        "stream_id": "int8",
+        "key": "text",
+        "field": "text",
+        "error": "text",
+        "reason": "text",
+        "data": "bytea",
+        "waits_for": "text",
+        "run": "text",
+        "attempts": "int8",
+        "opened_at": "text",
+        "closed_at": "text",
+        "closed_by": "text",
+    },
+)
+HISTORY = Bulk("history", {"golden_id": "text", "run": "text", "at": "text", "data": "bytea"})
+RUN = Bulk(
+    "run",
+    {
+        "id": "text",
+        "flow": "text",
+        "kind": "text",
+        "started_at": "text",
+        "finished_at": "text",
+        "status": "text",
+        "counts": "bytea",
+        "message": "text",
+    },
+)
+ALL = (GOLDEN, LINK, INCOMING, MATCH_KEY, INTENTION, PARKED, HISTORY, RUN)
+
+
+def listed(bulk: Bulk, *more: str) -> str:
+    """Return the columns of ``bulk`` with its table's name, and ``more``, for a SELECT."""
+    return ", ".join([*(f"{bulk.table}.{name}" for name in bulk.columns), *more])
+
+
+def rewritten(bulk: Bulk, *keys: str) -> str:
+    """Return ``a = excluded.a, …`` for all columns but ``keys``."""
+    return ", ".join(f"{name} = excluded.{name}" for name in bulk.columns if name not in keys)
+
+
+def _packed(value: Any) -> bytes | None:
+    return pack(value) if value else None
+
+
+def golden_values(row: GoldenRow) -> Values:
+    return (row.id, row.entity, row.seq, row.state, pack(row.authors) if row.authors else None, pack(row.fields))
+
+
+def golden_row(values: Values) -> GoldenRow:
+    id, entity, seq, state, authors, fields = values
+    return GoldenRow(id, entity, unpack(fields), unpack(authors) if authors else {}, seq, state)
+
+
+def link_values(row: LinkRow) -> Values:
+    return (
+        row.id,
+        row.golden_id,
+        row.entity,
+        row.stream_id,
+        row.key,
+        row.state,
+        row.dirty,
+        row.version,
+        row.rules,
+        row.seq,
+        pack(row.answered) if row.answered else None,
+        pack(row.line_keys) if row.line_keys else None,
+        pack(row.held) if row.held else None,
+        pack(row.pending) if row.pending else None,
+        pack(row.earlier) if row.earlier else None,
+        None if row.base is None else pack(row.base),
+    )
+
+
+def link_row(values: Values) -> LinkRow:
+    id, golden_id, entity, stream_id, key, state, dirty, version, rules, seq, answered, line_keys, held, pending, earlier, base = values
+    return LinkRow(
+        id=id,
+        golden_id=golden_id,
+        entity=entity,
+        stream_id=stream_id,
+        key=key,
+        state=state,
+        dirty=bool(dirty),
+        base=None if base is None else unpack(base),
+        answered=unpack(answered) if answered else {},
+        version=version,
+        rules=rules,
+        line_keys=unpack(line_keys) if line_keys else {},
+        held=unpack(held) if held else {},
+        pending=unpack(pending) if pending else [],
+        earlier=unpack(earlier) if earlier else [],
+        seq=seq,
+    )
+
+
+def incoming_values(row: IncomingRow, golden_id: str | None) -> Values:
+    """``golden_id`` is that of the link of the row's key, where there is one; the row's own is not looked at."""
+    return (
+        row.stream_id,
+        row.key,
+        row.version,
+        row.seq,
+        row.state,
+        golden_id,
+        row.merged_into,
+        None if row.fields is None else pack(row.fields),
+    )
+
+
+def incoming_row(values: Values) -> IncomingRow:
+    """``values`` are the columns of INCOMING and the link's id."""
+    stream_id, key, version, seq, state, golden_id, merged_into, fields, link_id = values
+    return IncomingRow(stream_id, key, version, None if fields is None else unpack(fields), seq, state, merged_into, link_id, golden_id)
+
+
+def intention_values(row: Intention) -> Values:
+    return (row.id, row.link_id, row.golden_id, row.stream_id, row.operation, row.reference, row.digest, row.handle, row.run)
+
+
+def parked_values(row: ParkedRow) -> Values:
+    return (
+        row.id,
+        row.flow,
+        row.kind,
+        row.subject,
+        row.entity,
+        row.golden_id,
+        row.stream_id,
+        row.key,
+        row.field,
+        row.error,
+        row.reason,
+        _packed(row.data),
+        row.waits_for,
+        row.run,
+        row.attempts,
+        row.opened_at,
+        row.closed_at,
+        row.closed_by,
+    )
+
+
+def parked_row(values: Values) -> ParkedRow:
+    row = ParkedRow(*values)
+    row.data = unpack(values[11]) if values[11] else {}
+    return row
+
+
+def history_values(row: HistoryRow) -> Values:
+    return (row.golden_id, row.run, row.at, pack(row.data))
+
+
+def history_row(values: Values) -> HistoryRow:
+    """``values`` are the columns of HISTORY and the id."""
+    golden_id, run, at, data, id = values
+    return HistoryRow(golden_id, run, at, unpack(data), id)
+
+
+def run_values(row: RunRow) -> Values:
+    return (row.id, row.flow, row.kind, row.started_at, row.finished_at, row.status, _packed(row.counts), row.message)
+
+
+def run_row(values: Values) -> RunRow:
+    id, flow, kind, started_at, finished_at, status, counts, message = values
+    return RunRow(id, flow, kind, started_at, finished_at, status, unpack(counts) if counts else {}, message)

@@ -1,0 +1,417 @@
+"""The two databases, and all that differs between them. ``Store`` is written once, against ``Engine``.
+
+Statements are text with ``?`` for a parameter and four words that each engine puts in its own way: ``{texts}`` and ``{numbers}`` are a
+list that was passed as one parameter (``array``), read as the table ``j`` with the column ``value``; ``{now}`` is the database's clock in
+Unix seconds; ``{head}`` has the index ``link_head`` used, which spares reading the bases.
+
+Every error of a driver leaves as StoreError. The driver's own error is not chained: its details and contexts quote customers' data.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias
+from urllib.parse import quote
+
+import msgspec
+
+from erpcrm_bridge.errors import Locked, StoreError
+from erpcrm_bridge.store import migrate
+from erpcrm_bridge.store.runlock import RunLock, whoami
+
+if TYPE_CHECKING:
+    import psycopg
+
+Values: TypeAlias = tuple[Any, ...]
+CHUNK = 10_000
+"""As many rows or keys go into one statement."""
+PATIENCE = 30
+"""Seconds to wait for another writer, or for a server to answer."""
+
+
+class Bulk(NamedTuple):
+    """The columns that are written in bulk to ``table``, with their PostgreSQL types; the first ones are what identifies a row."""
+
+    table: str
+    columns: dict[str, str]
+
+
+class Engine(Protocol):
+    """One open connection to a database. One thread uses it."""
+
+    read_only: bool
+
+    def begin(self) -> None:
+        """Begin a transaction; a writing one is the only one until it ends."""
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None:
+        """End the transaction, if there is one, and leave nothing of it. Never raises."""
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Values]: ...
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Carry a statement out; return how many rows it touched."""
+
+    def insert(self, bulk: Bulk, rows: Iterable[Values], conflict: str = "") -> None:
+        """Insert rows; ``conflict`` is an ON CONFLICT clause, and then no two of the rows may meet in it."""
+
+    def update(self, bulk: Bulk, rows: Iterable[Values]) -> int:
+        """Write all columns of the rows known by their first column; return how many there were."""
+
+    def array(self, values: Iterable[Any]) -> Any:
+        """Return ``values`` as one parameter, for ``{texts}`` or ``{numbers}``."""
+
+    def close(self) -> None: ...
+
+
+def open_engine(url: str, *, read_only: bool, run_lock: bool) -> Engine:
+    """Return a connection to the store at ``url``, its schema current. See ``open_store``."""
+    if url.startswith("sqlite:///"):
+        return SqliteEngine(Path(url.removeprefix("sqlite:///")), read_only=read_only, run_lock=run_lock)
+    if url.startswith(("postgresql://", "postgres://")):
+        return PostgresEngine(url, read_only=read_only, run_lock=run_lock)
+    raise StoreError(
+        f"{shown(url)!r} does not name a store.",
+        way_out="Write sqlite:///folder/file.db, or postgresql://user@host/database, as the store's url.",
+    )
+
+
+def shown(url: str) -> str:
+    """Return ``url`` without its password, fit for a message."""
+    return re.sub(r"(password=)[^&\s]*", r"\1***", re.sub(r"(://[^/@]*?:)[^/]*@", r"\1***@", url))
+
+
+def _not_there(where: str) -> NoReturn:
+    raise StoreError(f"There is no store at {where} yet.", way_out="`erpcrm-bridge plan` makes it.")
+
+
+def _too_old(where: str, version: str) -> NoReturn:
+    raise StoreError(
+        f"The store {where} has the older schema {version}, and is open for reading only.",
+        way_out="`erpcrm-bridge plan` brings it up to date.",
+    )
+
+
+# SQLite -----------------------------------------------------------------------------------------------------------------------------------
+
+
+class SqliteEngine:
+    """A file, with write-ahead log; each commit is on the disk before it returns (L4 holds across a power cut)."""
+
+    def __init__(self, path: Path, *, read_only: bool, run_lock: bool) -> None:
+        self.read_only = read_only
+        self._path = path
+        if not path.parent.is_dir():
+            raise StoreError(f"The folder {path.parent} of the store does not exist.", way_out=f"mkdir -p {path.parent}")
+        if read_only and not path.exists():
+            _not_there(str(path))
+        self._lock = RunLock(path.with_name(path.name + ".lock")) if run_lock else None
+        self._sql: dict[str, str] = {}
+        self._db: sqlite3.Connection | None = None
+        try:
+            with self._telling():
+                self._db = self._connect()
+                self._make_current(self._db)
+                if not read_only:
+                    self._db.execute("PRAGMA journal_mode = WAL")
+                    self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA cache_size = -65536")
+                self._db.execute("PRAGMA temp_store = MEMORY")
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self) -> None:
+        self.run("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self.run("COMMIT")
+
+    def rollback(self) -> None:
+        if self._db is not None and self._db.in_transaction:
+            with suppress(sqlite3.Error):  # what cannot be rolled back was rolled back by SQLite itself
+                self._db.execute("ROLLBACK")
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Values]:
+        with self._telling():
+            return self._cursor(sql, parameters).fetchall()
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        with self._telling():
+            return self._cursor(sql, parameters).rowcount
+
+    def insert(self, bulk: Bulk, rows: Iterable[Values], conflict: str = "") -> None:
+        marks = ", ".join("?" for _ in bulk.columns)
+        with self._telling():
+            self._open().executemany(f"INSERT INTO {bulk.table} ({', '.join(bulk.columns)}) VALUES ({marks}) {conflict}", rows)  # noqa: S608 - names of ours
+
+    def update(self, bulk: Bulk, rows: Iterable[Values]) -> int:
+        key, *others = bulk.columns
+        settings = ", ".join(f"{name} = ?{place}" for place, name in enumerate(others, 2))
+        with self._telling():
+            return self._open().executemany(f"UPDATE {bulk.table} SET {settings} WHERE {key} = ?1", rows).rowcount  # noqa: S608 - names of ours
+
+    def array(self, values: Iterable[Any]) -> str:
+        return msgspec.json.encode(values).decode()
+
+    def close(self) -> None:
+        db, self._db = self._db, None
+        try:
+            if db is not None:
+                with self._telling():
+                    db.close()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    def _cursor(self, sql: str, parameters: Sequence[Any]) -> sqlite3.Cursor:
+        text = self._sql.get(sql)
+        if text is None:
+            text = sql.replace("{texts}", "json_each(?) AS j").replace("{numbers}", "json_each(?) AS j")
+            text = text.replace("{head}", "INDEXED BY link_head")
+            text = self._sql[sql] = text.replace("{now}", "((julianday('now') - 2440587.5) * 86400.0)")
+        return self._open().execute(text, parameters)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise StoreError(f"The store {self._path} is closed.")
+        return self._db
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = "ro" if self.read_only else "rwc"
+        # quote() leaves "/" alone, so that a relative path stays one
+        return sqlite3.connect(
+            f"file:{quote(str(self._path))}?mode={mode}", uri=True, isolation_level=None, timeout=PATIENCE, cached_statements=256
+        )
+
+    def _make_current(self, db: sqlite3.Connection) -> None:
+        where = str(self._path)
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        version = _version(db.execute(migrate.VERSION_QUERY).fetchall()) if migrate.VERSION_TABLE in tables else ""
+        if tables and migrate.VERSION_TABLE not in tables:
+            raise StoreError(f"{where} is a database of something else.", way_out="Name another file as the store.")
+        if version and migrate.standing(version, where) == "current":
+            return
+        if self.read_only:
+            _too_old(where, version) if version else _not_there(where)
+        if version and self._lock is None:
+            with RunLock(self._path.with_name(self._path.name + ".lock")):
+                _upgrade("sqlite", self._connect)
+        else:
+            _upgrade("sqlite", self._connect)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _sqlite_trouble(error, str(self._path)) from None
+
+
+_SQLITE_TROUBLES = {
+    sqlite3.SQLITE_FULL: ("There is no room left on the disk of the store {where}.", "Make room; nothing was lost, the next run goes on."),
+    sqlite3.SQLITE_BUSY: ("Another process has been writing to the store {where} for a long time.", "Wait for it to end, or end it."),
+    sqlite3.SQLITE_LOCKED: ("Another process has been writing to the store {where} for a long time.", "Wait for it to end, or end it."),
+    sqlite3.SQLITE_CANTOPEN: ("The store {where} cannot be opened.", "Check that it is a file, and the rights on it and its folder."),
+    sqlite3.SQLITE_PERM: ("The store {where} cannot be opened.", "Check the rights on the file and its folder."),
+    sqlite3.SQLITE_READONLY: ("The store {where} can only be read.", "Check the rights on the file and its folder."),
+    sqlite3.SQLITE_CORRUPT: ("The store {where} is damaged.", "Keep a copy of it, then restore it from a backup."),
+    sqlite3.SQLITE_NOTADB: ("{where} is not a store.", "Name another file as the store, or restore it from a backup."),
+    sqlite3.SQLITE_IOERR: ("The disk of the store {where} failed to read or write.", "Check the disk; then run again."),
+}
+
+
+def _sqlite_trouble(error: sqlite3.Error, where: str) -> StoreError:
+    # "UNIQUE constraint failed: link.key" and its like name columns, never values
+    code = getattr(error, "sqlite_errorcode", None)
+    what, way_out = _SQLITE_TROUBLES.get(code & 0xFF if code else -1, ("The store {where} refused: {error}.", ""))
+    return StoreError(what.format(where=where, error=error), way_out=way_out)
+
+
+# PostgreSQL -------------------------------------------------------------------------------------------------------------------------------
+
+_MERGE_HEAD = "SELECT {columns} FROM unnest({arrays}) AS v({columns})"
+
+
+class PostgresEngine:
+    """A server. One writing transaction at a time, as on SQLite: each takes the row of the store's sequence first, so that the sequence
+    grows in commit order and no two of them wait for one another. Single statements (work rows) run beside it."""
+
+    def __init__(self, url: str, *, read_only: bool, run_lock: bool) -> None:
+        import psycopg
+
+        self.read_only = read_only
+        self._url = url
+        self._driver = psycopg
+        self._sql: dict[str, str] = {}
+        self._db: psycopg.Connection[Values] | None = None
+        try:
+            with self._telling():
+                self._db = self._connect()
+                if run_lock:
+                    self._take_lock()
+                self._make_current()
+                if read_only:
+                    self._db.execute("SET default_transaction_read_only = on")
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self) -> None:
+        if self.read_only:
+            self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        else:
+            self.run("BEGIN")
+            self.run("SELECT seq FROM meta FOR UPDATE")
+
+    def commit(self) -> None:
+        self.run("COMMIT")
+
+    def rollback(self) -> None:
+        if self._db is not None:
+            with suppress(self._driver.Error):  # where the server is away it rolls back by itself
+                if self._db.info.transaction_status != self._driver.pq.TransactionStatus.IDLE:
+                    self._db.execute("ROLLBACK")
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Values]:
+        with self._telling():
+            return self._cursor(sql, parameters).fetchall()
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        with self._telling():
+            return self._cursor(sql, parameters).rowcount
+
+    def insert(self, bulk: Bulk, rows: Iterable[Values], conflict: str = "") -> None:
+        columns = ", ".join(bulk.columns)
+        with self._telling():
+            if conflict:
+                sql = f"INSERT INTO {bulk.table} ({columns}) {self._table_of(bulk)} {conflict}"
+                for batch in _batches(rows):
+                    self._open().execute(sql, list(zip(*batch, strict=True)), binary=True)
+            else:
+                with self._open().cursor() as cursor, cursor.copy(f"COPY {bulk.table} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+                    copy.set_types(list(bulk.columns.values()))
+                    for row in rows:
+                        copy.write_row(row)
+
+    def update(self, bulk: Bulk, rows: Iterable[Values]) -> int:
+        key, *others = bulk.columns
+        settings = ", ".join(f"{name} = v.{name}" for name in others)
+        sql = f"UPDATE {bulk.table} SET {settings} FROM ({self._table_of(bulk)}) AS v WHERE {bulk.table}.{key} = v.{key}"  # noqa: S608 - names of ours
+        with self._telling():
+            return sum(self._open().execute(sql, list(zip(*batch, strict=True)), binary=True).rowcount for batch in _batches(rows))
+
+    def array(self, values: Iterable[Any]) -> list[Any]:
+        return list(values)
+
+    def close(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    def _table_of(self, bulk: Bulk) -> str:
+        arrays = ", ".join(f"%s::{kind}[]" for kind in bulk.columns.values())
+        return _MERGE_HEAD.format(columns=", ".join(bulk.columns), arrays=arrays)
+
+    def _cursor(self, sql: str, parameters: Sequence[Any]) -> psycopg.Cursor[Values]:
+        text = self._sql.get(sql)
+        if text is None:
+            text = sql.replace("{texts}", "unnest(?::text[]) AS j(value)").replace("{numbers}", "unnest(?::int8[]) AS j(value)")
+            text = text.replace("{head}", "")
+            text = self._sql[sql] = text.replace("{now}", "extract(epoch FROM clock_timestamp())::float8").replace("?", "%s")
+        return self._open().execute(text, parameters, binary=True)
+
+    def _open(self) -> psycopg.Connection[Values]:
+        if self._db is None:
+            raise StoreError(f"The store {shown(self._url)} is closed.")
+        return self._db
+
+    def _connect(self) -> psycopg.Connection[Values]:
+        return self._driver.connect(self._url, autocommit=True, connect_timeout=PATIENCE, application_name=f"erpcrm-bridge {whoami()}")
+
+    def _take_lock(self) -> None:
+        key = "hashtext('erpcrm-bridge run'), hashtext(current_schema())"
+        if self.rows(f"SELECT pg_try_advisory_lock({key})") != [(True,)]:
+            holders = self.rows(
+                "SELECT application_name, client_addr::text FROM pg_locks JOIN pg_stat_activity USING (pid)"
+                " WHERE locktype = 'advisory' AND granted AND (classid::int8, objid::int8) = (SELECT a & 4294967295, b & 4294967295"
+                " FROM (SELECT hashtext('erpcrm-bridge run')::int8, hashtext(current_schema())::int8) AS k(a, b))"
+            )
+            holder = (
+                " at ".join(str(part).removeprefix("erpcrm-bridge ") for part in holders[0] if part) if holders else "it has just ended"
+            )
+            raise Locked(f"Another run holds the store: {holder}.", way_out="Wait for it to end, or end it; then run again.")
+
+    def _make_current(self) -> None:
+        where = shown(self._url)
+        if self.rows("SELECT current_schema()") == [(None,)]:
+            raise StoreError(f"The schema that {where} names does not exist.", way_out="Create it (CREATE SCHEMA), or name another.")
+        known = self.rows("SELECT to_regclass(?) IS NOT NULL", (migrate.VERSION_TABLE,)) == [(True,)]
+        version = _version(self.rows(migrate.VERSION_QUERY)) if known else ""
+        if version and migrate.standing(version, where) == "current":
+            return
+        if self.read_only:
+            _too_old(where, version) if version else _not_there(where)
+        _upgrade("postgresql", self._connect)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except self._driver.Error as error:
+            raise _postgres_trouble(error, shown(self._url)) from None
+
+
+_POSTGRES_TROUBLES = {
+    "53100": ("There is no room left on the disk of the server of {where}.", "Make room; nothing was lost, the next run goes on."),
+    "53300": ("The server of {where} takes no more connections.", "Raise max_connections, or run fewer workers."),
+    "42501": ("The user of {where} may not do this: {error}.", "Grant the right, or name another user."),
+    "25006": ("The store {where} can only be read here.", "Name the primary server, not a standby."),
+    "57": ("The server of {where} is going down or coming up.", "Nothing was lost; run again when it is up."),
+    "08": ("The server of {where} went away.", "Nothing was lost; run again when it is back."),
+    "28": ("The server of {where} refuses the user.", "Check the user and its password."),
+    "3D": ("The database of {where} does not exist.", "createdb makes it."),
+    "XX": ("The store {where} is damaged: {error}.", "Restore it from a backup."),
+}
+
+
+def _postgres_trouble(error: psycopg.Error, where: str) -> StoreError:
+    # message_primary names tables and constraints; the values stand in the detail and the context, which are left out
+    state = error.sqlstate or ""
+    text = error.diag.message_primary or ""
+    if not state and type(error).__name__ in ("OperationalError", "ConnectionTimeout"):
+        return StoreError(
+            f"The server of {where} cannot be reached, or went away.", way_out="Start it, or correct the store's url; then run again."
+        )
+    what, way_out = _POSTGRES_TROUBLES.get(state) or _POSTGRES_TROUBLES.get(state[:2]) or ("The store {where} refused: {error}.", "")
+    return StoreError(what.format(where=where, error=text or type(error).__name__), way_out=way_out)
+
+
+# both -------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _version(rows: list[Any]) -> str:
+    return str(rows[0][0]) if rows else ""
+
+
+def _batches(rows: Iterable[Values]) -> Iterator[list[Values]]:
+    source = iter(rows)
+    while batch := list(islice(source, CHUNK)):
+        yield batch
+
+
+def _upgrade(dialect: Literal["sqlite", "postgresql"], connect: Any) -> None:
+    """Run the migrations; the driver's own error comes out of SQLAlchemy's wrapping."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        migrate.upgrade(dialect, connect)
+    except DBAPIError as error:
+        raise (error.orig or error) from None
