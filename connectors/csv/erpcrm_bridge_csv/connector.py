@@ -43,12 +43,13 @@ CAPABILITIES = Capabilities(
 
 
 class CsvConnector:
-    """The five verbs over a folder. ``now_ns`` is the clock that file times are held against (Unix ns)."""
+    """The five verbs over a folder. ``now_ns`` is the clock that file times are held against (Unix ns), ``page_size`` counts records."""
 
-    def __init__(self, settings: CsvSettings, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, settings: CsvSettings, *, now_ns: Callable[[], int] = time.time_ns, page_size: int = 10_000) -> None:
         self._settings = settings
         self._folder = settings.folder
         self._now_ns = now_ns
+        self._page_size = page_size
 
     def describe(self) -> Description:
         """Say which files there are, and their columns. The first describe of a folder without a declared identity gives it one."""
@@ -102,7 +103,7 @@ class CsvConnector:
 
     def _pass(self, selection: Selection) -> reading.Pass:
         self._check_keys(selection)
-        return reading.Pass(self._folder, selection, self._layout)
+        return reading.Pass(self._folder, selection, self._layout, self._page_size)
 
     def _layout(self, name: str) -> Layout:
         return layout_of(self._settings, name)

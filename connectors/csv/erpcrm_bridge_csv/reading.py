@@ -22,7 +22,6 @@ from erpcrm_bridge_csv.settings import Layout
 from erpcrm_bridge_csv.shape import Shape
 from erpcrm_bridge_csv.table import Table
 
-PAGE = 10_000
 _TRUSTED_AFTER_NS = 2_000_000_000
 
 
@@ -86,8 +85,9 @@ class Pass:
     Raises InputError, SchemaDrift or PermissionDenied on opening; while it is read, InputError where a file is broken or being written.
     """
 
-    def __init__(self, folder: Path, selection: Selection, layout: Callable[[str], Layout]) -> None:
+    def __init__(self, folder: Path, selection: Selection, layout: Callable[[str], Layout], page_size: int) -> None:
         self._stack = ExitStack()
+        self._page_size = page_size
         self._selection = selection
         try:
             names = [selection.stream, *(child.stream for child in selection.children)]
@@ -113,7 +113,7 @@ class Pass:
         return digest([msgspec.to_builtins(self._selection), layouts])
 
     def batches(self, only: Container[str] | None = None) -> Iterator[tuple[list[Record], list[Problem]]]:
-        """Yield the records (of the keys ``only``, where given) and the problems, about PAGE at a time; problems always all."""
+        """Yield the records (of the keys ``only``, where given) and the problems, a page at a time; problems always all."""
         selection, table = self._selection, self.table
         key_at = table.position(selection.key)
         table.positions(selection.fields)
@@ -152,7 +152,7 @@ class Pass:
                 records.append(make(key, cells))
             if has_lists:
                 documents.add(key)
-            if len(records) >= PAGE:
+            if len(records) >= self._page_size:
                 require_untouched(table.file)
                 yield records, problems
                 records, problems = [], []

@@ -8,7 +8,7 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from erpcrm_bridge.errors import InputError, SchemaDrift
 from erpcrm_bridge_csv.files import OpenFile, Reading, being_written, require_untouched
@@ -224,11 +224,7 @@ def _decodes(content: bytes, encoding: str) -> bool:
 def row_bytes(cells: Sequence[str], layout: Layout, newline: bytes) -> bytes:
     """Return ``cells`` as a row in the layout's quoting. Raises UnicodeEncodeError for what its encoding cannot hold."""
     out = io.StringIO(newline="")
-    write = csv.writer(
-        out,
-        delimiter=layout.delimiter,
-        quoting=csv.QUOTE_ALL if layout.quote_all else csv.QUOTE_MINIMAL,
-        lineterminator=newline.decode(),
-    )
-    write.writerow(cells)
-    return out.getvalue().encode(layout.encoding)
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if layout.quote_all else csv.QUOTE_MINIMAL
+    # csv quotes only the line ends that stand in its lineterminator: with another one, a lone \r or \n would tear the row apart.
+    csv.writer(out, delimiter=layout.delimiter, quoting=quoting, lineterminator="\r\n").writerow(cells)
+    return out.getvalue().removesuffix("\r\n").encode(layout.encoding) + newline

@@ -499,12 +499,15 @@ def _agrees(expected: Any, cell: str) -> bool:
 
 
 def _list_has_moved(lines: _Lines, key: str, expected: Sequence[Mapping[str, Any]], change: ListWrite) -> bool:
-    """Tell whether the rows that ``change`` touches (all, where it replaces) are others than expected."""
+    """Tell whether the rows that ``change`` touches (all, where it replaces) are others than expected.
+
+    Where it adds, other rows than expected may be the very ones that it added before its answer was lost: then, too, it has moved.
+    """
     at = lines.sheet.at
     key_name = lines.child.key
     standing = {row.cells[lines.key_at]: row.cells for row in lines.of(key)}
     known = {cell_text(row.get(key_name)): row for row in expected}
-    if change.replace and list(known) != list(standing):
+    if (change.replace and list(known) != list(standing)) or (change.add and known.keys() != standing.keys()):
         return True
     names: dict[str, Sequence[str]] = {line: list(fields) for line, fields in change.change.items()}
     names |= {line: list(known.get(line, ())) for line in (known if change.replace else change.remove)}

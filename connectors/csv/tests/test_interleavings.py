@@ -25,16 +25,17 @@ amidst = st.tuples(st.just("amidst"), st.sampled_from(KEYS), st.sampled_from(FIE
 
 
 def rows(path: Path) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(path.read_text("utf-8", newline=""), newline="")))
+    return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
 
 
 def save(path: Path, content: list[list[str]], how: str) -> None:
     """Write the file as an editor would: its own quoting, its own line ends."""
-    out = io.StringIO(newline="")
-    csv.writer(
-        out, quoting=csv.QUOTE_ALL if how == "all" else csv.QUOTE_MINIMAL, lineterminator="\r\n" if how == "crlf" else "\n"
-    ).writerows(content)
-    path.write_text(out.getvalue(), "utf-8", newline="")
+
+    def cell(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"' if how == "all" or any(sign in text for sign in '",\r\n') else text
+
+    end = "\r\n" if how == "crlf" else "\n"
+    path.write_bytes("".join(",".join(map(cell, row)) + end for row in content).encode())
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from erpcrm_bridge.connector import Child, Page, Question, Record, Selection
 from erpcrm_bridge.errors import ConfigError, CursorExpired, InputError, SchemaDrift
-from erpcrm_bridge_csv import CsvConnector, CsvSettings, reading
+from erpcrm_bridge_csv import CsvConnector, CsvSettings
 
 ACCOUNT = Selection("Account.csv", "Id", ("Id", "Name", "Phone"), "Ref")
 ORDER = Selection("Order.csv", "Id", ("Id", "Status"), "Ref", (Child("Item.csv", "OrderId", "LineId", ("Product", "Qty")),))
@@ -69,20 +69,18 @@ def test_swapped_column_names_move_the_version(folder, opened):
     assert records(all_pages(opened()))["1"].version != before.version
 
 
-def test_pages_are_cut_and_only_the_last_is_complete(folder, opened, monkeypatch):
-    monkeypatch.setattr(reading, "PAGE", 10)
+def test_pages_are_cut_and_only_the_last_is_complete(folder, opened):
     put(folder / "Account.csv", "Id,Name,Phone,Ref\n" + "".join(f"{n},N{n},,\n" for n in range(35)))
-    pages = all_pages(opened())
+    pages = all_pages(opened(page_size=10))
     assert [len(page.changes) for page in pages] == [10, 10, 10, 5]
     assert [page.complete for page in pages] == [False, False, False, True]
     assert len(records(pages)) == 35
 
 
-def test_a_read_broken_off_after_a_page_starts_again_in_full(folder, opened, monkeypatch):
-    monkeypatch.setattr(reading, "PAGE", 10)
+def test_a_read_broken_off_after_a_page_starts_again_in_full(folder, opened):
     put(folder / "Account.csv", "Id,Name,Phone,Ref\n" + "".join(f"{n},N{n},,\n" for n in range(35)))
-    first = next(iter(opened().read_changes(ACCOUNT, None)))
-    assert len(records(all_pages(opened(), since=first.cursor))) == 35
+    first = next(iter(opened(page_size=10).read_changes(ACCOUNT, None)))
+    assert len(records(all_pages(opened(page_size=10), since=first.cursor))) == 35
 
 
 def test_an_untouched_file_is_not_even_opened_to_be_read(folder, opened, monkeypatch):
@@ -154,11 +152,10 @@ def test_a_cut_row_hides_its_key_where_the_key_is_not_the_first_column(folder, o
 
 
 @pytest.mark.parametrize("header", ["Id,Name,Phone,Ref", "Name,Id,Phone,Ref"])
-def test_all_rows_of_a_key_that_stands_twice_are_problems_however_far_apart(folder, opened, monkeypatch, header):
-    monkeypatch.setattr(reading, "PAGE", 3)
+def test_all_rows_of_a_key_that_stands_twice_are_problems_however_far_apart(folder, opened, header):
     rows = [f"{n},{n},," for n in range(10)] + ['"2","2",,']
     put(folder / "Account.csv", "\n".join([header, *rows, ""]))
-    pages = all_pages(opened())
+    pages = all_pages(opened(page_size=3))
     assert set(records(pages)) == {str(n) for n in range(10)} - {"2"}
     assert problems(pages) == {("Account.csv, row 4", "2"), ("Account.csv, row 12", "2")}
     assert pages[-1].complete
@@ -243,11 +240,10 @@ def test_a_lost_column_is_schema_drift(folder, opened):
         all_pages(opened())
 
 
-def test_a_file_written_while_it_is_read_is_an_error_and_never_complete(folder, opened, monkeypatch):
-    monkeypatch.setattr(reading, "PAGE", 10)
+def test_a_file_written_while_it_is_read_is_an_error_and_never_complete(folder, opened):
     path = folder / "Account.csv"
     put(path, "Id,Name,Phone,Ref\n" + "".join(f"{n},N{n},,\n" for n in range(50_000)))
-    pages = opened().read_changes(ACCOUNT, None)
+    pages = opened(page_size=10).read_changes(ACCOUNT, None)
     assert not next(pages).complete
     with path.open("r+b") as file:
         file.truncate(200_000)
@@ -255,12 +251,11 @@ def test_a_file_written_while_it_is_read_is_an_error_and_never_complete(folder, 
         list(pages)
 
 
-def test_bytes_changed_behind_an_unmoved_stamp_are_found_by_their_digest(folder, opened, monkeypatch):
-    monkeypatch.setattr(reading, "PAGE", 10)
+def test_bytes_changed_behind_an_unmoved_stamp_are_found_by_their_digest(folder, opened):
     path = folder / "Account.csv"
     put(path, "Id,Name,Phone,Ref\n" + "".join(f"{n:06d},N,,\n" for n in range(200_000)))
     stat = path.stat()
-    pages = opened().read_changes(ACCOUNT, None)
+    pages = opened(page_size=10).read_changes(ACCOUNT, None)
     next(pages)
     with path.open("r+b") as file:
         file.seek(-5, 2)
@@ -270,17 +265,16 @@ def test_bytes_changed_behind_an_unmoved_stamp_are_found_by_their_digest(folder,
         list(pages)
 
 
-def test_a_file_replaced_while_it_is_read_is_read_as_it_was(folder, opened, monkeypatch):
-    monkeypatch.setattr(reading, "PAGE", 10)
+def test_a_file_replaced_while_it_is_read_is_read_as_it_was(folder, opened):
     path = folder / "Account.csv"
     put(path, "Id,Name,Phone,Ref\n" + "".join(f"{n},N{n},,\n" for n in range(100)))
-    pages = opened().read_changes(ACCOUNT, None)
+    pages = opened(page_size=10).read_changes(ACCOUNT, None)
     got = [next(pages)]
     put(folder / "new", "Id,Name,Phone,Ref\n1,B,,\n")
     (folder / "new").rename(path)
     got += list(pages)
     assert len(records(got)) == 100
-    assert set(records(all_pages(opened(), since=got[-1].cursor))) == {"1"}
+    assert set(records(all_pages(opened(page_size=10), since=got[-1].cursor))) == {"1"}
 
 
 def order_files(folder: Path, items: str) -> None:

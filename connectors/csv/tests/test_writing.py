@@ -125,6 +125,18 @@ def test_without_expected_values_the_version_decides(folder, opened):
     assert isinstance(connector.write(ACCOUNT, [update("1", {"Name": "x"}, version=record.version)])[0], Applied)
 
 
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nb", "\r", '"', ",", " "])
+@pytest.mark.parametrize("content", [b"Id,Name,Phone,Ref\n1,A,,\n", b"Id,Name,Phone,Ref\r\n1,A,,\r\n", b"Id,Name,Phone,Ref\n1,A,,"])
+def test_no_text_tears_its_row_apart(folder, opened, text, content):
+    (folder / "Account.csv").write_bytes(content)
+    connector = opened(streams={"Account.csv": COUNTER})
+    connector.write(ACCOUNT, [update("1", {"Name": text})])
+    connector.write(ACCOUNT, [create("G1", {"Name": text})])
+    (page,) = connector.read_changes(ACCOUNT, None)
+    assert [change.record.fields["Name"] for change in page.changes if change.record] == [text, text]
+    assert not page.problems
+
+
 def test_an_update_never_creates(folder, opened):
     (folder / "Account.csv").write_bytes(LOADER)
     assert opened("dataloader").write(ACCOUNT, [update("9", {"Name": "x"})]) == [Stale("w9", gone=True)]
