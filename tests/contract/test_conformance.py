@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from erpcrm_bridge.errors import BridgeError
@@ -22,6 +24,10 @@ SYSTEMS = {
         conditional=False, upsert=False, reports_deletes=False, lists_keys=False, tells_gone=False, version_exact=False, resolution=60.0
     ),
 }
+
+
+def _a_bench_whose_answers_come_in_any_order() -> MemoryBench:
+    return MemoryBench(rng=random.Random(7))
 
 
 class HttpBench(MemoryBench):
@@ -52,6 +58,7 @@ def test_the_memory_connector_conforms(options: dict[str, object], check: Check)
 
 
 test_the_memory_connector_conforms_over_http = conformance_tests(HttpBench)
+test_the_memory_connector_conforms_whatever_the_order_of_answers = conformance_tests(_a_bench_whose_answers_come_in_any_order)
 
 
 def test_a_fully_able_bench_leaves_no_check_out() -> None:

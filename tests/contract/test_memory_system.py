@@ -140,6 +140,14 @@ def test_a_stale_read_back_is_read_again_and_else_unknown() -> None:
     assert isinstance(_only(connector.write(SELECTION, [write])), Unknown)
 
 
+def test_a_stale_read_tells_the_state_before_the_last_change() -> None:
+    bench, system, connector = _bench()
+    key = bench.create({**bench.another(1), "Note": "old"})
+    bench.edit(key, {"Note": "new"})
+    system.faults.add("read", "stale")
+    assert [record.fields["Note"] for _ in range(2) for record in connector.read(SELECTION, [key])] == ["old", "new"]
+
+
 def test_what_was_written_and_deleted_before_the_read_back_is_unknown() -> None:
     bench, system, connector = _bench()
     key = bench.create(bench.samples[0])
@@ -179,13 +187,15 @@ def test_more_records_with_one_stamp_than_fit_a_page_are_all_read_though_edited_
     first = next(reading)
     bench.edit(first.changes[0].key, {"Note": "under the same stamp, behind the reader"})
     now[0] += 60
-    bench.edit(keys[-1], {"Note": "under the next stamp"})
+    for key in keys[-5:]:
+        bench.edit(key, {"Note": "under the next stamp"})
     pages = [first, *reading]
     assert {change.key for page in pages for change in page.changes} == set(keys)
-    later = {c.key: c.record for page in connector.read_changes(SELECTION, pages[-1].cursor) for c in page.changes}
-    edited = later[first.changes[0].key]
-    assert edited is not None
-    assert edited.fields["Note"] == "under the same stamp, behind the reader"
+    for page in pages:
+        later = {c.key: c.record for after in connector.read_changes(SELECTION, page.cursor) for c in after.changes}
+        edited = later[first.changes[0].key]
+        assert edited is not None
+        assert edited.fields["Note"] == "under the same stamp, behind the reader"
 
 
 # -- what the system does -----------------------------------------------------------------------------------------------------------
@@ -231,6 +241,19 @@ def test_a_refused_document_leaves_no_row_behind() -> None:
     assert system.get("Order", key) == before
 
 
+def test_a_row_that_is_added_again_under_its_line_id_is_the_same_row() -> None:
+    bench, system, connector = _bench()
+    key = bench.create(bench.another(1))
+    for quantity in (1, 2):
+        rows = {"L1": {"Sku": "A", "Quantity": quantity}}
+        lists = {"OrderItem": ListWrite(add=rows), "fees": ListWrite(add={"L1": {"What": "port", "Fee": quantity}})}
+        assert isinstance(_only(connector.write(SELECTION, [Write("w", "update", key, {}, lists=lists)])), Applied)
+    held = system.get("Order", key)
+    assert held is not None
+    assert [row["Quantity"] for row in held["OrderItem"]] == [2]
+    assert [row["Fee"] for row in held["fees"]] == [2]
+
+
 def test_a_reference_must_point_at_a_record_and_a_unique_value_is_held_once() -> None:
     bench, system, connector = _bench()
     key = bench.create({**bench.another(1), "Ref": "G1"})
@@ -255,6 +278,15 @@ def test_a_merge_moves_references_over_and_a_restore_brings_the_rows_back() -> N
     assert [row["Id"] for row in system.get("Order", winner)["OrderItem"]] == [line]  # type: ignore[index]  # it is there
     with pytest.raises(Moved):
         system.edit("Order", loser, {"Note": "x"})
+
+
+def test_a_record_is_not_restored_beside_another_that_holds_its_unique_value() -> None:
+    bench, system, _ = _bench()
+    key = bench.create({**bench.another(1), "Ref": "G1"})
+    bench.delete(key)
+    bench.create({**bench.another(2), "Ref": "G1"})
+    with pytest.raises(Refused):
+        system.restore("Order", key)
 
 
 def test_rights_decide_what_a_credential_sees() -> None:
@@ -362,6 +394,8 @@ def test_a_refusal_of_the_server_is_no_break_down(server: MemoryServer) -> None:
     assert _post(server.url, "/people/create", {"stream": "Order", "fields": {}}).status_code == 422
     assert _post(server.url, "/people/edit", {"stream": "Order", "key": "no", "fields": {}}).status_code == 409
     assert _post(server.url, "/people/dance", {}).status_code == 400
+    with pytest.raises(UsageError):
+        server.system.serve("bridge", "dance", {"stream": "Order"})
     assert httpx.post(server.url + "/call/read", content=b"{", trust_env=False).status_code == 400
     assert httpx.get(server.url + "/nowhere", trust_env=False).status_code == 400
 
@@ -393,6 +427,15 @@ def test_without_httpx_the_message_says_what_to_install(monkeypatch: pytest.Monk
     with pytest.raises(ConfigError) as missing:
         HttpMemoryConnector("http://127.0.0.1:9")
     assert "pip install" in missing.value.way_out
+
+
+def test_a_description_is_the_same_over_http() -> None:
+    bench = MemoryBench(**MemoryBench.options(version_order=60.0, resolution=60.0))
+    running = MemoryServer(bench.system)
+    connector = HttpMemoryConnector(running.url)
+    assert connector.describe() == MemoryConnector(bench.system).describe()
+    connector.close()
+    running.close()
 
 
 def test_the_factory_opens_a_connection_by_its_settings(server: MemoryServer) -> None:

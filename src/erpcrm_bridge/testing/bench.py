@@ -6,6 +6,7 @@ system normalises, and an external id. ``able`` says what the system offers.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -140,9 +141,10 @@ class MemoryBench:
         connect: Callable[[MemorySystem], Connector] = _connect,
         resolution: float | None = None,
         clock: Callable[[], float] = lambda: 1_800_000_000.0,
+        rng: random.Random | None = None,
     ) -> None:
         self.offered = able
-        self.system = MemorySystem(specs(able, resolution=resolution), clock=clock)
+        self.system = MemorySystem(specs(able, resolution=resolution), clock=clock, rng=rng)
         self.system.rights[self.secrets[0]] = Rights()
         self._connect = connect
         self._open: list[Connector] = []

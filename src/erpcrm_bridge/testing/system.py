@@ -59,6 +59,7 @@ FaultKind: TypeAlias = Literal[
 or after the work. answer_lost: done, and the connection breaks. partial: the first ``done`` rows of a batch are done, then it breaks.
 stale: a read answers with each record's state before its last change. page_twice: the page before comes again."""
 
+VERBS = ("describe", "changes", "scan", "head", "keys", "read", "find", "write")
 _WINDOW = "the time between the connector's re-read and its write, one call"
 
 
@@ -400,6 +401,8 @@ class MemorySystem:
                 raise AuthError("The system does not know this credential.")
             if not rights.read or (verb == "write" and not rights.write):
                 raise PermissionDenied(f"This credential may not {verb} here.")
+            if verb not in VERBS:
+                raise UsageError(f"The system has no call {verb}.")
             if verb != "describe" and args["stream"] not in self.specs:
                 raise SchemaDrift(f"There is no stream {args['stream']}.")
             answer = self._answer(credential, rights, verb, args, struck)
