@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -92,3 +94,10 @@ def test_the_honest_connector_passes_where_the_liar_is_caught(liar: Liar) -> Non
 def test_each_check_catches_a_liar_of_its_own_and_there_are_many() -> None:
     assert {liar.check for liar in liars()} == {check.name for check in checks()}
     assert len({liar.kind for liar in liars()}) >= 20
+
+
+def test_the_kit_refuses_to_run_where_asserts_are_compiled_away() -> None:
+    script = "from erpcrm_bridge.testing import bench, conformance; conformance.checks()[0].run(bench.MemoryBench())"
+    done = subprocess.run([sys.executable, "-O", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "UsageError" in done.stderr

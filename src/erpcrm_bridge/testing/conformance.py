@@ -5,6 +5,8 @@ and one line in a test file::
 
     test_conformance = conformance_tests(MyBench)          # MyBench() is called once for each check, and closed
 
+``erpcrm_bridge.testing.bench`` is a whole one, with every extra; begin with the members of ``Bench`` and add extras one by one.
+
 Beyond ``Bench``, each small protocol of this module that the bench has the methods of (``WithDocuments``, ``WithMoves``,
 ``LosesAnswers``, ``ActsBeforeTheWrite`` …) brings its checks along; those that it has not are skipped and named. What a system offers
 and the bench cannot produce is not proved: give the bench as many as its system allows.
