@@ -294,7 +294,7 @@ class PostgresEngine:
             if conflict:
                 sql = f"INSERT INTO {bulk.table} ({columns}) {self._table_of(bulk)} {conflict}"
                 for batch in _batches(rows):
-                    self._open().execute(sql, list(zip(*batch, strict=True)), binary=True)
+                    self._open().execute(sql, _arrays(batch), binary=True)
             else:
                 with self._open().cursor() as cursor, cursor.copy(f"COPY {bulk.table} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
                     copy.set_types(list(bulk.columns.values()))
@@ -306,7 +306,7 @@ class PostgresEngine:
         settings = ", ".join(f"{name} = v.{name}" for name in others)
         sql = f"UPDATE {bulk.table} SET {settings} FROM ({self._table_of(bulk)}) AS v WHERE {bulk.table}.{key} = v.{key}"  # noqa: S608 - names of ours
         with self._telling():
-            return sum(self._open().execute(sql, list(zip(*batch, strict=True)), binary=True).rowcount for batch in _batches(rows))
+            return sum(self._open().execute(sql, _arrays(batch), binary=True).rowcount for batch in _batches(rows))
 
     def array(self, values: Iterable[Any]) -> list[Any]:
         return list(values)
@@ -383,9 +383,9 @@ _POSTGRES_TROUBLES = {
 
 
 def _postgres_trouble(error: psycopg.Error, where: str) -> StoreError:
-    # message_primary names tables and constraints; the values stand in the detail and the context, which are left out
+    # message_primary names tables and constraints, except in class 22, which quotes values; detail and context do so always
     state = error.sqlstate or ""
-    text = error.diag.message_primary or ""
+    text = "" if state.startswith("22") else error.diag.message_primary or ""
     if not state and type(error).__name__ in ("OperationalError", "ConnectionTimeout"):
         return StoreError(
             f"The server of {where} cannot be reached, or went away.", way_out="Start it, or correct the store's url; then run again."
@@ -405,6 +405,10 @@ def _batches(rows: Iterable[Values]) -> Iterator[list[Values]]:
     source = iter(rows)
     while batch := list(islice(source, CHUNK)):
         yield batch
+
+
+def _arrays(rows: list[Values]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _upgrade(dialect: Literal["sqlite", "postgresql"], connect: Any) -> None:

@@ -571,7 +571,7 @@ class Store:
         sql = "SELECT flow, system, kind, count, allowed, at FROM brake_tripped WHERE flow = ? AND released_by IS NULL ORDER BY id"
         return [dict(zip(names, values, strict=True)) for values in self._db.rows(sql, (flow,))]
 
-    def trip(self, flow: str, system: str, kind: str, count: int, limit: int, at: str) -> None:  # noqa: PLR0917 - a row, in the order of its columns
+    def trip(self, flow: str, system: str, kind: str, count: int, limit: int, at: str) -> None:
         """Trip a brake. One that is tripped already stays so since it was, with the new count and limit."""
         with self._within():
             self._db.run(_TRIP, (flow, system, kind, count, limit, at))
