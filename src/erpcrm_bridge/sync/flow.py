@@ -107,8 +107,11 @@ def open_connection(name: str, connection: ConnectionSettings) -> Connector:
 
 
 @contextmanager
-def opened(settings: Settings, name: str, store: Store, opener: Opener = open_connection) -> Iterator[Flow]:
-    """Open the flow ``name``: connect, describe, compile; close its connectors at the end.
+def opened(
+    settings: Settings, name: str, store: Store, opener: Opener = open_connection, library: Library | None = None
+) -> Iterator[Flow]:
+    """Open the flow ``name``: connect, describe, compile; close its connectors at the end. ``library``: the mappings, where they have been
+    read already.
 
     Raises UsageError for a flow that does not exist, ConfigError for what is wrong in mappings or settings (a system whose identity is
     not the one it was, among them), SchemaDrift for a stream that is gone.
@@ -117,7 +120,7 @@ def opened(settings: Settings, name: str, store: Store, opener: Opener = open_co
         wanted = settings.flows[name]
     except KeyError:
         raise UsageError(f"There is no flow named {name!r}.", way_out=f"Use one of: {', '.join(settings.flows) or 'none yet'}.") from None
-    library = load_library([shipped(), *settings.mapping_folders])
+    library = library or load_library([shipped(), *settings.mapping_folders])
     connectors: dict[str, Connector] = {}
     try:
         descriptions: dict[str, Description] = {}
