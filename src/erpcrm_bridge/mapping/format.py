@@ -221,9 +221,13 @@ def parse(model: type[MappingFile] | type[EntityFile], document: Document) -> Ma
         return model.model_validate(document.value)
     except ValidationError as error:
         findings = Findings(document)
-        for problem in error.errors(include_url=False, include_context=True):
+        seen: set[Path] = set()
+        for problem in error.errors(include_url=False):
             path = _path_in(document.value, problem["loc"])
-            findings.add(path, *_words(model, path, problem))
+            # Where a value may be one of several shapes, pydantic says what each of them lacks: the first says enough.
+            if path not in seen or problem["type"] == "missing":
+                findings.add(path, *_words(model, path, problem))
+            seen.add(path)
         raise ConfigError(f"{document.file} is not as the mapping language has it.", complaints=findings.complaints) from None
 
 
