@@ -66,8 +66,9 @@ def telling(path: Path, doing: str) -> Iterator[None]:
 class Reading(io.RawIOBase):
     """The bytes of an open file from its start, digested as they pass. Closing it leaves the file open."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
+        self._path = path
         self._at = 0
         self._digest = xxh3_128()
 
@@ -75,17 +76,17 @@ class Reading(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # the stub's Buffer is wider than what BufferedReader passes
-        data = os.pread(self._descriptor, len(buffer), self._at)
-        self._at += len(data)
-        self._digest.update(data)
-        buffer[: len(data)] = data
-        return len(data)
+        with telling(self._path, "read"):
+            size = os.preadv(self._descriptor, [buffer], self._at)
+        self._at += size
+        self._digest.update(memoryview(buffer)[:size])
+        return size
 
     def digest(self) -> str:
         """Return the digest of what was read so far, after reading the rest."""
-        while data := os.pread(self._descriptor, _CHUNK, self._at):
-            self._at += len(data)
-            self._digest.update(data)
+        buffer = memoryview(bytearray(_CHUNK))
+        while self.readinto(buffer):
+            pass
         return str(self._digest.hexdigest())
 
 
@@ -103,7 +104,7 @@ class OpenFile:
         self._digest: str | None = None
 
     def reading(self) -> Reading:
-        return Reading(self._descriptor)
+        return Reading(self._descriptor, self.path)
 
     def buffered(self, reading: Reading) -> io.BufferedReader:
         return io.BufferedReader(reading, _CHUNK)
@@ -111,8 +112,7 @@ class OpenFile:
     def digest(self) -> str:
         """Return the digest of the whole file as it was when it was first asked for."""
         if self._digest is None:
-            with telling(self.path, "read"):
-                self._digest = self.reading().digest()
+            self._digest = self.reading().digest()
         return self._digest
 
     def ends_with_newline(self) -> bool:
@@ -137,8 +137,7 @@ class OpenFile:
 
     def is_as_read(self) -> bool:
         """Tell whether the file still holds the bytes that it was first read with."""
-        with telling(self.path, "read"):
-            return self.reading().digest() == self.digest()
+        return self.reading().digest() == self.digest()
 
     def is_in_place(self) -> bool:
         """Tell whether the name still stands for this very file, untouched."""

@@ -124,7 +124,7 @@ class Pass:
         documents: set[str] = set()
         records: list[Record] = []
         problems: list[Problem] = []
-        make, width, has_lists = shape.record, table.width, bool(lists)
+        make, width, page_size, has_lists = shape.record, table.width, self._page_size, bool(lists)
 
         def take(number: int, key: str, cells: list[str]) -> None:
             if only is not None and key not in only:
@@ -152,7 +152,7 @@ class Pass:
                 records.append(make(key, cells))
             if has_lists:
                 documents.add(key)
-            if len(records) >= self._page_size:
+            if len(records) >= page_size:
                 require_untouched(table.file)
                 yield records, problems
                 records, problems = [], []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from erpcrm_bridge.connector import Child, Page, Question, Record, Selection
-from erpcrm_bridge.errors import ConfigError, CursorExpired, InputError, SchemaDrift
+from erpcrm_bridge.errors import ConfigError, CursorExpired, InputError, SchemaDrift, TransientError
 from erpcrm_bridge_csv import CsvConnector, CsvSettings
 
 ACCOUNT = Selection("Account.csv", "Id", ("Id", "Name", "Phone"), "Ref")
@@ -407,3 +408,14 @@ def test_settings_that_cannot_be_meant_are_refused(folder, stream):
 def test_a_semicolon_file_is_read_where_declared(folder, opened):
     put(folder / "Account.csv", "Id;Name;Phone;Ref\n1;A, B;;\n")
     assert records(all_pages(opened(streams={"Account.csv": {"delimiter": ";"}})))["1"].fields["Name"] == "A, B"
+
+
+def test_a_disk_that_fails_while_it_is_read_is_transient(folder, opened, monkeypatch):
+    put(folder / "Account.csv", "Id,Name,Phone,Ref\n1,A,,\n")
+
+    def failing(*_: Any) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", failing)
+    with pytest.raises(TransientError, match=r"Account\.csv"):
+        all_pages(opened())

@@ -478,10 +478,17 @@ def test_a_delete_that_died_between_its_two_files_is_finished_by_the_next(folder
     assert not page.problems
 
 
-def test_an_edit_saved_just_before_the_rename_is_neither_lost_nor_overwritten(folder, opened, monkeypatch):
+@pytest.mark.parametrize("how", ["in place", "replaced"])
+def test_an_edit_saved_just_before_the_rename_is_neither_lost_nor_overwritten(folder, opened, monkeypatch, how):
     path = folder / "Account.csv"
     path.write_bytes(LOADER)
-    between(monkeypatch, lambda: path.write_bytes(LOADER.replace(b'"A"', b'"Theirs"').replace(b'"6"', b'"66"')) and None)
+
+    def save() -> None:
+        target = path if how == "in place" else folder / "editor~"
+        target.write_bytes(LOADER.replace(b'"A"', b'"Theirs"').replace(b'"6"', b'"66"'))
+        target.rename(path)
+
+    between(monkeypatch, save)
     writes = [update("1", {"Name": "Mine"}, {"Name": "A"}), update("2", {"Name": "B2"}, {"Name": 'B "q"'})]
     outcomes = by_ref(opened("dataloader").write(ACCOUNT, writes))
     assert outcomes["w1"] == Stale("w1")
