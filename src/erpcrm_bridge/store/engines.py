@@ -252,6 +252,7 @@ class PostgresEngine:
         self._driver = psycopg
         self._sql: dict[str, str] = {}
         self._db: psycopg.Connection[Values] | None = None
+        self._locked = False
         try:
             with self._telling():
                 self._db = self._connect()
@@ -312,6 +313,10 @@ class PostgresEngine:
         return list(values)
 
     def close(self) -> None:
+        if self._locked:
+            self._locked = False
+            with suppress(StoreError):  # a server that is away has let the lock go by itself
+                self.run("SELECT pg_advisory_unlock_all()")  # the server sees a closed connection only later
         db, self._db = self._db, None
         if db is not None:
             db.close()
@@ -348,6 +353,7 @@ class PostgresEngine:
                 " at ".join(str(part).removeprefix("erpcrm-bridge ") for part in holders[0] if part) if holders else "it has just ended"
             )
             raise Locked(f"Another run holds the store: {holder}.", way_out="Wait for it to end, or end it; then run again.")
+        self._locked = True
 
     def _make_current(self) -> None:
         where = shown(self._url)

@@ -39,7 +39,7 @@ def standing(version: str, where: str) -> Literal["current", "older"]:
 def upgrade(dialect: str, connect: Callable[[], Any], to: str = "head") -> None:
     """Bring the store behind ``connect`` up to the schema ``to``, whole or not at all; one that is there already is left alone.
 
-    ``dialect`` is ``sqlite`` or ``postgresql``; ``connect`` opens a new driver connection. Raises the driver's and SQLAlchemy's errors.
+    ``dialect`` is ``sqlite`` or ``postgresql``; ``connect`` opens a new driver connection that begins no transactions by itself. Raises the driver's and SQLAlchemy's errors.
     """
     from alembic import command
 
@@ -79,6 +79,7 @@ def _config(dialect: str, connect: Callable[[], Any]) -> Iterator[Config]:
 def _begin(dialect: str, connection: Connection) -> None:
     """Let one process at a time migrate: the second one finds the work done."""
     if dialect == "postgresql":
+        connection.exec_driver_sql("BEGIN")
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('erpcrm-bridge migration'), hashtext(current_schema()))")
     else:
         connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,296 @@
+"""What is one engine's own, and the migrations on both."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, inspect
+
+from erpcrm_bridge.errors import Locked, StoreError
+from erpcrm_bridge.store import GoldenRow, columns, migrate, open_store, tables
+from erpcrm_bridge.store import store as statements
+from erpcrm_bridge.store.engines import shown
+
+
+def driver(url: str) -> tuple[str, Callable[[], Any]]:
+    if url.startswith("sqlite"):
+        return "sqlite", lambda: sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    return "postgresql", lambda: psycopg.connect(url)
+
+
+def engine(url: str) -> Engine:
+    name, connect = driver(url)
+    return create_engine("sqlite://" if name == "sqlite" else "postgresql+psycopg://", creator=connect)
+
+
+def command(url: str, sql: str) -> None:
+    name, connect = driver(url)
+    connection = connect()
+    connection.execute(sql)
+    if name == "postgresql":
+        connection.commit()
+    connection.close()
+
+
+# migrations, on both
+
+
+def test_the_migrations_make_what_the_tables_say(store_url: str) -> None:
+    open_store(store_url).close()
+    looking = engine(store_url)
+    with looking.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": migrate.VERSION_TABLE, "compare_type": True})
+        assert compare_metadata(context, tables.Table.metadata) == []
+    looking.dispose()
+
+
+def test_the_migrations_go_down_to_nothing_and_up_again(store_url: str) -> None:
+    open_store(store_url).close()
+    migrate.downgrade(*driver(store_url))
+    looking = engine(store_url)
+    assert inspect(looking).get_table_names() == [migrate.VERSION_TABLE]
+    looking.dispose()
+    with open_store(store_url) as store:
+        store.add_golden([GoldenRow("G1", "customer", {}, {})])
+        assert store.seq() == 0
+
+
+def test_a_migration_that_dies_leaves_nothing(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic import op
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise StoreError("the power is gone")
+
+    monkeypatch.setattr(op, "execute", refuse)
+    with pytest.raises(StoreError, match="power"):
+        open_store(store_url)
+    looking = engine(store_url)
+    assert inspect(looking).get_table_names() == []
+    looking.dispose()
+    monkeypatch.undo()
+    open_store(store_url).close()
+
+
+def test_the_versions_known_are_those_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    assert tuple(script.revision for script in reversed(list(scripts.walk_revisions()))) == migrate.VERSIONS
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_newer_schema_is_refused(store_url: str, read_only: bool) -> None:
+    open_store(store_url).close()
+    command(store_url, "UPDATE store_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match="newer erpcrm-bridge"):
+        open_store(store_url, read_only=read_only)
+
+
+def test_a_reader_of_a_store_without_a_schema_is_told_so(store_url: str) -> None:
+    open_store(store_url).close()
+    migrate.downgrade(*driver(store_url))
+    with pytest.raises(StoreError, match="no store"):
+        open_store(store_url, read_only=True)
+
+
+# the columns
+
+
+@pytest.mark.parametrize("bulk", columns.ALL, ids=lambda bulk: str(bulk.table))
+def test_what_is_written_in_bulk_are_the_table_s_columns(bulk: Any) -> None:
+    kinds = {"TEXT": "text", "BIGINT": "int8", "BOOLEAN": "bool", "BLOB": "bytea"}
+    known = {column.name: kinds[str(column.type)] for column in tables.Table.metadata.tables[bulk.table].columns}
+    if bulk is columns.HISTORY:
+        known.pop("id")
+    assert bulk.columns == known
+
+
+@pytest.mark.postgres
+def test_text_orders_by_bytes_on_postgresql(postgres_url: str) -> None:
+    open_store(postgres_url).close()
+    with psycopg.connect(postgres_url) as connection:
+        found = connection.execute(
+            "SELECT table_name, column_name, collation_name FROM information_schema.columns"
+            " WHERE table_schema = current_schema() AND data_type = 'text' AND table_name <> 'store_version'"
+        ).fetchall()
+    assert len(found) > 50
+    assert {collation for _, _, collation in found} == {"C"}
+
+
+# SQLite
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def lookups() -> list[tuple[str, str]]:
+    """Every statement over the tables that grow."""
+    found = [(name, text) for name, text in vars(statements).items() if name.startswith("_") and not name.startswith("__")]
+    heads = ("SELECT", "UPDATE", "DELETE")
+    return [(name, text) for name, text in found if isinstance(text, str) and text.lstrip().startswith(heads) and " work " not in text]
+
+
+@pytest.mark.parametrize(("name", "sql"), lookups(), ids=[name for name, _ in lookups()])
+def test_no_look_up_walks_a_table(file: Path, name: str, sql: str) -> None:
+    if name in ("_COUNT_LINKS", "_COUNT_DIRTY", "_RUNS", "_INTENTIONS"):
+        pytest.skip("counts all, or a small table")
+    with open_store(f"sqlite:///{file}"):
+        text = (
+            sql.replace("{texts}", "json_each(?) AS j").replace("{numbers}", "json_each(?) AS j").replace("{head}", "INDEXED BY link_head")
+        )
+        connection = sqlite3.connect(file)
+        steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", [None] * text.count("?"))]
+        connection.close()
+    walked = [step for step in steps if step.startswith("SCAN") and not step.startswith(("SCAN j ", "SCAN CONSTANT"))]
+    assert walked == []
+    # a search by the stream alone walks the stream; only the count of incoming may
+    assert (
+        name == "_COUNT_LIVE" or [step for step in steps if step.endswith("(stream_id=?)") or step.endswith("(entity=? AND rule=?)")] == []
+    )
+
+
+@pytest.mark.parametrize("sql", [statements._LINKED_LAST, statements._LINKED_PAGE])
+def test_linked_groups_are_paged_by_their_index(file: Path, sql: str) -> None:
+    with open_store(f"sqlite:///{file}"):
+        connection = sqlite3.connect(file)
+        text = sql.replace("{numbers}", "json_each(?) AS j")
+        steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", [None] * text.count("?"))]
+        connection.close()
+    assert any("incoming_golden" in step for step in steps), steps
+
+
+def test_a_full_disk_is_an_error_with_a_way_out_and_loses_nothing(file: Path) -> None:
+    with open_store(f"sqlite:///{file}") as store:
+        store.add_golden([GoldenRow("G0", "customer", {}, {})])
+        pages = store._db.rows("PRAGMA page_count")[0][0]
+        store._db.rows(f"PRAGMA max_page_count = {pages + 5}")
+        with pytest.raises(StoreError, match="no room left") as caught:
+            store.add_golden([GoldenRow(f"G{number}", "customer", {"name": "x" * 500}, {}) for number in range(1, 500)])
+        assert caught.value.way_out
+        assert store.count_golden() == {"customer": 1}
+        store._db.rows("PRAGMA max_page_count = 1000000")
+        store.add_golden([GoldenRow("G1", "customer", {}, {})])
+    with open_store(f"sqlite:///{file}") as store:
+        assert store.count_golden() == {"customer": 2}
+
+
+def test_each_commit_is_on_the_disk_before_it_returns(file: Path) -> None:
+    with open_store(f"sqlite:///{file}") as store:
+        assert store._db.rows("PRAGMA synchronous") == [(2,)]
+        assert store._db.rows("PRAGMA journal_mode") == [("wal",)]
+
+
+def test_the_runner_s_lock_ends_with_its_process(file: Path) -> None:
+    url = f"sqlite:///{file}"
+    code = f"from erpcrm_bridge.store import open_store; s = open_store({url!r}, run_lock=True); print('held', flush=True); input()"
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(Locked, match=f"pid {holder.pid} since"):
+        open_store(url, run_lock=True)
+    holder.kill()
+    holder.wait()
+    holder.stdin.close()
+    holder.stdout.close()
+    open_store(url, run_lock=True).close()
+
+
+def test_a_writer_that_waits_too_long_for_another_says_so(file: Path) -> None:
+    with open_store(f"sqlite:///{file}") as store, open_store(f"sqlite:///{file}") as other:
+        store._db.rows("PRAGMA busy_timeout = 50")
+        with other.transaction(), pytest.raises(StoreError, match="Another process"):
+            store.touch("main:0")
+
+
+def test_a_missing_folder_is_not_made(file: Path) -> None:
+    with pytest.raises(StoreError, match="folder"):
+        open_store(f"sqlite:///{file.parent / 'no' / 'store.db'}")
+    assert not (file.parent / "no").exists()
+
+
+def test_another_program_s_database_is_left_alone(file: Path) -> None:
+    connection = sqlite3.connect(file)
+    connection.execute("CREATE TABLE theirs (id)")
+    connection.close()
+    with pytest.raises(StoreError, match="something else"):
+        open_store(f"sqlite:///{file}")
+    connection = sqlite3.connect(file)
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+    connection.close()
+
+
+def test_a_file_that_is_no_database_is_not_a_store(file: Path) -> None:
+    file.write_bytes(b"key,name\n" * 1000)
+    with pytest.raises(StoreError, match="not a store"):
+        open_store(f"sqlite:///{file}")
+
+
+def test_a_path_of_odd_characters_opens(tmp_path: Path) -> None:
+    file = tmp_path / "a ?#%20b.db"
+    with open_store(f"sqlite:///{file}") as store:
+        store.touch("k")
+    assert file.exists()
+    with open_store(f"sqlite:///{file}", read_only=True) as store:
+        assert store.due() == ["k"]
+
+
+# PostgreSQL
+
+
+def test_a_server_that_is_away_is_an_error_without_the_password() -> None:
+    with pytest.raises(StoreError, match="cannot be reached") as caught:
+        open_store("postgresql://bridge:hunter2@127.0.0.1:1/none")
+    assert "hunter2" not in str(caught.value) + repr(caught.value.__cause__)
+
+
+@pytest.mark.postgres
+def test_a_server_that_ends_the_session_is_an_error_and_nothing_is_kept(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    (pid,) = store._db.rows("SELECT pg_backend_pid()")[0]
+    with pytest.raises(StoreError, match=r"went away|going down"), store.transaction():  # noqa: PT012 - the end comes in the middle
+        store.touch("main:0")
+        command(postgres_url, f"SELECT pg_terminate_backend({pid})")
+        store.touch("main:1")
+    store.close()
+    with open_store(postgres_url) as again:
+        assert again.due() == []
+
+
+@pytest.mark.postgres
+def test_a_value_that_postgresql_refuses_is_not_quoted(postgres_url: str) -> None:
+    with open_store(postgres_url) as store, pytest.raises(StoreError) as caught:
+        store._db.rows("SELECT 'secret-value'::int8")
+    assert "secret-value" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "fit"),
+    [
+        ("postgresql://u:pa:ss@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u@h/d?password=x&a=b", "postgresql://u@h/d?password=***&a=b"),
+        ("postgresql://u:p@ss@h/d", "postgresql://u:***@h/d"),
+        ("sqlite:///a/b.db", "sqlite:///a/b.db"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, fit: str) -> None:
+    assert shown(url) == fit
+
+
+def test_a_url_of_something_else_is_refused() -> None:
+    with pytest.raises(StoreError, match="does not name a store"):
+        open_store("mysql://h/d")
