@@ -22,8 +22,22 @@ from erpcrm_bridge.cli.output import Answer
 from erpcrm_bridge.cli.session import CONFIG_VARIABLE, DEFAULT_CONFIG, Session
 
 PROGRAM = "erpcrm-bridge"
-COMMANDS = ("init", "check")
-"""In the order of the help; each is a module of this package."""
+COMMANDS = (
+    "init",
+    "check",
+    "adopt",
+    "plan",
+    "apply",
+    "sync",
+    "status",
+    "conflicts",
+    "parked",
+    "explain",
+    "history",
+    "verify",
+    "demo",
+)
+"""In the order of the help; each is a module of this package, with a function ``command``, or an ``app`` that has commands of its own."""
 
 _FLAGS = frozenset({"--json", "--debug", "--quiet", "-q"})
 _VALUED = ("--config", "-c")
@@ -42,8 +56,11 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(cmd_name)(import_module(f"erpcrm_bridge.cli.{cmd_name}").command)
+        module = import_module(f"erpcrm_bridge.cli.{cmd_name}")
+        app = getattr(module, "app", None)
+        if app is None:
+            app = typer.Typer(add_completion=False, rich_markup_mode=None)
+            app.command(cmd_name)(module.command)
         return get_command(app)
 
     def invoke(self, ctx: Any) -> Any:
@@ -104,9 +121,9 @@ def global_first(arguments: Sequence[str]) -> list[str]:
     return front + rest
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
-    """Run the command that the arguments name; return its exit code."""
-    session = Session(os.environ if environ is None else environ)
+def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None, *, for_people: bool = False) -> int:
+    """Run the command that the arguments name; return its exit code. ``for_people``: speak as to a person, though stdout is a pipe."""
+    session = Session(os.environ if environ is None else environ, for_people=for_people)
     ordered = global_first(arguments)
     session.json, session.debug = "--json" in ordered, "--debug" in ordered
     for stream in (sys.stdout, sys.stderr):

@@ -43,9 +43,11 @@ class Output:
         *,
         json: bool = False,
         quiet: bool = False,
+        for_people: bool = False,
     ) -> None:
         self.json = json
         self.quiet = quiet
+        self._for_people = for_people
         self._stdin = stdin
         self._stdout = stdout
         self._stderr = stderr
@@ -56,7 +58,7 @@ class Output:
     @property
     def at_terminal(self) -> bool:
         """Whether a person is reading stdout."""
-        return self._stdout.isatty()
+        return self._for_people or self._stdout.isatty()
 
     def line(self, text: str = "") -> None:
         """Say a line of the result on stdout."""
@@ -120,6 +122,19 @@ class Output:
         with Progress(*columns, console=self._console(self._stderr), transient=True) as bar:
             task = bar.add_task(self._clean(what), total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    @contextmanager
+    def stations(self) -> Iterator[Callable[[str, int], None]]:
+        """Show on stderr at which station long work is (a sentence), and how many records it has come past; only to a person there."""
+        if self.quiet or not self._stderr.isatty():
+            yield lambda sentence, count: None
+            return
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TextColumn("{task.completed:,}"), TimeElapsedColumn()
+        with Progress(*columns, console=self._console(self._stderr), transient=True) as bar:
+            task = bar.add_task("…", total=None)
+            yield lambda sentence, count: bar.update(task, description=self._clean(sentence), completed=count)
 
     def _console(self, stream: TextIO) -> Console:
         from rich.console import Console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import io
 import sys
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ class Session:
     json: bool = False
     debug: bool = False
     quiet: bool = False
+    for_people: bool = False
     _secrets: SecretBook | None = field(default=None, repr=False)
     _settings: Settings | None = field(default=None, repr=False)
     _output: Output | None = field(default=None, repr=False)
@@ -38,7 +40,8 @@ class Session:
         """Where to speak."""
         if self._output is None:
             stdin, stdout, stderr = (stream or io.StringIO() for stream in (sys.stdin, sys.stdout, sys.stderr))
-            self._output = Output(stdin, stdout, stderr, self.environ, lambda: self._secrets, json=self.json, quiet=self.quiet)
+            how = {"json": self.json, "quiet": self.quiet, "for_people": self.for_people}
+            self._output = Output(stdin, stdout, stderr, self.environ, lambda: self._secrets, **how)
         return self._output
 
     def settings(self) -> Settings:
@@ -49,6 +52,14 @@ class Session:
             self._secrets = SecretBook()
             self._settings = load(self.config, self.environ, self._secrets)
         return self._settings
+
+    @property
+    def person(self) -> str:
+        """Who decides, by the name of their account here."""
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):
+            return "unknown"
 
     def flow(self, name: str | None) -> str:
         """Return the name of the flow meant: the one named, or the only one there is. Raises UsageError."""

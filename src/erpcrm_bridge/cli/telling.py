@@ -1,0 +1,75 @@
+"""History in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from erpcrm_bridge.cli import words
+from erpcrm_bridge.cli.output import Output
+from erpcrm_bridge.store import HistoryRow
+
+_LONG = 120
+
+
+def event(told: Mapping[str, Any]) -> str:
+    """Return one event of a field's story as a sentence."""
+    what = told["what"]
+    if what == "founded":
+        return f"founded from {_places(told['from'])}{_how(told['how'])}"
+    if what == "bound":
+        return f"bound to {_places(told['to'])}{_how(told['how'])}"
+    if what == "changed":
+        said = f"{told['by']} said {_value(told['new'])} (was {_value(told['old'])}); rule: {told['rule']}"
+        losers = "; ".join(f"{loser['by']} {_value(loser['values'])}" for loser in told.get("losers", ()))
+        return said + (f"; lost: {losers}" if losers else "")
+    if what == "refused":
+        return f"{told['by']} said {_value(told['values'])}: refused, {told['why']}"
+    if what == "clash":
+        return f"clash, {told['why']}: " + "; ".join(f"{c['by']} {_value(c['values'])}" for c in told["candidates"])
+    if what == "settled":
+        return f"settled by {told['by']}: took {told['took']}"
+    fields = "; ".join(f"{name}: {_value(pair[0])} → {_value(pair[1])}" for name, pair in told["fields"].items())
+    return f"written to {told['to']} {told['key']}" + (f" ({fields})" if fields else "")
+
+
+def history(out: Output, rows: Sequence[HistoryRow]) -> None:
+    """Show settles as a table, oldest first."""
+    if rows:
+        out.table(("at", "run", "record", "what"), [(words.when(row.at), row.run, row.golden_id, settle(row.data)) for row in rows])
+
+
+def settle(data: Mapping[str, Any]) -> str:
+    """Return one settle of a record in words, without values."""
+    said = []
+    if "founded" in data:
+        said.append(f"founded from {_places(data['founded'])}{_how(data.get('how', ''))}")
+    if "bound" in data:
+        said.append(f"bound to {_places(data['bound'])}{_how(data.get('how', ''))}")
+    if data.get("kind") == "bind":
+        said.append(f"{data['person']} said who {data['key']} is")
+    if data.get("kind") == "settle":
+        said.append(f"{data['person']} settled {' + '.join(data['unit'])}: took {data['took']}")
+    if data.get("kind") == "write":
+        fields = ", ".join(data.get("written", {}))
+        said.append(f"{data['operation']} in {data['connection']} {data['key']}" + (f": {fields}" if fields else ""))
+    if data.get("kind") == "merge" and data.get("fields"):
+        by = data.get("by", {})
+        said.append("changed " + ", ".join(f"{path} ({by[path]})" for path in data["fields"]))
+    said.extend(f"refused {' + '.join(one['unit'])} of {one['by']}" for one in data.get("refused", ()))
+    said.extend(f"clash in {' + '.join(one['unit'])}" for one in data.get("clashes", ()))
+    if data.get("gone"):
+        said.append(f"gone from {_places(data['gone'])}")
+    return "; ".join(said)
+
+
+def _places(keys: Mapping[str, str]) -> str:
+    return ", ".join(f"{connection} {key}" for connection, key in keys.items())
+
+
+def _how(how: str) -> str:
+    return f", matched by {how}" if how not in ("", "new") else ""
+
+
+def _value(held: Any) -> str:
+    return words.value(held, _LONG)
