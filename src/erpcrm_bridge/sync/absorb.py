@@ -886,11 +886,36 @@ def _most_common_first(authors: dict[str, list[str]]) -> dict[str, list[str]]:
 def _want(flow: Flow, run: RunNote, work: Work, batch: Batch) -> None:
     """A new golden record is wanted in each stream of the flow in which it is not yet, where records may be created."""
     golden = work.golden
+    if any(member.incoming.seq <= run.old_until for member in work.members):
+        return
     here = {member.side.connection for member in work.members}
     for side in flow.sides[golden.entity]:
         if side.create and side.connection not in here:
             here.add(side.connection)
             batch.add_links.append(LinkRow(run.link_ids.new(), golden.id, golden.entity, side.stream_id, None, "wanted", True))
+
+
+def want_everywhere(flow: Flow, store: Store, run: RunNote, entity: str) -> int:
+    """Want every golden record of an entity in each stream where it may be created and is not yet; return how many links that makes."""
+    after, made = "", 0
+    while goldens := store.golden_page(entity, after, BATCH):
+        after = goldens[-1].id
+        links = store.links_of([golden.id for golden in goldens])
+        rows = []
+        for golden in goldens:
+            here = {link.stream_id for link in links.get(golden.id, [])}
+            systems = {side.system for side in flow.sides[entity] if side.stream_id in here}
+            for side in flow.sides[entity]:
+                if side.create and side.system not in systems and golden.state == "live":
+                    systems.add(side.system)
+                    rows.append(LinkRow(run.link_ids.new(), golden.id, entity, side.stream_id, None, "wanted", True))
+        with store.transaction(run.fence):
+            seq = store.next_seq()
+            for row in rows:
+                row.seq = seq
+            store.add_links(rows)
+        made += len(rows)
+    return made
 
 
 def _match_keys(flow: Flow, work: Work, changed: set[str], batch: Batch) -> None:

@@ -21,7 +21,9 @@ def quiet(sentence: str, count: int) -> None:
 
 @dataclass(slots=True)
 class RunNote:
-    """One run: its id, flow, when it began (UTC text), and what it has counted so far. ``remapped`` are streams whose rules changed."""
+    """One run: its id, flow, when it began (UTC text), and what it has counted so far. ``remapped`` are streams whose
+    rules changed. ``old_until`` is the store's sequence up to which records count as there before the adoption: they are not created
+    elsewhere by themselves."""
 
     id: str
     flow: str
@@ -31,15 +33,16 @@ class RunNote:
     link_ids: Ids
     fence: Fence | None = None
     progress: Progress = quiet
+    old_until: int = -1
     counts: Counter[str] = field(default_factory=Counter)
     remapped: set[int] = field(default_factory=set)
 
 
-def new_run(flow: str, clock: Callable[[], float], fence: Fence | None = None, progress: Progress = quiet) -> RunNote:
+def new_run(flow: str, clock: Callable[[], float], fence: Fence | None = None, progress: Progress = quiet, old_until: int = -1) -> RunNote:
     """Return a run that begins now; ``clock`` gives Unix seconds."""
     now = clock()
     ms = int(now * 1000)
-    return RunNote(Ids("R", ms).new(), flow, instant(now), now, Ids("G", ms), Ids("L", ms), fence, progress)
+    return RunNote(Ids("R", ms).new(), flow, instant(now), now, Ids("G", ms), Ids("L", ms), fence, progress, old_until)
 
 
 def instant(unix: float) -> str:

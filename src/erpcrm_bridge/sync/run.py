@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 from erpcrm_bridge.errors import AdoptionNeeded, BridgeError, UsageError
 from erpcrm_bridge.store import Fence, RunRow, Store
 from erpcrm_bridge.sync import brake
-from erpcrm_bridge.sync.absorb import absorb
+from erpcrm_bridge.sync.absorb import absorb, want_everywhere
 from erpcrm_bridge.sync.decide import Step
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.notes import Progress, RunNote, instant, new_run, quiet
@@ -55,12 +55,16 @@ def run_flow(
     progress: Progress = quiet,
     write: bool = True,
     adopting: bool = False,
+    creating: Collection[str] = (),
 ) -> Report:
     """Run a flow once: recover, pull, absorb, decide, brake, push, settle. With ``write`` false the push is a plan in a file instead.
 
+    With ``adopting`` two filled systems are joined: what they hold is identified and merged, and records that stand on one side only are
+    created on the other only for the entities in ``creating``.
+
     Raises BrakeTripped, AdoptionNeeded, and what connectors and store raise; what was settled before stays.
     """
-    run = new_run(flow.name, clock, fence, progress)
+    run = new_run(flow.name, clock, fence, progress, int(store.fact(f"old until:{flow.name}") or -1))
     report = Report(run.id, flow.name, "adopt" if adopting else "sync" if write else "plan", {}, {})
     with _recorded(store, run, report, clock):
         brake.refuse_if_tripped(flow, store)
@@ -68,7 +72,11 @@ def run_flow(
         recover(flow, store, run)
         pull(flow, store, run)
         brake.check_incoming(flow, store, run)
+        if adopting:
+            _begin_adoption(flow, store, run)
         absorb(flow, store, run, adopting=adopting)
+        for entity in creating if adopting else ():
+            run.counts[f"wanted {entity}"] = want_everywhere(flow, store, run, entity)
         report.review = bool(run.remapped) or store.fact(f"review:{flow.name}") is not None
         if report.review or adopting:
             store.set_fact(f"{'adoption' if adopting else 'review'}:{flow.name}", run.id)
@@ -81,6 +89,14 @@ def run_flow(
                 absorb(flow, store, run, adopting=False)
             _adopted(flow, store, run)
     return report
+
+
+def _begin_adoption(flow: Flow, store: Store, run: RunNote) -> None:
+    """From here on, what was pulled so far counts as there before the adoption."""
+    with store.transaction(run.fence):
+        run.old_until = store.seq()
+        store.set_fact(f"old until:{flow.name}", str(run.old_until))
+        store.next_seq()
 
 
 def _push_round(flow: Flow, store: Store, run: RunNote, folder: Path, report: Report) -> bool:
@@ -128,7 +144,7 @@ def apply_plan(
     head = check(path)
     if head.flow != flow.name:
         raise UsageError(f"{path} is a plan of the flow {head.flow}, not of {flow.name}.", way_out=f"erpcrm-bridge apply {path}")
-    run = new_run(flow.name, clock, fence, progress)
+    run = new_run(flow.name, clock, fence, progress, int(store.fact(f"old until:{flow.name}") or -1))
     report = Report(run.id, flow.name, "apply", {}, {}, head=head)
     with _recorded(store, run, report, clock):
         brake.refuse_if_tripped(flow, store)
