@@ -182,7 +182,10 @@ class Connector(Protocol):
         """Return, by each question's ref, the keys of the records that match it. Reads what the system holds now, never a cache."""
 
     def write(self, selection: Selection, writes: Sequence[Write]) -> list[Outcome]:
-        """Carry the writes out, at most ``max_batch`` of them, all of one operation; return one outcome each."""
+        """Carry the writes out, at most ``max_batch`` of them, all of one operation; return one outcome each.
+
+        An error is raised only where nothing was done; an answer that was lost is an Unknown outcome of the writes it concerns.
+        """
 
     def close(self) -> None:
         """Let go of files and sockets. Nothing is called afterwards."""

@@ -93,6 +93,22 @@ class CompiledMapping:
         """Return canonical values by path; a path that is absent was not said, kept (`nulls.in: keep`) or is in ``errors``."""
         return self._get(fields, refs, errors)
 
+    def narrowed(self, paths: Iterable[str]) -> Callable[[Fields, Refs, list[FieldError]], Fields]:
+        """Return a get of these canonical paths alone, with what they need and the required references."""
+        wanted = set(paths)
+        while True:
+            plans = [
+                plan
+                for plan in self._plans
+                if plan.gets and (wanted.intersection(plan.rule.canonical) or (plan.rule.reference and plan.rule.reference[1]))
+            ]
+            needed = wanted.union(path for plan in plans for path in plan.arguments)
+            if needed == wanted:
+                break
+            wanted = needed
+        get, _, _ = _functions(self._world, plans, f"{self.name} narrowed", self.digest, around=None)
+        return get
+
     def put(
         self,
         golden: Fields,

@@ -44,6 +44,8 @@ class Work(Struct):
     new: bool
     members: list[Member]
     how: str = ""
+    hashes: list[int | None] = []
+    """natural keys of the first member, as identification found them"""
     lines: dict[str, list[Fields]] = {}
     """golden's lines and those that members brought, so that each finds its own"""
 
@@ -127,9 +129,11 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
     """Return a node for each unlinked record, and those that wait for a parent."""
     rules = flow.policies[entity].rules
     compared = {path for rule in rules.match for path in rule.compare}
+    natural = compared.union(path for rule in rules.match for path in rule.keys)
     nodes: list[Node] = []
     waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
     for side in flow.sides[entity]:
+        get = side.mapping.narrowed(natural)
         after = ""
         while rows := store.incoming_unlinked(side.stream_id, after, BATCH):
             after = rows[-1].key
@@ -140,7 +144,7 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
             refs = _refs(flow, store, side, [row.fields for row in ours if row.fields is not None])
             for row in ours:
                 errors: list[FieldError] = []
-                said = side.mapping.get(row.fields or {}, refs, errors)
+                said = get(row.fields or {}, refs, errors)
                 blocked = _blocking(side, errors)
                 if blocked:
                     waiting.append((row, side, blocked))
@@ -245,7 +249,7 @@ def _found(
                 else:
                     link.key, link.state = key, "live"
                     members.append(Member(side, link, row, False))
-            works.append(Work(golden, new, members, group.rule))
+            works.append(Work(golden, new, members, group.rule, group.hashes))
         _settle(flow, store, run, entity, works)
         run.progress(f"join {entity}", min(start + BATCH, len(groups)))
 
@@ -681,6 +685,7 @@ def _show_pending(run: RunNote, work: Work, member: Member, errors: list[FieldEr
     still = {error.path for error in errors if error.reference is not None}
     batch.close.extend(f"pending:{member.link.id}:{path}" for path in member.link.pending if path not in still)
     batch.close.append(f"waiting:{member.incoming.stream_id}:{member.incoming.key}")
+    where = f"{side.connection} {side.stream.name} {member.incoming.key}"
     for error in errors:
         if error.reference is None:
             continue
@@ -696,7 +701,7 @@ def _show_pending(run: RunNote, work: Work, member: Member, errors: list[FieldEr
                 key=member.incoming.key,
                 field=error.path,
                 error="reference",
-                reason=f"{side.connection} {side.stream.name} {member.incoming.key}: its {error.path} is pending until the {entity} {key} is there",
+                reason=f"{where}: its {error.path} is pending until the {entity} {key} is there",
                 waits_for=f"{entity} {key}",
                 data={"entity": entity, "system": side.system, "key": key},
             )
@@ -849,7 +854,7 @@ def _store_merge(
         run.counts["founded"] += 1
     elif changed or merged.clashes or golden.state == "gone":
         batch.put_golden.append(golden)
-    _match_keys(flow, work, changed, batch)
+    _match_keys(flow, work, spoke[0][1] if spoke else {}, changed, batch)
     quiet = set(merged.quiet)
     for member, said in spoke:
         link = member.link
@@ -918,13 +923,16 @@ def want_everywhere(flow: Flow, store: Store, run: RunNote, entity: str) -> int:
     return made
 
 
-def _match_keys(flow: Flow, work: Work, changed: set[str], batch: Batch) -> None:
+def _match_keys(flow: Flow, work: Work, said: Fields, changed: set[str], batch: Batch) -> None:
     rules = flow.policies[work.golden.entity].rules
+    fields = work.golden.fields
     if not work.new:
         if not any(path in changed for rule in rules.match for path in rule.keys):
             return
         batch.drop_match.append(work.golden.id)
-    batch.match_keys.extend((number, h, work.golden.id) for number, h in enumerate(hashes(rules, work.golden.fields)) if h is not None)
+    as_found = work.new and work.hashes and all(fields.get(path) == said.get(path) for rule in rules.match for path in rule.keys)
+    found = work.hashes if as_found else hashes(rules, fields)
+    batch.match_keys.extend((number, h, work.golden.id) for number, h in enumerate(found) if h is not None)
 
 
 def clash_subject(golden_id: str, unit: Sequence[str]) -> str:

@@ -51,8 +51,8 @@ def settle_clash(
         "person": person,
         "took": take or "a value of their own",
         "fields": {path: [before, after] for path, before, after in zip(unit, old, values, strict=True)},
-        "by": {path: f"person:{person}" for path in unit},
-        "rules": {path: f"settled by {person}" for path in unit},
+        "by": dict.fromkeys(unit, f"person:{person}"),
+        "rules": dict.fromkeys(unit, f"settled by {person}"),
         "losers": {unit[0]: [c for c in candidates if c["values"] != values]},
     }
     with store.transaction():

@@ -1,4 +1,4 @@
-"""Explain: for a record or one field of it, which system said so, when, in which run, by which rule, what it replaced, what lost and why."""
+"""Explain: for a record or one field of it, which system said so, when, in which run, by which rule, over what, and what lost."""
 
 from __future__ import annotations
 

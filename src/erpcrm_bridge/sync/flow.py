@@ -107,9 +107,7 @@ def open_connection(name: str, connection: ConnectionSettings) -> Connector:
 
 
 @contextmanager
-def opened(
-    settings: Settings, name: str, store: Store, opener: Opener = open_connection, library: Library | None = None
-) -> Iterator[Flow]:
+def opened(settings: Settings, name: str, store: Store, opener: Opener = open_connection, library: Library | None = None) -> Iterator[Flow]:
     """Open the flow ``name``: connect, describe, compile; close its connectors at the end. ``library``: the mappings, where they have been
     read already.
 
@@ -180,7 +178,7 @@ def _build(
                 create = role in wanted.entities[entity].create_in and stream.capabilities.create
                 if create and not (stream.capabilities.upsert or stream.capabilities.find):
                     raise ConfigError(
-                        f"{connection}: records may not be created in {spec.stream}, for they could not be found again after a lost answer.",
+                        f"{connection}: no record may be created in {spec.stream}, for they could not be found again after a lost answer.",
                         way_out=f"Leave {role} out of create_in for {entity}.",
                     )
                 stream_id = store.stream_id(described.identity, spec.stream)

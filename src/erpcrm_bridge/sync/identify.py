@@ -33,15 +33,18 @@ class Node(Struct, gc=False):
 
 
 class Group(Struct):
-    """Records that are one thing: ``golden_id`` where it is known already, and each member's stream and key. ``rule`` says how."""
+    """Records that are one thing: ``golden_id`` where it is known already, and each member's stream and key. ``rule`` says how.
+    ``hashes`` are the natural keys of the first member."""
 
     golden_id: str | None
     members: list[tuple[int, str]]
     rule: str
+    hashes: list[int | None] = []
 
 
 class Doubt(Struct):
-    """A record for a person: ``others`` are (stream id, key) or (0, golden id) of what it may be; ``double`` if one is in its own stream."""
+    """A record for a person: ``others`` are (stream id, key) or (0, golden id) of what it may be; ``double`` if one of them is in its own
+    stream."""
 
     stream_id: int
     key: str
@@ -56,7 +59,7 @@ class Identified(Struct):
 
 
 def identify(nodes: Sequence[Node], rules: Sequence[MatchRule]) -> Identified:
-    """Return groups (each unlinked node in exactly one group or one doubt). The order of ``nodes`` decides nothing but the order of results."""
+    """Return groups (each unlinked node in exactly one group or one doubt). The order of ``nodes`` decides nothing but theirs."""
     parent = list(range(len(nodes)))
     streams: dict[int, frozenset[int]] = {}
     how: dict[int, str] = {}
@@ -169,7 +172,9 @@ def _collect(
             reason = f"same {why} as another record of its own system" if double else f"same {why} as a record that may be the same"
             result.doubts.append(Doubt(me.stream_id, me.key, reason, named, double))
             continue
-        result.groups.append(Group(goldens.get(at), [(nodes[i].stream_id, nodes[i].key) for i in group], how.get(at, "new")))
+        result.groups.append(
+            Group(goldens.get(at), [(nodes[i].stream_id, nodes[i].key) for i in group], how.get(at, "new"), nodes[group[0]].hashes)
+        )
     return result
 
 

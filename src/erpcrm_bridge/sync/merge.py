@@ -147,9 +147,7 @@ class Policies:
         return self._units.get(path) or (path,)
 
 
-def _take_uncontested(
-    golden: Fields, sayings: list[Saying], policies: Policies, merged: Merged, frozen: Mapping[Unit, Clash]
-) -> set[str]:
+def _take_uncontested(golden: Fields, sayings: list[Saying], policies: Policies, merged: Merged, frozen: Mapping[Unit, Clash]) -> set[str]:
     """Take what nobody contests, as the first joining of two systems brings it by the million: a value where golden has none, said by
     systems that had said nothing before, all alike. Return the paths that are left to be looked at one by one."""
     left: set[str] = set()

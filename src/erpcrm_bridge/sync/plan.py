@@ -1,7 +1,7 @@
 """Plan: all writes decided before any is done, with a fingerprint; kept as a file of JSON lines that a person can read and hand on.
 
-The first line is the head, each further line one step in the order in which they go. The fingerprint is the digest of the steps, so that the
-plan that was shown is the plan that is done. A plan holds customers' data: the file is readable by its owner only.
+The first line is the head, each further line one step in the order in which they go. The fingerprint is the digest of the steps, so that
+the plan that was shown is the plan that is done. A plan holds customers' data: the file is readable by its owner only.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from erpcrm_bridge.errors import AuthError, ConnectorBug, PermissionDenied, Tran
 from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Outcome, Question, Rejected, Stale, Unknown, Write
-from erpcrm_bridge.model.values import Fields, digest, same
+from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import clash_paths
 from erpcrm_bridge.sync.decide import Decision, Step, decide, held_digest, is_dirty, placeholder
@@ -195,7 +195,7 @@ def push(flow: Flow, store: Store, run: RunNote, steps: Iterable[Step]) -> Pushe
     """Carry the steps out in their order, in batches. A step whose golden record or link has moved since is left out and listed."""
     pushed = Pushed()
     done = 0
-    for (entity, connection, stream, operation), same_kind in groupby(steps, key=lambda s: (s.entity, s.connection, s.stream, s.operation)):
+    for (entity, connection, stream, _), same_kind in groupby(steps, key=lambda s: (s.entity, s.connection, s.stream, s.operation)):
         side = next(s for s in flow.sides[entity] if s.connection == connection and s.stream.name == stream)
         for batch in _chunks(same_kind, min(side.offers.max_batch, BATCH)):
             if connection in pushed.away:
@@ -209,7 +209,6 @@ def push(flow: Flow, store: Store, run: RunNote, steps: Iterable[Step]) -> Pushe
                 pushed.add("put off", len(batch))
             done += len(batch)
             run.progress(f"write {connection} {stream}", done)
-        _ = operation
     return pushed
 
 
@@ -391,21 +390,23 @@ def _carry_out(
                 side.stream_id,
                 operation,
                 step.golden_id,
-                digest([write.fields, write.move]),
+                asked_digest(write),
                 None,
                 run.id,
             )
         with store.transaction(run.fence):
             store.add_intentions(list(intentions.values()))
-    try:
-        outcomes = side.connector.write(side.selection, writes)
-    except (TransientError, AuthError, PermissionDenied):
-        # Raised before anything was sent (the contract): what has an answer to wait for is an Unknown outcome, not an error.
-        with store.transaction(run.fence):
-            store.drop_intentions([intention.id for intention in intentions.values()])
-        raise
+    # Whatever is raised here leaves the intentions open: the next run looks up whether something was done.
+    outcomes = side.connector.write(side.selection, writes)
     by_ref = _by_ref(side, writes, outcomes)
     _settle(store, run, side, steps, writes, by_ref, links, goldens, intentions, pushed)
+
+
+def asked_digest(write: Write) -> str:
+    """Return what an intention remembers of its write: a digest for each field, by which a record that is found later shows what of it is
+    as it was asked."""
+    asked = dict(write.fields) | ({write.move[0]: write.move[1]} if write.move else {})
+    return pack({name: digest(value) for name, value in asked.items()}).decode()
 
 
 def _by_ref(side: Side, writes: list[Write], outcomes: list[Outcome]) -> dict[str, Outcome]:
@@ -589,7 +590,8 @@ def _as_canonical(side: Side, link: LinkRow, base: Fields, refs: Mapping[tuple[s
 
 
 def _hold(side: Side, link: LinkRow, golden: GoldenRow, step: Step, outcome: Rejected) -> LinkRow:
-    """A link refused for good is held until its golden record, base, mapping or describe changes. A refused field holds itself alone (L9)."""
+    """A link refused for good is held until its golden record, base, mapping or describe changes.
+    A refused field holds itself alone (L9)."""
     paths = _paths_of(side, outcome.field) if outcome.reject == "field" and step.operation != "create" else ()
     if paths:
         link.held = {**link.held, **{path: held_digest(golden, link, side.mapping, path) for path in paths}}

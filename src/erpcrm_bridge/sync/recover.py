@@ -3,9 +3,8 @@ Neither: parked as "may exist", and never repeated by itself."""
 
 from __future__ import annotations
 
-from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.records import Applied, Question, Write
-from erpcrm_bridge.model.values import digest
+from erpcrm_bridge.model.values import digest, unpack
 from erpcrm_bridge.store import Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -58,6 +57,8 @@ def _creates(flow: Flow, store: Store, run: RunNote, side: Side, creates: list[t
 
 
 def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention: Intention, link: LinkRow, key: str) -> None:
+    """The create was done. What is held as it was asked is settled; what is held otherwise may be the system's rendition or somebody's edit
+    since: it is news, and merged without a base."""
     if key in store.golden_of([side.stream_id], [key]):
         _drop(store, run, [intention])
         return
@@ -66,14 +67,15 @@ def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention:
         return
     golden = store.golden([link.golden_id])[link.golden_id]
     _, refs_out = references(flow, store, side, [link], {golden.id: golden}, set())
-    errors: list[FieldError] = []
-    fields = side.mapping.put(golden.fields, None, refs_out, errors, create=True)
-    as_asked = digest([fields, None]) == intention.digest
-    settles = sorted(path for path in side.mapping.writable if path not in {error.path for error in errors}) if as_asked else []
+    asked: dict[str, str] = unpack(intention.digest.encode())
+    ours = {name: value for name, value in records[0].fields.items() if asked.get(name) == digest(value)}
+    wanted = side.mapping.put(golden.fields, None, refs_out, [], create=True)
+    answering = {name for name, value in wanted.items() if name in ours and asked[name] == digest(value)}
+    settles = sorted(path for rule in side.mapping.rules if answering.issuperset(rule.external) for path in rule.canonical)
     step = Step(
         "create", golden.entity, golden.id, link.id, side.connection, side.stream.name, None, label_of(golden.fields), {}, 0, 0, settles
     )
-    write = Write(link.id, "create", None, fields, reference=golden.id)
+    write = Write(link.id, "create", None, ours, reference=golden.id)
     applied = Applied(link.id, key, records[0].version, records[0].fields)
     news = settle_applied(side, link, golden, step, write, applied, settle_refs(store, side, [applied]))
     with store.transaction(run.fence):

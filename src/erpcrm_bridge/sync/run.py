@@ -138,7 +138,8 @@ def apply_plan(
 ) -> Report:
     """Do exactly the steps of a plan; leave out and list those gone stale. With ``all_or_nothing`` nothing is done if one is stale.
 
-    A plan was seen by a person: what it writes does not count for the brakes; it does not pass one that is on. Raises InputError for a plan that was altered, UsageError for one of
+    A plan was seen by a person: what it writes does not count for the brakes; it does not pass one that is on.
+    Raises InputError for a plan that was altered, UsageError for one of
     another flow.
     """
     head = check(path)
