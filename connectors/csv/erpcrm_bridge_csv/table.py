@@ -150,7 +150,7 @@ class Table:
     def repeated(self, column: int) -> Callable[[str], bool] | None:
         """Return a test that is true of each key standing in ``column`` of two rows or more, and hardly ever of another; None: of none.
 
-        One quick pass over the text, and 8 bytes a row: rows whose key passes the test are held back until the whole file is known.
+        One quick pass over the text; a hash a row is held until it is done. Rows whose key passes the test wait for the end of the file.
         Raises InputError for a NUL byte, and as ``rows`` does.
         """
         delimiter = self.layout.delimiter
