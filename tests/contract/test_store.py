@@ -143,8 +143,7 @@ def test_a_fence_that_never_was_is_refused(store: Store) -> None:
 def test_two_runners_do_not_hold_the_store_at_once_and_the_second_is_told_who_does(store_url: str) -> None:
     with open_store(store_url, run_lock=True), pytest.raises(Locked, match=rf"pid {os.getpid()} since 20\d\d-"):
         open_store(store_url, run_lock=True)
-    for _ in range(20):
-        open_store(store_url, run_lock=True).close()
+    open_store(store_url, run_lock=True).close()
 
 
 def test_a_reader_works_beside_a_runner_and_sees_only_what_is_committed(store_url: str) -> None:

@@ -274,6 +274,17 @@ def test_a_server_that_ends_the_session_is_an_error_and_nothing_is_kept(postgres
 
 
 @pytest.mark.postgres
+def test_a_closed_runner_s_lock_is_free_before_its_session_ends(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = open_store(postgres_url, run_lock=True)
+    session = runner._db._db  # type: ignore[attr-defined] - the driver's own connection
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "close", lambda: None)
+        runner.close()
+    open_store(postgres_url, run_lock=True).close()
+    session.close()
+
+
+@pytest.mark.postgres
 def test_a_value_that_postgresql_refuses_is_not_quoted(postgres_url: str) -> None:
     with open_store(postgres_url) as store, pytest.raises(StoreError) as caught:
         store._db.rows("SELECT 'secret-value'::int8")
