@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -255,25 +254,6 @@ def test_incoming_follows_a_link_that_is_moved_rekeyed_or_dropped(store: Store) 
     store.drop_links(["L1000000000002"])
     assert linked() == {"a": "G0000000000007"}
     assert [row.key for row in store.incoming_unlinked(CRM, "", 9)] == ["b", "c"]
-
-
-def test_a_state_read_while_its_key_is_being_linked_is_linked(store: Store, store_url: str) -> None:
-    """One writer at a time: neither the reader of the record nor who links it may miss the other."""
-
-    def bind() -> None:
-        with open_store(store_url) as mine:
-            begun.set()
-            mine.add_links([link(1, "a")])
-
-    begun = threading.Event()
-    binding = threading.Thread(target=bind)
-    with store.transaction():
-        store.put_incoming([incoming("a")])
-        binding.start()
-        assert begun.wait(10)
-        time.sleep(0.3)
-    binding.join()
-    assert [golden_id for golden_id, _ in store.incoming_linked([CRM], "", 9)] == ["G0000000000001"]
 
 
 def test_unlinked_incoming_pages_by_key_and_state(store: Store) -> None:

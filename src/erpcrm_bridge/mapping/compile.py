@@ -284,7 +284,8 @@ def _selection(world: World, plans: Sequence[Plan], lists: Mapping[str, Compiled
     fields = (*_named(world, plans), *(world.field_name(name) for name in (*when, *inline)))
     children = tuple(compiled.child for compiled in lists.values() if compiled.child is not None)
     key = world.spec.body.key
-    return Selection(world.spec.stream, key.id, tuple(dict.fromkeys(fields)), key.external_id, children)
+    reference = (key.external_id,) if key.external_id is not None else ()
+    return Selection(world.spec.stream, key.id, tuple(dict.fromkeys((*fields, *reference))), key.external_id, children)
 
 
 def _readable(plans: Sequence[Plan]) -> frozenset[str]:

@@ -46,6 +46,8 @@ class Work(Struct):
     how: str = ""
     hashes: list[int | None] = []
     """natural keys of the first member, as identification found them"""
+    restored: bool = False
+    """a record that was deleted has come back"""
     lines: dict[str, list[Fields]] = {}
     """golden's lines and those that members brought, so that each finds its own"""
 
@@ -130,6 +132,7 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
     rules = flow.policies[entity].rules
     compared = {path for rule in rules.match for path in rule.compare}
     natural = compared.union(path for rule in rules.match for path in rule.keys)
+    sharing = flow.streams()
     nodes: list[Node] = []
     waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
     for side in flow.sides[entity]:
@@ -138,9 +141,8 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
         while rows := store.incoming_unlinked(side.stream_id, after, BATCH):
             after = rows[-1].key
             ours = [row for row in rows if row.fields is not None and side.mapping.applies(row.fields)]
-            store_gone = [row.key for row in rows if row.fields is None]
-            if store_gone:
-                store.drop_incoming(side.stream_id, store_gone)
+            if len(ours) < len(rows):
+                _forget(store, run, side.stream_id, [row.key for row in rows if not _is_somebodys(row, sharing[side.stream_id])])
             refs = _refs(flow, store, side, [row.fields for row in ours if row.fields is not None])
             for row in ours:
                 errors: list[FieldError] = []
@@ -160,6 +162,19 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
                     )
                 )
     return nodes, waiting
+
+
+def _is_somebodys(row: IncomingRow, sides: Iterable[Side]) -> bool:
+    """Tell whether an unlinked record is there and one of these mappings takes it."""
+    return row.fields is not None and any(side.mapping.applies(row.fields) for side in sides)
+
+
+def _forget(store: Store, run: RunNote, stream_id: int, keys: list[str]) -> None:
+    """Forget unlinked records that are gone, or are nobody's any more; what was asked about them is no longer a question."""
+    if keys:
+        with store.transaction(run.fence):
+            store.drop_incoming(stream_id, keys)
+            store.close_parked([f"{kind}:{stream_id}:{key}" for key in keys for kind in ("review", "record", "waiting")], "gone", run.at)
 
 
 def _blocking(side: Side, errors: Iterable[FieldError]) -> list[FieldError]:
@@ -182,15 +197,15 @@ def _refs(flow: Flow, store: Store, side: Side, records: Iterable[Fields]) -> di
 
 
 def _golden_nodes(store: Store, entity: str, nodes: Sequence[Node], rules: int) -> list[Node]:
-    """Return a node for each golden record that shares a natural key, or the external id, with an unlinked record."""
+    """Return a node for each golden record whose external id an unlinked record carries, or that lives and shares a natural key."""
     by_rule: dict[str, list[int | None]] = {}
     for number in range(rules):
         wanted = sorted({h for node in nodes if (h := node.hashes[number]) is not None})
         for found, golden_id in store.match(entity, number, wanted) if wanted else ():
             by_rule.setdefault(golden_id, [None] * rules)[number] = found
-    for node in nodes:
-        if node.reference:
-            by_rule.setdefault(node.reference, [None] * rules)
+    carried = {node.reference for node in nodes if node.reference}
+    for reference in carried:
+        by_rule.setdefault(reference, [None] * rules)
     rows = store.golden(sorted(by_rule))
     links = store.links_of(sorted(rows))
     return [
@@ -204,7 +219,8 @@ def _golden_nodes(store: Store, entity: str, nodes: Sequence[Node], rules: int) 
             frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
         )
         for golden_id, row in rows.items()
-        if row.entity == entity and row.state == "live"
+        if row.entity == entity
+        and (golden_id in carried or (row.state == "live" and any(link.state != "tombstone" for link in links.get(golden_id, ()))))
     ]
 
 
@@ -225,7 +241,7 @@ def _found(
                 by_stream.setdefault(stream_id, []).append(key)
         incoming = {stream_id: store.incoming(stream_id, keys) for stream_id, keys in by_stream.items()}
         known = [group.golden_id for group in part if group.golden_id]
-        goldens = store.golden(known)
+        goldens = store.golden({*known, *(references[member] for group in part for member in group.members if member in references)})
         wanted = {
             (link.golden_id, link.stream_id): link for links in store.links_of(known).values() for link in links if link.state == "wanted"
         }
@@ -234,8 +250,9 @@ def _found(
             golden = goldens.get(group.golden_id) if group.golden_id else None
             new = golden is None
             if golden is None:
-                carried = next((references[member] for member in group.members if member in references), None)
-                golden = GoldenRow(carried or run.golden_ids.new(), entity, {}, {})
+                carried = (references[member] for member in group.members if member in references)
+                free = next((reference for reference in carried if reference not in goldens), None)
+                golden = GoldenRow(free or run.golden_ids.new(), entity, {}, {})
             members = []
             for stream_id, key in group.members:
                 side = flow.side(stream_id, entity)
@@ -249,7 +266,7 @@ def _found(
                 else:
                     link.key, link.state = key, "live"
                     members.append(Member(side, link, row, False))
-            works.append(Work(golden, new, members, group.rule, group.hashes))
+            works.append(Work(golden, new, members, group.rule, group.hashes, golden.state == "gone"))
         _settle(flow, store, run, entity, works)
         run.progress(f"join {entity}", min(start + BATCH, len(groups)))
 
@@ -373,7 +390,7 @@ def _settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Wor
         _write_incoming_states(store, batch)
     sides = {member.side.stream_id: member.side for work in works for member in work.members}
     for stream_id, keys in batch.again.items():
-        read_again(store, run, sides[stream_id].connector, sides[stream_id].selection, stream_id, keys)
+        read_again(store, run, sides[stream_id], keys)
 
 
 def _write_incoming_states(store: Store, batch: Batch) -> None:
@@ -485,8 +502,10 @@ def _merge_one(
         if not member.side.mapping.applies(member.incoming.fields):
             _fall_asleep(run, member, batch)
             continue
+        was = member.link.state
         saying = _saying(flow, run, work, member, refs.get(member.side.connection, {}), flat_golden, lists, batch)
         if saying is not None:
+            work.restored = work.restored or was == "tombstone"
             sayings.append(saying)
             spoke.append((member, saying.said))
     if not sayings and not gone:
@@ -507,8 +526,11 @@ def _merge_one(
             for member, _ in spoke:
                 _park_record(run, member, "total", f"after the merge {complaint}", batch, golden.id)
             return
+    links = other_links.get(golden.id, [])
+    if work.restored or (golden.state == "gone" and any(saying.moved for saying in sayings)):
+        _revive(flow, run, work, links, batch)
     if gone:
-        _gone(flow, run, work, gone, merged, batch, other_links.get(golden.id, []), bool(merged.changes))
+        _gone(flow, run, work, gone, merged, batch, links, bool(merged.changes))
         fields = unflatten(merged.fields, lists)
     if not sayings and golden.state == "live" and not merged.changes:
         _history(run, work, merged, [], gone, batch)
@@ -516,7 +538,7 @@ def _merge_one(
             return
         batch.put_golden.append(golden)
         return
-    _store_merge(flow, run, work, merged, fields, spoke, other_links.get(golden.id, []), batch)
+    _store_merge(flow, run, work, merged, fields, spoke, links, batch)
     _history(run, work, merged, [member for member, _ in spoke], gone, batch)
 
 
@@ -783,8 +805,16 @@ def _gone(
     policies = flow.policies[golden.entity]
     rule = policies.rules.on_delete
     gone_ids = {member.link.id for member in gone}
-    others = [link for link in links if link.id not in gone_ids and link.state == "live"]
-    edited = edited or any(link.dirty for link in others)
+    left = [link for link in links if link.id not in gone_ids]
+    others = [link for link in left if link.state == "live"]
+    # What is not delivered yet is an edit too, be it to others or to the record that was deleted.
+    edited = edited or any(link.dirty for link in (*others, *(member.link for member in gone)))
+    if all(link.state in ("wanted", "tombstone") for link in left):
+        for link in left:
+            if link.state == "wanted":  # deleted before it was delivered: not created any more
+                link.state, link.dirty = "tombstone", False
+                batch.update_links.append(link)
+                batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
     for member in gone:
         link, row = member.link, member.incoming
         was = link.state
@@ -805,20 +835,7 @@ def _gone(
                 if row.merged_into
                 else "was deleted" + (" while it was edited elsewhere" if edited else "")
             )
-            batch.park.append(
-                parked_row(
-                    run,
-                    "review",
-                    f"gone:{link.id}",
-                    golden.entity,
-                    golden_id=golden.id,
-                    stream_id=link.stream_id,
-                    key=link.key,
-                    error="deleted",
-                    reason=f"{side.connection} {side.stream.name} {link.key} {why}; the other systems keep theirs until a person decides",
-                    data={"others": [{"link": other.id, "key": other.key} for other in others], "merged_into": row.merged_into},
-                )
-            )
+            batch.park.append(_gone_row(run, golden, side, link, why, others, row.merged_into))
         elif rule == "archive":
             if "status" in entity_spec(golden.entity).fields and golden.fields.get("status") != "archived":
                 merged.changes.append(
@@ -828,6 +845,44 @@ def _gone(
         elif rule == "delete" and not entity_spec(golden.entity).money_document:
             golden.state = "gone"
             batch.dirty.extend(other.id for other in others)
+
+
+def _gone_row(
+    run: RunNote, golden: GoldenRow, side: Side, link: LinkRow, why: str, others: list[LinkRow], merged_into: str | None = None
+) -> ParkedRow:
+    return parked_row(
+        run,
+        "review",
+        f"gone:{link.id}",
+        golden.entity,
+        golden_id=golden.id,
+        stream_id=link.stream_id,
+        key=link.key,
+        error="deleted",
+        reason=f"{side.connection} {side.stream.name} {link.key} {why}; the other systems keep theirs until a person decides",
+        data={"others": [{"link": other.id, "key": other.key} for other in others], "merged_into": merged_into},
+    )
+
+
+def _revive(flow: Flow, run: RunNote, work: Work, links: list[LinkRow], batch: Batch) -> None:
+    """A deleted record came back, or one that was about to be deleted after it was edited: the golden record lives on.
+
+    Where it came back it is wanted again in the systems that a rule had it deleted from, and where it was never delivered; where it was
+    edited, a person says what the delete means.
+    """
+    golden, was_gone = work.golden, work.golden.state == "gone"
+    golden.state = "live"
+    here = {member.link.id for member in work.members}
+    others = [link for link in links if link.state == "live"]
+    for link in links:
+        side = flow.side(link.stream_id, link.entity)
+        if link.id in here or link.state != "tombstone" or side is None:
+            continue
+        if not work.restored:
+            batch.park.append(_gone_row(run, golden, side, link, "was deleted while it was edited elsewhere", others))
+        elif side.create and (was_gone or link.key is None):
+            wanted = LinkRow(link.id, golden.id, link.entity, link.stream_id, None, "wanted", True)
+            batch.update_links.append(wanted)
 
 
 def _store_merge(
@@ -852,7 +907,7 @@ def _store_merge(
     if work.new:
         batch.add_golden.append(golden)
         run.counts["founded"] += 1
-    elif changed or merged.clashes or golden.state == "gone":
+    elif changed or merged.clashes or golden.state == "gone" or work.restored:
         batch.put_golden.append(golden)
     _match_keys(flow, work, spoke[0][1] if spoke else {}, changed, batch)
     quiet = set(merged.quiet)
@@ -864,6 +919,7 @@ def _store_merge(
         batch.done(member.incoming)
         batch.close.append(f"record:{link.stream_id}:{link.key}")
         batch.close.append(f"review:{link.stream_id}:{link.key}")
+        batch.close.extend((f"missing:{link.id}", f"gone:{link.id}"))
     here = {member.link.id for member, _ in spoke}
     for link in links:
         if link.id not in here and link.state in ("live", "wanted") and not link.dirty and changed and link.id not in batch.dirty:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
-from erpcrm_bridge.connector import Connector
 from erpcrm_bridge.errors import CursorExpired
-from erpcrm_bridge.model.records import Change, Record, Selection
+from erpcrm_bridge.model.records import Change, Selection
 from erpcrm_bridge.store import IncomingRow, ParkedRow, Store
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.notes import RunNote, parked_row
@@ -86,6 +84,8 @@ def _read(
                     and head.state not in ("tombstone", "missing")
                 ):
                     continue
+                if change.record is None and head.state == "tombstone":
+                    continue
             if head is None and (change.record is None or not any(side.mapping.applies(change.record.fields) for side in sides)):
                 continue
             moved.append(incoming_row(stream_id, change, seq))
@@ -132,13 +132,7 @@ def _absent(store: Store, run: RunNote, stream_id: int, side: Side, selection: S
         unmet = [key for key in keys if hash(key) not in met]
         if not unmet:
             continue
-        there = {record.key: record for record in side.connector.read(selection, unmet)}
-        gone = [key for key in unmet if key not in there]
-        found.extend(IncomingRow(stream_id, record.key, record.version, record.fields, seq) for record in there.values())
-        if side.offers.tells_gone:
-            found.extend(IncomingRow(stream_id, key, "", None, seq) for key in gone)
-        else:
-            _missing(store, run, stream_id, side, gone)
+        found.extend(_read_by_key(store, run, side, selection, unmet, seq))
     return found
 
 
@@ -180,12 +174,19 @@ def _readable_again(flow: Flow, store: Store, run: RunNote, stream_id: int, stil
     store.close_parked([subject for subject in was if subject not in still], "readable again", run.at)
 
 
-def read_again(store: Store, run: RunNote, connector: Connector, selection: Selection, stream_id: int, keys: list[str]) -> Counter[str]:
-    """Read records by key and store them as incoming; keys that do not exist become gone. Returns counts ``read`` and ``gone``."""
-    seq = store.seq()
-    there: dict[str, Record] = {record.key: record for record in connector.read(selection, keys)}
-    rows = [IncomingRow(stream_id, record.key, record.version, record.fields, seq) for record in there.values()]
-    rows.extend(IncomingRow(stream_id, key, "", None, seq) for key in keys if key not in there)
+def read_again(store: Store, run: RunNote, side: Side, keys: list[str]) -> None:
+    """Read records by key and store them as incoming. A key that is not there is gone, or missing where the system cannot tell (L8)."""
+    rows = _read_by_key(store, run, side, side.selection, keys, store.seq())
     with store.transaction(run.fence):
         store.put_incoming(rows)
-    return Counter(read=len(there), gone=len(rows) - len(there))
+
+
+def _read_by_key(store: Store, run: RunNote, side: Side, selection: Selection, keys: list[str], seq: int) -> list[IncomingRow]:
+    there = {record.key: record for record in side.connector.read(selection, keys)}
+    rows = [IncomingRow(side.stream_id, record.key, record.version, record.fields, seq) for record in there.values()]
+    absent = [key for key in keys if key not in there]
+    if side.offers.tells_gone:
+        rows.extend(IncomingRow(side.stream_id, key, "", None, seq) for key in absent)
+    else:
+        _missing(store, run, side.stream_id, side, absent)
+    return rows

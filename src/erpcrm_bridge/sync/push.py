@@ -322,7 +322,7 @@ def _not_there_yet(
         elif step.link_id not in waiting:
             free.append(step)
     if again:
-        read_again(store, run, side.connector, side.selection, side.stream_id, sorted(again))
+        read_again(store, run, side, sorted(again))
     return free
 
 
@@ -495,7 +495,7 @@ def _settle(
         for intention_id, handle in handles:
             store.set_intention_handle(intention_id, handle)
     if again:
-        read_again(store, run, side.connector, side.selection, side.stream_id, sorted(set(again)))
+        read_again(store, run, side, sorted(set(again)))
 
 
 def settle_refs(store: Store, side: Side, applied: list[Applied]) -> dict[tuple[str, str], str]:

@@ -30,7 +30,7 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
         if done:
             # A move: the state says whether it was made. A create whose record has come in by itself is done.
             keys = sorted({link.key for _, link in done if link.key})
-            read_again(store, run, side.connector, side.selection, side.stream_id, keys)
+            read_again(store, run, side, keys)
             _drop(store, run, [intention for intention, _ in done])
         if creates:
             _creates(flow, store, run, side, creates)

@@ -293,7 +293,7 @@ def test_expressions_read_and_write_one_side_each(compiled: Compile) -> None:
     assert written(one, {"status": "active"}, {"Active__c": "Perhaps"}) == ({}, [])
     assert one.affected(["Short"]) == {"name"}
     assert one.writable == {"status"}
-    assert one.selection.fields == ("Active__c", "Long", "Short")
+    assert one.selection.fields == ("Active__c", "Long", "Short", "Bridge")
 
 
 def test_an_expression_that_fails_or_gives_a_list_parks_its_field(compiled: Compile) -> None:
@@ -313,7 +313,7 @@ def test_when_says_which_records_are_meant(compiled: Compile) -> None:
     assert not one.applies({"Company Type": "Supplier", "Rank": 1})
     assert one.applies({"Rank": 1})
     assert not one.applies({"Rank": "one"})
-    assert one.selection.fields == ("Name", "Company Type", "Rank")
+    assert one.selection.fields == ("Name", "Company Type", "Rank", "Bridge")
     assert compiled(rule).applies({})
 
 
@@ -394,7 +394,7 @@ def test_an_inline_list_lives_in_the_record(compiled: Compile) -> None:
     one = compiled(ORDER, entity="order", more=more, connector="memory")
     assert one.lists["lines"].rows({"item": {"items": [{"Item": "A"}]}}) == [{"Item": "A"}]
     assert one.lists["lines"].rows({}) == []
-    assert one.selection.fields == ("Cur", "Total", "item.items")
+    assert one.selection.fields == ("Cur", "Total", "item.items", "Bridge")
     assert one.lists["lines"].child is None
 
 
