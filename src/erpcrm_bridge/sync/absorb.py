@@ -932,7 +932,7 @@ def _store_merge(
         batch.park.append(_clash_row(run, golden, clash))
     batch.close.extend(clash_subject(golden.id, unit) for unit in merged.settled)
     run.counts["merged"] += 1 if changed and not work.new else 0
-    run.counts["bound"] += 1 if len(spoke) > 1 or (work.how not in ("", "new")) else 0
+    run.counts["bound"] += 1 if (work.new and len(spoke) > 1) or work.how not in ("", "new") else 0
     run.counts["clashes"] += len(merged.clashes)
     run.counts["refused"] += len(merged.refused)
 
