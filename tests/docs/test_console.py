@@ -1,0 +1,87 @@
+"""What the documents show is what happens."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # import-mode=importlib puts no folder of tests on the path
+
+import console
+from console import ROOT, SHOWN_ONLY, Place, blocks, commands, documents, play, start, told
+
+SHOWING = [path for path in documents() if any(block.language == "console" for block in blocks(path.read_text(encoding="utf-8")))]
+NEEDS_POSTGRES = {"use-postgresql.md"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(path, marks=[pytest.mark.postgres] if path.name in NEEDS_POSTGRES else []) for path in SHOWING],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_what_a_document_shows_is_what_its_commands_print(document: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    environ = {"BRIDGE_STORE": request.getfixturevalue("postgres_url")} if document.name in NEEDS_POSTGRES else {}
+    place = start(document, tmp_path, environ)
+    seen = 0
+    for command, printed in play(document, place):
+        assert printed == command.output, f"{document.relative_to(ROOT)}:{command.start}: $ {command.text}"
+        seen += 1
+    assert seen
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_block_of_a_document_is_run_or_is_a_file_or_a_drawing(document: Path) -> None:
+    markdown = document.read_text(encoding="utf-8")
+    lines = markdown.splitlines()
+    for block in blocks(markdown):
+        here = f"{document.name}:{block.line}"
+        if block.name:
+            above = next(line for line in reversed(lines[: block.line - 1]) if line)
+            assert f"`{block.name}`" in above, f"{here}: the line above the block names the file that it is"
+        else:
+            assert block.language in ("console", "text"), f"{here}: {block.language or 'a block without language'} is never run"
+
+
+def test_a_command_that_is_only_shown_is_shown_somewhere_and_shows_no_output() -> None:
+    shown = [
+        command
+        for path in SHOWING
+        for block in blocks(path.read_text(encoding="utf-8"))
+        if block.language == "console"
+        for command in commands(block)
+    ]
+    assert set(SHOWN_ONLY) <= {command.text for command in shown}
+    assert not [command.text for command in shown if command.text in SHOWN_ONLY and command.output.strip()]
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed"),
+    [
+        ("2 writes\n", "3 writes\n"),
+        ("G0123456789ABC G0123456789ABC\n", "G0123456789ABC G0123456789ABD\n"),
+        ("G0123456789ABC G0123456789ABD\n", "G0123456789ABC G0123456789ABC\n"),
+        ("since 2026-05-01 07:25:37Z\n", "since yesterday\n"),
+        ("", "one line more\n"),
+    ],
+)
+def test_what_differs_is_seen(shown: str, printed: str) -> None:
+    assert told(shown, printed, Place(Path())) != shown
+
+
+def test_an_id_stands_for_the_one_that_the_run_gave_and_goes_into_later_commands(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    shown = "clash P0123456789ABC since 2026-05-01 07:25:37Z\n"
+    assert told(shown, "clash P9999999999ZZZ since 2027-01-01 00:00:00Z\n", place) == shown
+    assert console._in_this_run("settle P0123456789ABC", place) == "settle P9999999999ZZZ"
+
+
+def test_a_command_that_fails_unseen_is_told(tmp_path: Path) -> None:
+    document = tmp_path / "a.md"
+    document.write_text("```console\n$ echo well\nwell\n$ exit 3\n```\n")
+    place = Place(tmp_path)
+    with pytest.raises(console.Wrong, match="ended with 3"):
+        list(play(document, place))
+    document.write_text("```console\n$ exit 3\n$ echo $?\n3\n```\n")
+    assert [printed for _, printed in play(document, Place(tmp_path))] == ["", "3\n"]
