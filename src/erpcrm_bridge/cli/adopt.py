@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,10 @@ def command(
     ctx: typer.Context,
     flow: FlowArgument = None,
     *,
+    create: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ENTITY", help="Also create, on the other side, what stands on one side only; repeat it for more."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Show so many steps of each kind.")] = 5,
     whole: Whole = False,
 ) -> Answer:
@@ -30,8 +35,11 @@ def command(
     from erpcrm_bridge.sync.run import run_flow
     from erpcrm_bridge.work import at_work
 
+    creating = _entities(create or [], settings.flows[name].entities)
     with session.output.stations() as progress, at_work(settings, name) as (opened, store, fence):
-        report = run_flow(opened, store, folder=settings.folder, fence=fence, progress=progress, write=False, adopting=True)
+        report = run_flow(
+            opened, store, folder=settings.folder, fence=fence, progress=progress, write=False, adopting=True, creating=creating
+        )
         joined = adoption(opened, store)
     made = planning.made(report, None if whole else limit)
 
@@ -40,6 +48,15 @@ def command(
         planning.show(out, made, whole=whole)
 
     return Answer({**planning.told(made), **_told(joined)}, show)
+
+
+def _entities(named: Sequence[str], there: Collection[str]) -> list[str]:
+    from erpcrm_bridge.errors import UsageError
+
+    for entity in named:
+        if entity not in there:
+            raise UsageError(f"The flow has no entity {entity!r}.", way_out=f"--create takes one of: {', '.join(there)}.")
+    return list(dict.fromkeys(named))
 
 
 def _told(adoption: Adoption) -> dict[str, Any]:

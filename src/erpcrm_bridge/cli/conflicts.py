@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from erpcrm_bridge.cli.options import OfFlow, Whole
+from erpcrm_bridge.cli.options import OfFlow, Record, Whole
 from erpcrm_bridge.cli.output import Answer, Output
 from erpcrm_bridge.cli.session import Session
 
@@ -17,13 +17,13 @@ Limit = Annotated[int, typer.Option(min=0, help="Show so many.")]
 @app.callback(invoke_without_command=True)
 def conflicts(ctx: typer.Context) -> Answer | None:
     """List the fields in clash, or settle one."""
-    return _listed(ctx.obj, None, 20) if ctx.invoked_subcommand is None else None
+    return _listed(ctx.obj, None, None, 20) if ctx.invoked_subcommand is None else None
 
 
 @app.command("list")
-def list_(ctx: typer.Context, flow: OfFlow = None, *, limit: Limit = 20, whole: Whole = False) -> Answer:
+def list_(ctx: typer.Context, flow: OfFlow = None, *, record: Record = None, limit: Limit = 20, whole: Whole = False) -> Answer:
     """List the fields in clash, with what each system says. Reads the store only."""
-    return _listed(ctx.obj, flow, None if whole else limit)
+    return _listed(ctx.obj, flow, record, None if whole else limit)
 
 
 @app.command()
@@ -50,22 +50,22 @@ def settle(
         row = settle_clash(store, id, take=take, value=own, person=session.person)
 
     def show(out: Output) -> None:
-        out.line(f"Settled: {row.entity} {row.golden_id} {row.field} {'is ' + take + chr(39) + 's' if take else 'has its own value'}.")
+        out.line(f"Settled: {row.entity} {row.golden_id} {row.field} takes {f'the value of {take}' if take else 'a value of its own'}.")
         out.hint(f"Next: erpcrm-bridge sync {row.flow}")
 
     return Answer({"id": id, "flow": row.flow, "golden_id": row.golden_id, "field": row.field, "took": take}, show)
 
 
-def _listed(session: Session, flow: str | None, limit: int | None) -> Answer:
+def _listed(session: Session, flow: str | None, record: str | None, limit: int | None) -> Answer:
     settings = session.settings()
     name = session.flow(flow) if flow else None
     from erpcrm_bridge.cli.listing import clashes
     from erpcrm_bridge.cli.stores import to_read
 
     with to_read(settings) as store:
-        total = store.count_parked(name).get("clash", 0)
-        found = clashes(store, name, limit)
-    return Answer({"total": total, "clashes": found}, lambda out: _show(out, found, total))
+        found = clashes(store, name, record)
+    shown = found[:limit]
+    return Answer({"total": len(found), "clashes": shown}, lambda out: _show(out, shown, len(found)))
 
 
 def _show(out: Output, found: list[dict[str, Any]], total: int) -> None:
@@ -75,17 +75,10 @@ def _show(out: Output, found: list[dict[str, Any]], total: int) -> None:
         out.line("No field is in clash.")
         return
     rows = [
-        (
-            row["id"],
-            row["entity"],
-            row["record"],
-            row["field"],
-            "; ".join(f"{c['by']}: {words.value(c['values'])}" for c in row["candidates"]),
-            words.when(row["since"]),
-        )
+        (row["id"], row["record"], row["field"], "\n".join(f"{c['by']}: {words.value(c['values'])}" for c in row["candidates"]))
         for row in found
     ]
-    out.table(("id", "entity", "record", "field", "what they say", "since"), rows)
+    out.table(("id", "record", "field", "what they say"), rows, whole=["id", "what they say"])
     if len(found) < total:
         out.hint(f"… and {total - len(found):,} more: erpcrm-bridge conflicts list --all")
     if found:

@@ -68,7 +68,7 @@ def _show(out: Output, found: Explained) -> None:
         )
         for copy in found.copies
     ]
-    out.table(("connection", "stream", "key", "state", "held or pending"), states)
+    out.table(("connection", "stream", "key", "state", "held or pending"), states, whole=["key"])
     rows = []
     for path, value in sorted(golden.fields.items()):
         author = author_of(path, golden.authors) or ["", "", ""]

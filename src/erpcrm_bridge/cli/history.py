@@ -60,5 +60,5 @@ def _show_runs(out: Output, runs: list[Any]) -> None:
     if not rows:
         out.line("Nothing has run yet.")
         return
-    out.table(("run", "flow", "kind", "started", "ended", "counts"), rows)
+    out.table(("run", "flow", "kind", "started", "ended", "counts"), rows, whole=["run", "started"])
     out.hint(f"Next: erpcrm-bridge history --run {runs[0].id}")

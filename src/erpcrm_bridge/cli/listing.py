@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.store import ParkedKind, ParkedRow, Store
 from erpcrm_bridge.sync.decide import label_of
+from erpcrm_bridge.sync.explain import find_record
 
 _PAGE = 1_000
 
 
-def clashes(store: Store, flow: str | None, limit: int | None) -> list[dict[str, Any]]:
-    """Return the open clashes, oldest first; at most ``limit`` (None: all)."""
-    rows = _rows(store, flow, ["clash"], limit)
+def clashes(store: Store, flow: str | None, record: str | None) -> list[dict[str, Any]]:
+    """Return the open clashes of a flow and of a record (None: of all), oldest first."""
+    rows = _rows(store, flow, ["clash"], record)
     labels = _labels(store, rows)
     return [
         {
@@ -32,10 +34,10 @@ def clashes(store: Store, flow: str | None, limit: int | None) -> list[dict[str,
 
 
 def parked(
-    store: Store, flow: str | None, kinds: Sequence[ParkedKind], limit: int | None, streams: dict[int, tuple[str, str]]
+    store: Store, flow: str | None, kinds: Sequence[ParkedKind], record: str | None, streams: dict[int, tuple[str, str]]
 ) -> list[dict[str, Any]]:
-    """Return what is parked, of these kinds, oldest first; at most ``limit`` (None: all)."""
-    rows = _rows(store, flow, kinds, limit)
+    """Return what is parked, of these kinds, of a flow and of a record (None: of all), oldest first."""
+    rows = _rows(store, flow, kinds, record)
     labels = _labels(store, rows)
     return [
         {
@@ -59,20 +61,20 @@ def parked(
     ]
 
 
-def _rows(store: Store, flow: str | None, kinds: Sequence[ParkedKind], limit: int | None) -> list[ParkedRow]:
+def _rows(store: Store, flow: str | None, kinds: Sequence[ParkedKind], record: str | None) -> list[ParkedRow]:
     found: list[ParkedRow] = []
-    for page in _pages(store, flow, kinds):
-        found.extend(page)
-        if limit is not None and len(found) >= limit:
-            return found[:limit]
-    return found
-
-
-def _pages(store: Store, flow: str | None, kinds: Sequence[ParkedKind]) -> Iterator[list[ParkedRow]]:
     after = ""
     while page := store.parked(flow=flow, kinds=kinds, after=after, limit=_PAGE):
-        yield page
+        found.extend(page)
         after = page[-1].id
+    if record is None:
+        return found
+    key = record.rpartition(":")[2]
+    try:
+        golden_id = find_record(store, record)
+    except UsageError:  # what is parked need not be linked: then its key alone tells
+        return [row for row in found if row.key == key]
+    return [row for row in found if row.golden_id == golden_id]
 
 
 def _labels(store: Store, rows: Sequence[ParkedRow]) -> dict[str, str]:

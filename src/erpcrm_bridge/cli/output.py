@@ -70,8 +70,13 @@ class Output:
         if self.at_terminal:
             self.line(text)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-        """Show rows under columns (those in ``right`` flush right). In a pipe: one line a row, cells parted by tabs, without a head."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = (), whole: Sequence[str] = ()
+    ) -> None:
+        """Show rows under columns (those in ``right`` flush right, those in ``whole`` never folded, so that they can be copied).
+
+        In a pipe: one line a row, cells parted by tabs, without a head.
+        """
         if self.json or self.quiet:
             return
         texts = [[self._clean(_cell(cell)) for cell in row] for row in rows]
@@ -84,13 +89,14 @@ class Output:
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in columns:
-            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in whole)
         for row in texts:
             table.add_row(*(Text(cell) for cell in row))
         console = self._console(self._stdout)
         with console.capture() as capture:
             console.print(table)
-        self._put(self._stdout, capture.get())
+        lines = [line.rstrip() for line in capture.get().splitlines()]
+        self._put(self._stdout, "\n".join(lines).strip("\n") + "\n")
 
     def object(self, data: Mapping[str, Any]) -> None:
         """Write the one JSON object of ``--json``."""

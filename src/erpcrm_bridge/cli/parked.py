@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from erpcrm_bridge.cli.options import OfFlow, Whole
+from erpcrm_bridge.cli.options import OfFlow, Record, Whole
 from erpcrm_bridge.cli.output import Answer, Output
 from erpcrm_bridge.cli.session import Session, complete_flow
 
 if TYPE_CHECKING:
-    from erpcrm_bridge.store import ParkedKind, ParkedRow
+    from erpcrm_bridge.store import ParkedRow
 
 app = typer.Typer(name="parked", add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 Id = Annotated[str, typer.Argument(help="The id, as the list shows it.")]
@@ -33,7 +34,7 @@ class Kind(StrEnum):
 @app.callback(invoke_without_command=True)
 def parked(ctx: typer.Context) -> Answer | None:
     """List what is parked, or decide what becomes of it."""
-    return _listed(ctx.obj, None, None, 20) if ctx.invoked_subcommand is None else None
+    return _listed(ctx.obj, None, None, None, 20) if ctx.invoked_subcommand is None else None
 
 
 @app.command("list")
@@ -42,11 +43,12 @@ def list_(
     flow: OfFlow = None,
     *,
     kind: Annotated[Kind | None, typer.Option(help="Only what is parked for this.")] = None,
+    record: Record = None,
     limit: Annotated[int, typer.Option(min=0, help="Show so many.")] = 20,
     whole: Whole = False,
 ) -> Answer:
     """List what is parked, and why. Reads the store only."""
-    return _listed(ctx.obj, flow, kind, None if whole else limit)
+    return _listed(ctx.obj, flow, kind, record, None if whole else limit)
 
 
 @app.command()
@@ -125,17 +127,17 @@ def _decided(row: ParkedRow, said: str) -> Answer:
     return Answer({"id": row.id, "flow": row.flow, "entity": row.entity, "key": row.key, "golden_id": row.golden_id}, show)
 
 
-def _listed(session: Session, flow: str | None, kind: Kind | None, limit: int | None) -> Answer:
+def _listed(session: Session, flow: str | None, kind: Kind | None, record: str | None, limit: int | None) -> Answer:
     settings = session.settings()
     name = session.flow(flow) if flow else None
     from erpcrm_bridge.cli.listing import parked as listed
     from erpcrm_bridge.cli.stores import stream_names, to_read
 
-    kinds: list[ParkedKind] = [kind.value] if kind else [one.value for one in Kind]
     with to_read(settings) as store:
-        counts: dict[str, int] = {one: number for one, number in store.count_parked(name).items() if one in kinds}
-        found = listed(store, name, kinds, limit, stream_names(settings, store))
-    return Answer({"counts": counts, "total": sum(counts.values()), "parked": found}, lambda out: _show(out, found, counts))
+        found = listed(store, name, [kind.value] if kind else [one.value for one in Kind], record, stream_names(settings, store))
+    counts = dict(Counter(row["kind"] for row in found))
+    shown = found[:limit]
+    return Answer({"counts": counts, "total": len(found), "parked": shown}, lambda out: _show(out, shown, counts))
 
 
 def _show(out: Output, found: list[dict[str, Any]], counts: dict[str, int]) -> None:
@@ -145,20 +147,19 @@ def _show(out: Output, found: list[dict[str, Any]], counts: dict[str, int]) -> N
     if not total:
         out.line("Nothing is parked.")
         return
-    out.table(("what", "count"), [(what, f"{number:,}") for what, number in words.waits(counts)], right=["count"])
-    out.table(("id", "kind", "entity", "why", "since"), [_row(row) for row in found])
+    out.line(f"{words.waits(counts)}:")
+    out.table(("id", "kind", "why"), [_row(row) for row in found], whole=["id", "kind"])
     if len(found) < total:
         out.hint(f"… and {total - len(found):,} more: erpcrm-bridge parked list --all, or --kind review")
     review = next((row for row in found if row["kind"] == "review" and row["error"] != "deleted"), None)
     if review:
         out.hint(f"Decide: erpcrm-bridge parked bind {review['id']} GOLDEN, or erpcrm-bridge parked new {review['id']}")
+    elif all(row["kind"] == "waiting" for row in found):
+        out.hint("They go by themselves when what they wait for has come.")
     elif found:
         out.hint(f"Try again: erpcrm-bridge parked retry {found[0]['id']}")
 
 
-def _row(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
-    from erpcrm_bridge.cli import words
-
+def _row(row: dict[str, Any]) -> tuple[str, str, str]:
     others = [other.get("golden") or f"{other.get('connection', '')} {other.get('key', '')}".strip() for other in row["others"]]
-    why = row["reason"] + (f" ({', '.join(others)})" if others else "")
-    return row["id"], row["kind"], row["entity"], why, words.when(row["since"])
+    return row["id"], row["kind"], row["reason"] + (f" ({', '.join(others)})" if others else "")

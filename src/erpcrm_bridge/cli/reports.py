@@ -99,17 +99,16 @@ def show_stale(out: Output, report: Report) -> None:
         return
     out.error(f"{words.count(len(report.stale), 'step')} had gone stale: what they rest on has moved since the plan was made.")
     rows = [(s.connection, s.stream, s.operation, s.key or "new", s.label) for s in report.stale[:_SHOWN]]
-    out.table(("connection", "stream", "operation", "key", "record"), rows)
+    out.table(("connection", "stream", "operation", "key", "record"), rows, whole=["key"])
     if len(report.stale) > _SHOWN:
         out.hint(f"… and {len(report.stale) - _SHOWN:,} more")
 
 
 def show_waiting(out: Output, waiting: dict[str, int]) -> None:
     """Say what waits, and which command shows it."""
-    rows = words.waits(waiting)
-    if rows:
-        out.line("Waiting:")
-        out.table(("what", "count"), [(what, f"{number:,}") for what, number in rows], right=["count"])
+    said = words.waits(waiting)
+    if said:
+        out.line(f"Waiting: {said}.")
         out.hint(f"Look: {' and '.join(looking(waiting))}")
 
 

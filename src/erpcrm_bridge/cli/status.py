@@ -50,7 +50,7 @@ def _show(out: Output, found: list[dict[str, Any]]) -> None:
         runs = [(r["id"], r["kind"], words.when(r["started_at"]), r["status"], r["message"].partition("\n")[0]) for r in flow["runs"]]
         if runs:
             out.line("Last runs:")
-            out.table(("run", "kind", "started", "ended", "why"), runs)
+            out.table(("run", "kind", "started", "ended", "why"), runs, whole=["run", "started"])
         else:
             out.line("It has not run yet.")
         out.hint(f"Next: {'; '.join(flow['next'])}")

@@ -61,14 +61,14 @@ def show(out: Output, head: PlanHead, groups: list[Group], *, whole: bool) -> No
         out.line()
         out.line(f"{group.connection} {group.stream}: {words.count(group.count, group.operation)}")
         if group.first:
-            out.table(("key", "record", "writes", "said by"), [_row(step, whole) for step in group.first])
+            out.table(("key", "record", "writes", "said by"), [_row(step, whole) for step in group.first], whole=["key"])
         if len(group.first) < group.count:
             out.hint(f"… and {group.count - len(group.first):,} more (--all shows every one)")
-    windows: dict[str, list[str]] = {}
+    windows: dict[str, set[str]] = {}
     for place, window in head.windows.items():
-        windows.setdefault(window, []).append(place)
+        windows.setdefault(window, set()).add(place.partition(" ")[0])
     for window, places in windows.items():
-        out.hint(f"An edit may be overwritten {window} ({', '.join(places)}).")
+        out.hint(f"May be overwritten in {', '.join(sorted(places))}: an edit made {window}.")
 
 
 def _row(step: Step, whole: bool) -> tuple[str, str, str, str]:

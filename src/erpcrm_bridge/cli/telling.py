@@ -36,7 +36,8 @@ def event(told: Mapping[str, Any]) -> str:
 def history(out: Output, rows: Sequence[HistoryRow]) -> None:
     """Show settles as a table, oldest first."""
     if rows:
-        out.table(("at", "run", "record", "what"), [(words.when(row.at), row.run, row.golden_id, settle(row.data)) for row in rows])
+        told = [(words.when(row.at), row.run, row.golden_id, settle(row.data)) for row in rows]
+        out.table(("at", "run", "record", "what"), told, whole=["run", "record"])
 
 
 def settle(data: Mapping[str, Any]) -> str:

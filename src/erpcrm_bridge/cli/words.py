@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-WAITS = {
-    "clash": "fields in clash",
-    "review": "records that may be another one",
-    "field": "fields that could not be read or were refused",
-    "record": "records that could not be taken or were refused",
-    "row": "rows that could not be read",
-    "waiting": "records that wait for another one",
-    "missing": "records that are not found",
-    "intention": "writes that may have been done",
+_WAITS = {
+    "clash": ("field in clash", "fields in clash"),
+    "review": ("record in review", "records in review"),
+    "field": ("field parked", "fields parked"),
+    "record": ("record parked", "records parked"),
+    "row": ("row unreadable", "rows unreadable"),
+    "waiting": ("record waiting for another", "records waiting for another"),
+    "missing": ("record not found", "records not found"),
+    "intention": ("write in doubt", "writes in doubt"),
 }
-"""What is parked, by kind, in the order in which a person looks at it."""
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -24,9 +23,9 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def waits(open_by_kind: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return what waits, worded, with its number."""
-    return [(WAITS[kind], open_by_kind[kind]) for kind in WAITS if open_by_kind.get(kind)]
+def waits(open_by_kind: Mapping[str, int]) -> str:
+    """Return what waits, by kind, in the order in which a person looks at it; empty where nothing does."""
+    return ", ".join(count(open_by_kind[kind], *said) for kind, said in _WAITS.items() if open_by_kind.get(kind))
 
 
 def value(held: Any, length: int = 60) -> str:
