@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from erpcrm_bridge.cli.output import Answer, Output
@@ -22,6 +21,8 @@ def command(
     """Tell which system said a field, when, by which rule, what it replaced, and what lost. Reads the store only."""
     session: Session = ctx.obj
     settings = session.settings()
+    from msgspec.structs import asdict
+
     from erpcrm_bridge.cli.stores import connections_by_system, to_read
     from erpcrm_bridge.sync.explain import explain, field_story, find_record
 
@@ -30,11 +31,13 @@ def command(
     if field is None:
         return Answer(_told(found), lambda out: _show(out, found))
     story = field_story(found, field)
-    data = {"golden_id": found.golden.id, "entity": found.golden.entity, **msgspec.structs.asdict(story)}
+    data = {"golden_id": found.golden.id, "entity": found.golden.entity, **asdict(story)}
     return Answer(data, lambda out: _show_story(out, found, story))
 
 
 def _told(found: Explained) -> dict[str, Any]:
+    from msgspec.structs import asdict
+
     from erpcrm_bridge.sync.merge import author_of
 
     golden = found.golden
@@ -46,7 +49,7 @@ def _told(found: Explained) -> dict[str, Any]:
         "fields": {
             path: {"value": value, "by": (author_of(path, golden.authors) or [""])[0]} for path, value in sorted(golden.fields.items())
         },
-        "copies": [msgspec.structs.asdict(copy) for copy in found.copies],
+        "copies": [asdict(copy) for copy in found.copies],
         "open": [{"id": row.id, "kind": row.kind, "field": row.field, "reason": row.reason, "since": row.opened_at} for row in found.open],
         "history": [{"at": row.at, "run": row.run, **row.data} for row in found.history],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from erpcrm_bridge.cli.output import Answer, Output
@@ -23,6 +22,8 @@ def command(
     """List what was settled for a record or in a run; without either, the runs. Reads the store only."""
     session: Session = ctx.obj
     settings = session.settings()
+    from msgspec.structs import asdict
+
     from erpcrm_bridge.cli import telling, words
     from erpcrm_bridge.cli.stores import to_read
     from erpcrm_bridge.errors import UsageError
@@ -33,7 +34,7 @@ def command(
     with to_read(settings) as store:
         if record is None and run is None:
             runs = store.runs(limit=limit)
-            return Answer({"runs": [msgspec.structs.asdict(row) for row in runs]}, lambda out: _show_runs(out, runs))
+            return Answer({"runs": [asdict(row) for row in runs]}, lambda out: _show_runs(out, runs))
         if run is not None and store.run(run) is None:
             raise UsageError(f"There is no run {run}.", way_out="erpcrm-bridge history lists the runs.")
         rows = store.history(find_record(store, record))[-limit:] if record else store.history_of_run(run or "", 0, limit)
