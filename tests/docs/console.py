@@ -6,9 +6,9 @@ A fenced block of a document is one of three things:
 * a block with a file's name after its language (```` ```yaml config.yaml ````): the file is written before the commands that follow.
 * ``text``: a drawing, or a form; nothing is done with it.
 
-``<!-- after README.md -->`` at the top of a document: it goes on in the folder in which that one ended. A command that ends with another exit
-code than 0 is followed by ``$ echo $?``. What differs from run to run is declared in ``NAMES`` and ``TIMES``: an id stands for whatever id the
-run has given in its place, the same one throughout.
+``<!-- after README.md -->`` at the top of a document: it goes on in the folder in which that one ended. A command that ends with another
+exit code than 0 is followed by ``$ echo $?``. What differs from run to run is declared in ``NAMES`` and ``TIMES``: an id stands for
+whatever id the run has given in its place, the same one throughout.
 
 Run as a script with the names of documents, it writes into them what their commands print now: ``python tests/docs/console.py README.md``.
 """
@@ -206,19 +206,24 @@ def _read(master: int, process: subprocess.Popen[bytes]) -> bytes:
 
 
 def told(shown: str, printed: str, place: Place) -> str:
-    """Return ``printed`` with the document's names for what it names, and the document's times where it has them.
-
-    Names that the document gives for the first time are learned, where all else is the same.
-    """
+    """Return ``printed`` with the document's names for what it names, and the document's times where all else is the same."""
+    _learn(NAMES.findall(shown), NAMES.findall(printed), place)
     if _bare(shown) == _bare(printed):
-        known = {actual: name for name, actual in place.names.items()}
-        for name, actual in zip(NAMES.findall(shown), NAMES.findall(printed), strict=True):
-            if known.get(actual, name) == name and place.names.get(name, actual) == actual:
-                place.names[name], known[actual] = actual, name
         times = iter(TIMES.findall(shown))
         printed = TIMES.sub(lambda _: next(times), printed)
     back = {actual: name for name, actual in place.names.items()}
     return NAMES.sub(lambda found: back.get(found[0], found[0]), printed)
+
+
+def _learn(shown: list[str], printed: list[str], place: Place) -> None:
+    """Pair the names of a document with those of this run, in their order; a pair that contradicts an earlier one is left out."""
+    known = {actual: name for name, actual in place.names.items()}
+    for name, actual in zip(shown, printed, strict=False):
+        if len(name) == len(actual) and name not in place.names and actual not in known:
+            place.names[name], known[actual] = actual, name
+    for actual in printed:
+        if actual not in known:
+            place.names[actual] = known[actual] = actual
 
 
 def _bare(text: str) -> str:
