@@ -129,10 +129,15 @@ class Policies:
         for members in groups.values():
             for path in members:
                 self._units[path] = tuple(members)
-        self.contested = frozenset(
-            path for path in entity_spec(rules.entity).fields if path in self._units or self.policy(path).write_by is not None
-        )
-        """paths that move in groups, or that not every role may write"""
+        self._writers: dict[str, tuple[str, ...] | None] = {}
+
+    def writers(self, path: str) -> tuple[str, ...] | None:
+        """Return the roles that may write a path; None for all."""
+        if path not in self._writers:
+            if len(self._writers) > 10_000:
+                self._writers.clear()  # each line of each document has paths of its own
+            self._writers[path] = self.policy(path).write_by
+        return self._writers[path]
 
     def policy(self, path: str) -> FieldPolicy:
         """Return the policy of a path; that of a line's field is written ``lines.unit_price`` in entity.yaml."""
@@ -151,24 +156,30 @@ def _take_uncontested(golden: Fields, sayings: list[Saying], policies: Policies,
     """Take what nobody contests, as the first joining of two systems brings it by the million: a value where golden has none, said by
     systems that had said nothing before, all alike. Return the paths that are left to be looked at one by one."""
     left: set[str] = set()
-    took: dict[str, Saying] = {}
+    took: dict[Unit, Saying] = {}
+    refused: list[tuple[Unit, Saying]] = []
     for saying in sayings:
         if saying.before is not None or frozen:
             left |= saying.moved
             continue
-        said = saying.said
-        for path in saying.moved:
-            if path in took:
-                if not same(said[path], took[path].said[path]):
-                    left.add(path)
-            elif path not in policies.contested and golden.get(path) is None and said[path] is not None:
-                took[path] = saying
+        for unit in dict.fromkeys(map(policies.unit, saying.moved)):
+            writers = policies.writers(unit[0])
+            if writers is not None and saying.role not in writers:
+                refused.append((unit, saying))
+            elif unit in took:
+                if not _say_the_same(unit, saying, took[unit]):
+                    left.update(unit)
+            elif any(golden.get(path) is not None for path in unit):
+                left.update(unit)
             else:
-                left.add(path)
+                took[unit] = saying
+    for unit, saying in refused:
+        if unit not in took or not _say_the_same(unit, saying, took[unit]):
+            left.update(unit)
     by_saying: dict[int, list[str]] = {}
-    for path, saying in took.items():
-        if path not in left:
-            by_saying.setdefault(id(saying), []).append(path)
+    for unit, saying in took.items():
+        if unit[0] not in left:
+            by_saying.setdefault(id(saying), []).extend(path for path in unit if path in saying.said)
     for saying in sayings:
         paths = sorted(by_saying.get(id(saying), ()))
         if paths:
@@ -176,6 +187,10 @@ def _take_uncontested(golden: Fields, sayings: list[Saying], policies: Policies,
             merged.changes.append(Change(tuple(paths), (None,) * len(paths), new, saying.by, saying.version, "nobody said otherwise"))
             merged.fields.update(zip(paths, new, strict=True))
     return left
+
+
+def _say_the_same(unit: Unit, one: Saying, other: Saying) -> bool:
+    return all(same(one.said.get(path), other.said.get(path)) for path in unit)
 
 
 def _units(paths: set[str], policies: Policies) -> list[Unit]:
