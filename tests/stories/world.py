@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -36,7 +36,7 @@ from erpcrm_bridge.sync.flow import Flow, opened
 from erpcrm_bridge.sync.run import Report, apply_plan, run_flow
 from erpcrm_bridge.sync.verify import Verified, verify
 from erpcrm_bridge.testing.memory import MemoryConnector
-from erpcrm_bridge.testing.system import Event, MemorySystem, StreamSpec
+from erpcrm_bridge.testing.system import Event, MemorySystem, StreamSpec, Trigger
 
 FLOW = "trade"
 START = 1_780_000_000.0
@@ -82,7 +82,13 @@ def _erp() -> list[StreamSpec]:
     return [
         StreamSpec("customer", customer, ABLE),
         StreamSpec("person", _texts("first", "mail", customer=_to("customer", required=True), last=MUST), ABLE),
-        StreamSpec("salesorder", order, msgspec.structs.replace(ABLE, moves=MOVES), inline={"items": lines}),
+        StreamSpec(
+            "salesorder",
+            order,
+            msgspec.structs.replace(ABLE, moves=MOVES),
+            inline={"items": lines},
+            triggers=(Trigger("state", "Pending", on="create", if_empty=True),),
+        ),
     ]
 
 
@@ -436,6 +442,28 @@ class World:
         ]
         return self.last_writes
 
+    def remember(self) -> dict[str, bytes]:
+        """Return the state of systems and store (SQLite), for ``recall``."""
+        self.store.close()
+        kept = {role: system.dump() for role, system in self.systems.items()}
+        kept["store"] = self._file().read_bytes()
+        self.store = open_store(self.store_url)
+        return kept
+
+    def recall(self, kept: Mapping[str, bytes]) -> World:
+        """Go back to what ``remember`` returned."""
+        self.store.close()
+        self.living()
+        self._file().write_bytes(kept["store"])
+        for suffix in ("-wal", "-shm"):
+            self._file().with_name(self._file().name + suffix).unlink(missing_ok=True)
+        self.systems = {role: MemorySystem.load(kept[role], clock=self.clock) for role in self.systems}
+        self.store = open_store(self.store_url)
+        return self
+
+    def _file(self) -> Path:
+        return Path(self.store_url.removeprefix("sqlite:///"))
+
     # -- what is looked at ------------------------------------------------------------------------------------------------------------
 
     def assert_quiet(self) -> None:
@@ -508,13 +536,11 @@ class World:
 
     # -- what goes wrong --------------------------------------------------------------------------------------------------------------
 
-    def dying(self, at: int, *, store: bool = True, connectors: bool = True) -> Counted:
-        """Let the bridge's process die at its ``at``-th call of store or connectors from now on; 0 only counts."""
+    def dying(self, at: int) -> Counted:
+        """Let the bridge's process die after the ``at``-th thing it does in store or systems from now on; 0 only counts."""
         counted = Counted(at)
-        if store:
-            self.through = lambda real: DyingStore(real, counted)
-        if connectors:
-            self.opener = lambda name, _: DyingConnector(self.connect(name), counted)
+        self.through = lambda real: DyingStore(real, counted)
+        self.opener = lambda name, _: cast(Connector, DyingConnector(self.connect(name), counted))
         return counted
 
     def living(self) -> None:
@@ -543,46 +569,51 @@ class Died(BaseException):
 
 
 class Counted:
-    """Counts the places at which a process may die, and kills it at one. ``where`` names each place that was passed."""
+    """Counts what lasts beyond the process (a commit of the store, a write that a system has done), and ends the process just after one of
+    them. Between two of these places a death leaves the same behind. ``where`` names each that was passed."""
 
     def __init__(self, at: int) -> None:
         self.at = at
         self.where: list[str] = []
 
-    def pass_by(self, place: str) -> None:
+    def refuse_the_dead(self) -> None:
+        """The dead do nothing more, whatever catches and cleans up."""
         if self.at and len(self.where) >= self.at:
-            raise Died(self.where[-1])  # the dead do nothing more, whatever catches and cleans up
-        self.where.append(place)
-        if len(self.where) == self.at:
-            raise Died(place)
+            raise Died(self.where[-1])
 
-    def around(self, name: str, call: Callable[..., Any], *args: Any, **more: Any) -> Any:
-        self.pass_by(f"before {name}")
+    def pass_by(self, place: str) -> None:
+        self.where.append(place)
+        self.refuse_the_dead()
+
+    def after(self, name: str, call: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        self.refuse_the_dead()
         answer = call(*args, **more)
         self.pass_by(f"after {name}")
         return answer
 
 
 class DyingStore:
-    """A store whose process may die before and after each call, and just before and after each commit."""
+    """A store whose process may die after each commit, those of single calls outside a transaction too."""
 
     def __init__(self, store: Store, counted: Counted) -> None:
-        self._store, self._counted = store, counted
+        self._store, self._counted, self._inside = store, counted, False
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        if not callable(found):
+        if not callable(found) or name in READS or self._inside:
             return found
-        if name in READS:
-            return found
-        return partial(self._counted.around, f"store.{name}", found)
+        return partial(self._counted.after, name, found)
 
     @contextmanager
     def transaction(self, fence: Any = None) -> Iterator[None]:
-        with self._store.transaction(fence):
-            yield
-            self._counted.pass_by("before commit")
-        self._counted.pass_by("after commit")
+        self._counted.refuse_the_dead()
+        self._inside = True
+        try:
+            with self._store.transaction(fence):
+                yield
+        finally:
+            self._inside = False
+        self._counted.pass_by("after a commit")
 
 
 READS = frozenset(name for name in dir(Store) if not name.startswith("_")) - {
@@ -590,20 +621,17 @@ READS = frozenset(name for name in dir(Store) if not name.startswith("_")) - {
     "add_links", "update_links", "set_dirty", "add_match_keys", "drop_match_keys", "add_intentions", "drop_intentions",
     "set_intention_handle", "park", "close_parked", "add_history", "put_run", "set_adopted", "note_writes", "trip",
 }  # fmt: skip
-"""Calls that change nothing: to die before one is to die after the one before it."""
+"""Calls that change nothing."""
 
 
 class DyingConnector:
-    """A connector in a process that may die before and after each call (after a write: done, and nobody is left to know)."""
+    """A connector in a process that may die after a write: done, and nobody is left to know."""
 
     def __init__(self, connector: Connector, counted: Counted) -> None:
         self._connector, self._counted = connector, counted
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._connector, name)
-        return partial(self._counted.around, name, found) if name in ("describe", "read", "find", "write") else found
-
-    def read_changes(self, selection: Any, since: str | None) -> Iterator[Any]:
-        for page in self._connector.read_changes(selection, since):
-            self._counted.pass_by(f"page of {selection.stream}")
-            yield page
+        if name != "write":
+            return found
+        return lambda selection, writes: self._counted.after(f"a write to {selection.stream}", found, selection, writes)
