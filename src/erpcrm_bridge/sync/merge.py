@@ -160,7 +160,7 @@ def _take_uncontested(golden: Fields, sayings: list[Saying], policies: Policies,
     refused: list[tuple[Unit, Saying]] = []
     for saying in sayings:
         if saying.before is not None or frozen:
-            left |= saying.moved
+            left.update(path for moved in saying.moved for path in policies.unit(moved))
             continue
         for unit in dict.fromkeys(map(policies.unit, saying.moved)):
             writers = policies.writers(unit[0])
