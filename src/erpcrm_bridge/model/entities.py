@@ -87,6 +87,7 @@ Text40 = Annotated[str | None, _t(40)]
 Text80 = Annotated[str | None, _t(80)]
 Text255 = Annotated[str | None, _t(255)]
 LongText = Annotated[str | None, _t(4000)]
+Website = Annotated[str | None, Meta("text", max_length=255, normalise=_lower)]
 Email = Annotated[str | None, Meta("text", max_length=254, normalise=_lower)]
 Phone = Annotated[str | None, Meta("text", max_length=40, normalise=_text)]
 TaxId = Annotated[str | None, Meta("text", max_length=20, normalise=_tax_id)]
@@ -127,7 +128,7 @@ class Customer(CanonicalModel):
     tax_id: TaxId = Field(None, description="VAT or tax number, upper case, letters and digits only")
     email: Email = Field(None, description="general address, lower case")
     phone: Phone = Field(None, description="RFC 3966 (tel:+49-30-1234567;ext=12), or the text as typed where it is no number")
-    website: Text255 = Field(None, description="address of the web site")
+    website: Website = Field(None, description="address of the web site, lower case")
     billing: Address = Field(default_factory=Address, description="where invoices go")
     currency: Currency = Field(None, description="ISO 4217")
     payment_terms: Text80 = Field(None, description="name of the payment term")

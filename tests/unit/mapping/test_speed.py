@@ -39,7 +39,7 @@ def by_hand(one: CompiledMapping) -> tuple[Callable[..., Any], Callable[..., Any
     kind, status, money_of = via["kind"][0], via["status"][0], via["currency"][0]
     phone, region, country, money = via["phone"][0], via["billing.region"][0], via["billing.country_code"][0], via["credit_limit"][0]
 
-    name_of, tax_of, mail_of, text_of = clean["name"], clean["tax_id"], clean["email"], clean["website"]
+    name_of, tax_of, mail_of, text_of, web_of = (clean[path] for path in ("name", "tax_id", "email", "phone", "website"))
     kind_get, status_get, money_code, country_get = kind.get, status.get, money_of.get, country.get
     phone_get, region_get, money_get = phone.get, region.get, money.get
 
@@ -82,7 +82,7 @@ def by_hand(one: CompiledMapping) -> tuple[Callable[..., Any], Callable[..., Any
         value = record["Website"]
         if value is not None:
             value = value.strip().lower()
-            value = text_of(value)
+            value = web_of(value)
             if value is not None and len(value) > 255:
                 raise ValueError("website")
         golden["website"] = value
