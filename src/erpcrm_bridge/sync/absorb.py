@@ -432,6 +432,16 @@ def clash_paths(store: Store, golden_ids: list[str]) -> dict[str, frozenset[str]
     }
 
 
+def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], dict[str, str]]:
+    """Return, by golden id and stream, the optional references that are pending, each with the subject of its parked row (L7)."""
+    found: dict[tuple[str, int], dict[str, str]] = {}
+    if golden_ids:
+        for row in store.parked(kinds=["waiting"], golden_ids=golden_ids, limit=1_000_000):
+            if row.field and row.subject.startswith(("pending:", "later:")):
+                found.setdefault((row.golden_id or "", row.stream_id or 0), {})[row.field] = row.subject
+    return found
+
+
 def _histories(store: Store, golden_ids: list[str]) -> dict[str, list[HistoryRow]]:
     return store.histories(golden_ids) if golden_ids else {}
 
@@ -641,10 +651,9 @@ def _moved(
     for path in mapping.affected(unread):
         flat_before.pop(path, None)
     touched = set(mapping.affected(externals)) | set(link.pending)
-    moved = {path for path in touched if path in flat and "/" not in path and not same(flat[path], flat_before.get(path))}
     for path in link.pending:
-        if path in flat:
-            flat_before.pop(path, None)
+        flat_before.pop(path, None)
+    moved = {path for path in touched if path in flat and "/" not in path and not same(flat[path], flat_before.get(path))}
     for external in externals:
         if external in names:
             stem = names[external] + "/"
@@ -774,19 +783,19 @@ def _park_record(run: RunNote, member: Member, error: str, reason: str, batch: B
 
 
 def _rewritten(history: Sequence[HistoryRow], unit: Unit, new: tuple[Any, ...], by: str) -> bool:
-    """Tell whether golden took this value from this system twice before, each time taken back by another (L6)."""
-    taken = 0
-    back = True
+    """Tell whether golden took this value from this system twice before, each time taken back by another (L6). What a person settled is
+    counted anew."""
+    taken, back = 0, True
     for row in history:
-        for path, pair in (row.data.get("fields") or {}).items():
-            if path != unit[0]:
-                continue
-            author = (row.data.get("by") or {}).get(path)
-            if author == by and same(pair[1], new[0]):
-                taken += 1 if back else 0
-                back = False
-            else:
-                back = True
+        pair = (row.data.get("fields") or {}).get(unit[0])
+        if pair is None:
+            continue
+        if row.data.get("kind") == "settle":
+            taken, back = 0, True
+        elif row.data["by"][unit[0]] != by:
+            back = True
+        elif same(pair[1], new[0]):
+            taken, back = taken + back, False
     return taken >= 2 and back
 
 

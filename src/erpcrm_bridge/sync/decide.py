@@ -54,14 +54,14 @@ class Decision(Struct):
     """What came of looking at one link. At most one of ``step`` and ``answered`` is there.
 
     ``answered``: nothing to write, and the base answers for golden on these paths. ``errors``: fields that could not be put, to be parked.
-    ``pending``: optional references left out until their target is linked. ``blocked``: the required references a create waits for,
-    as (entity, golden id). ``held``: a create that cannot go while these fields are not put right.
+    ``pending``: references left out until their target (entity, golden id) is linked, by path. ``blocked``: the required ones, for which a
+    create waits. ``held``: a create that cannot go while these fields are not put right.
     """
 
     step: Step | None = None
     answered: dict[str, str] = {}
     errors: list[FieldError] = []
-    pending: list[str] = []
+    pending: dict[str, tuple[str, str]] = {}
     blocked: list[tuple[str, str]] = []
     held: str = ""
 
@@ -167,7 +167,7 @@ def _sort_out(errors: list[FieldError], mapping: CompiledMapping, put: Fields, f
             if references.get(error.path, True):
                 decision.blocked.append(error.reference)
             else:
-                decision.pending.append(error.path)
+                decision.pending[error.path] = error.reference
             continue
         decision.errors.append(error)
         if error.path in required or "/" in error.path or error.path.partition(".")[0] in mapping.lists:
@@ -201,6 +201,7 @@ def _update(
         if path not in mapping.lists
         and path not in frozen
         and path not in unread
+        and path not in link.pending  # what the system says there has not been heard yet
         and not _is_held(path, golden, link, mapping)
         and not base_means(path, golden.fields.get(path), before.get(path), link.answered)
     )
@@ -212,7 +213,7 @@ def _update(
     references = {path: rule.reference[1] for rule in mapping.rules if rule.reference for path in rule.canonical}
     for error in [*errors, *line_errors]:
         if error.reference is not None:
-            decision.pending.append(error.path)
+            decision.pending[error.path] = error.reference
             if references.get(error.path, True):
                 decision.blocked.append(error.reference)
         else:

@@ -14,7 +14,7 @@ from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Outcome, Question, Rejected, Stale, Unknown, Write
 from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.absorb import clash_paths
+from erpcrm_bridge.sync.absorb import clash_paths, pending_paths
 from erpcrm_bridge.sync.decide import Decision, Step, decide, held_digest, is_dirty, placeholder
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
@@ -69,6 +69,7 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
         return []
     goldens = store.golden(list({link.golden_id for link in links}))
     frozen = clash_paths(store, list(goldens))
+    shown = pending_paths(store, list(goldens))
     refs_in, refs_out = references(flow, store, side, links, goldens, planned)
     decisions: list[Decision] = []
     settled: list[LinkRow] = []
@@ -90,6 +91,10 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
         )
         decisions.append(decision)
         parked.extend(_parked_errors(run, side, link, decision))
+        known = shown.get((golden.id, side.stream_id), {})
+        pending = {path: target for path, target in decision.pending.items() if target not in decision.blocked and path not in known}
+        parked.extend(_pending_row(run, side, link, path, *target) for path, target in pending.items())
+        closed.extend(s for path, s in known.items() if path not in decision.pending and s.startswith("later:"))
         if decision.step is None and not decision.blocked and not decision.held and not decision.pending:
             if frozen.get(golden.id) or decision.errors or link.held or link.key is None:
                 if decision.answered:
@@ -100,9 +105,9 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             link.dirty = False
             settled.append(link)
             closed.append(f"blocked:{link.id}")
-    if settled or parked:
+    if settled or parked or closed:
         with store.transaction(run.fence):
-            seq = store.next_seq()
+            seq = store.next_seq() if settled else 0
             for link in settled:
                 link.seq = seq
             store.update_links(settled)
@@ -171,6 +176,24 @@ def _parked_errors(run: RunNote, side: Side, link: LinkRow, decision: Decision) 
             error="required",
             reason=f"{side.entity} {link.golden_id} cannot be created in {side.connection}: {decision.held}",
         )
+
+
+def _pending_row(run: RunNote, side: Side, link: LinkRow, path: str, entity: str, golden_id: str) -> ParkedRow:
+    """A reference that golden holds and the system gets as soon as its target is linked there (L7)."""
+    where = f"{side.connection} {side.stream.name} {link.key or 'new'}"
+    return parked_row(
+        run,
+        "waiting",
+        f"later:{link.id}:{path}",
+        side.entity,
+        golden_id=link.golden_id,
+        stream_id=link.stream_id,
+        key=link.key,
+        field=path,
+        error="reference",
+        reason=f"{where}: its {path} is pending until the {entity} {golden_id} is linked there",
+        waits_for=golden_id,
+    )
 
 
 def _field_row(run: RunNote, side: Side, link: LinkRow, path: str, error: str, reason: str) -> ParkedRow:
@@ -448,7 +471,8 @@ def _settle(
                 news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
                 settled.append(link)
                 history.append(_history_row(run, side, step, outcome))
-                closed.extend([f"blocked:{link.id}", f"record:{link.id}", *(f"field:{link.id}:{path}" for path in step.settles)])
+                closed.extend([f"blocked:{link.id}", f"record:{link.id}"])
+                closed.extend(f"{kind}:{link.id}:{path}" for path in step.settles for kind in ("field", "later"))
                 pushed.add(f"{side.connection}:{step.operation}")
                 if intention:
                     dropped.append(intention.id)

@@ -7,7 +7,7 @@ from msgspec import Struct
 from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import GoldenRow, LinkRow, Store
-from erpcrm_bridge.sync.absorb import clash_paths
+from erpcrm_bridge.sync.absorb import clash_paths, pending_paths
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.merge import base_means
@@ -68,7 +68,7 @@ def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result:
         return
     records = {record.key: record for record in side.connector.read(side.selection, [link.key for link in links if link.key])}
     goldens = store.golden([link.golden_id for link in links])
-    clashes = clash_paths(store, list(goldens))
+    clashes, pending = clash_paths(store, list(goldens)), pending_paths(store, list(goldens))
     wanted: dict[str, set[str]] = {}
     for record in records.values():
         for entity, key in side.mapping.references_in(record.fields):
@@ -84,13 +84,20 @@ def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result:
         if held is None:
             result.gone.append((side.connection, side.stream.name, link.key or ""))
             continue
-        found = _differences(side, link, goldens[link.golden_id], held.fields, refs, clashes.get(link.golden_id, frozenset()))
+        shown = frozenset(pending.get((link.golden_id, side.stream_id), ()))
+        found = _differences(side, link, goldens[link.golden_id], held.fields, refs, clashes.get(link.golden_id, frozenset()), shown)
         result.differences.extend(found)
         result.equal += not found
 
 
 def _differences(
-    side: Side, link: LinkRow, golden: GoldenRow, fields: Fields, refs: dict[tuple[str, str], str], frozen: frozenset[str]
+    side: Side,
+    link: LinkRow,
+    golden: GoldenRow,
+    fields: Fields,
+    refs: dict[tuple[str, str], str],
+    frozen: frozenset[str],
+    pending: frozenset[str],
 ) -> list[Difference]:
     mapping = side.mapping
     errors: list[FieldError] = []
@@ -115,17 +122,17 @@ def _differences(
             side.stream.name,
             link.key or "",
             path,
-            _why(path, link, frozen, unreadable),
+            _why(path, link, frozen, pending, unreadable),
         )
         for path in sorted(paths)
         if not base_means(path, flat_golden.get(path), flat_said.get(path), link.answered)
     ]
 
 
-def _why(path: str, link: LinkRow, frozen: frozenset[str], unreadable: set[str]) -> str:
+def _why(path: str, link: LinkRow, frozen: frozenset[str], pending: frozenset[str], unreadable: set[str]) -> str:
     if path in frozen:
         return "in clash"
-    if path in link.pending:
+    if path in pending:
         return "pending"
     if path in unreadable or path in link.held or "*" in link.held:
         return "parked"

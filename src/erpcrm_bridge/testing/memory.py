@@ -244,8 +244,8 @@ class MemoryConnector:
         outcomes: list[Outcome] = []
         for answer in done:
             record = present.get(answer["key"])
-            if record is None or int(record.version) < int(answer["version"]):
-                outcomes.append(Unknown(answer["ref"], "it was taken, and could not be read back"))
+            if record is None or int(record.version) < int(answer["version"]) or _edited_since(asked[answer["ref"]], record, answer):
+                outcomes.append(Unknown(answer["ref"], "it was taken, and could not be read back as it was then"))
                 continue
             lines = {
                 name: {line: answer["lines"][name][line] for line in _new_lines(said) if line in answer["lines"].get(name, {})}
@@ -344,6 +344,13 @@ def _outcome_of(answer: Any) -> Outcome:
         return Stale(answer["ref"], gone=answer["moved"])
     reject, reason, field, existing = answer["refused"]
     return Rejected(answer["ref"], reject, reason, field, existing)
+
+
+def _edited_since(write: Write, record: Record, answer: Any) -> bool:
+    """Tell whether a later version than the write's holds something else than was asked: it may be an edit as well as a rendition."""
+    if record.version == answer["version"]:
+        return False
+    return bool(write.lists) or not all(same(record.fields.get(name), value) for name, value in write.fields.items())
 
 
 def _new_lines(said: ListWrite) -> list[str]:
