@@ -1,0 +1,88 @@
+"""The documents name what exists."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # import-mode=importlib puts no folder of tests on the path
+
+from console import ROOT, documents
+
+from erpcrm_bridge.cli import exit_codes
+
+LAWS = {f"L{number}" for number in range(1, 14)}
+NAMED_TEST = re.compile(r"`(test_\w+)`")
+LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
+
+
+def test_the_reference_is_what_the_code_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    spec = spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec
+    assert spec.loader
+    generate = module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for name, text in generate.pages().items():
+        assert (generate.REFERENCE / name).read_text(encoding="utf-8") == text, f"docs/reference/{name} is old: python docs/generate.py"
+
+
+def test_each_law_stands_there_and_names_tests_that_exist() -> None:
+    parts = re.split(r"^## (L\d+) .*$", (ROOT / "docs/laws.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    laws = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert set(laws) == LAWS
+    for law, text in laws.items():
+        by_file = re.findall(r"^- \[(\S+\.py)\]\(\S+\)\n((?:  - `test_\w+`\n)+)", text + "\n", flags=re.MULTILINE)
+        named = [(file, test) for file, tests in by_file for test in NAMED_TEST.findall(tests)]
+        assert named, f"{law} names no test"
+        assert len(named) == len(NAMED_TEST.findall(text)), f"{law}: a test stands below no file"
+        for file, test in named:
+            assert re.search(rf"^def {test}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), f"{law}: {file} has no {test}"
+
+
+def test_the_documents_elsewhere_name_no_test_that_is_not_there() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for folder in ("tests", "connectors") for path in (ROOT / folder).rglob("test_*.py"))
+    there = set(re.findall(r"^def (test_\w+)\(", sources, re.MULTILINE))
+    for document in documents():
+        named = set(NAMED_TEST.findall(document.read_text(encoding="utf-8")))
+        assert named <= there, f"{document.relative_to(ROOT)} names {sorted(named - there)}"
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_link_leads_somewhere(document: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    dead = [target for target in LINK.findall(text) if not (document.parent / target).exists()]
+    assert not dead
+
+
+def test_each_document_is_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        document = waiting.pop()
+        if document in seen or not document.is_file():
+            continue
+        seen.add(document)
+        if document.suffix == ".md":
+            waiting += [(document.parent / target).resolve() for target in LINK.findall(document.read_text(encoding="utf-8"))]
+    assert set(documents()) <= seen
+
+
+def test_the_readme_tells_the_exit_codes() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {int(code): meaning for code, meaning in rows} == exit_codes.MEANINGS
+
+
+def test_each_dependency_has_its_reason() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    names = {re.split(r"[\[<>=; ]", one)[0].lower() for one in asked} - {"erpcrm-bridge"}
+    (decision,) = (ROOT / "docs/decisions").glob("0001-*.md")
+    rows = {row.lower() for row in re.findall(r"^\| `([\w-]+)`", decision.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert names <= rows, f"no reason for {sorted(names - rows)}"
