@@ -72,7 +72,9 @@ def _config() -> str:
     for title, model in _sections(file.ConfigFile, ""):
         parts += [f"## {title or 'config.yaml'}", "", *(model.__doc__ or "").strip().splitlines(), ""]
         parts += ["| key | value | default | meaning |", "|---|---|---|---|"]
-        parts += [f"| `{name}` | {_type(info)} | {_default(info)} | {info.description or ''} |" for name, info in model.model_fields.items()]
+        parts += [
+            f"| `{name}` | {_type(info)} | {_default(info)} | {info.description or ''} |" for name, info in model.model_fields.items()
+        ]
         parts.append("")
     before = (
         "[config.example.yaml](../../config.example.yaml) explains the same keys line by line; `erpcrm-bridge init` writes a copy, and a schema "

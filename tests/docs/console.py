@@ -42,6 +42,7 @@ TIMES = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?Z")
 HOME = "/home/anna/bridge"
 """What the documents call the folder in which they are run."""
 SHOWN_ONLY = {
+    "export BRIDGE_STORE='postgresql://bridge:PASSWORD@db.example.com/bridge'": "this test has a server of its own",
     "make demo": "tests/stories/test_cli_demo.py runs it",
     "make test": "it runs this test",
     "make install": "`make test` does the same before it runs this test",
@@ -235,16 +236,21 @@ def _in_this_run(command: str, place: Place) -> str:
     return NAMES.sub(lambda found: place.names.get(found[0], found[0]), command)
 
 
-def start(document: Path, folder: Path, environ: dict[str, str] | None = None) -> Place:
-    """Return a new folder in which a document can be run; what it goes on from has been run there, unchecked."""
+def start(document: Path, folder: Path, environ: dict[str, str] | None = None, ended: dict[Path, Place] | None = None) -> Place:
+    """Return a new folder below ``folder`` in which a document can be run. What it goes on from has been run there, unchecked, or is
+    copied from ``ended``, where that is kept."""
+    ended = {} if ended is None else ended
     before = after(document.read_text(encoding="utf-8"))
     if before is None:
-        place = Place(folder / "bridge")
+        place = Place(folder / "bridge", environ=environ or {})
         place.folder.mkdir()
-    else:
-        place = start(before, folder)
-        for _ in play(before, place):
+        return place
+    if before not in ended:
+        earlier = Path(tempfile.mkdtemp(dir=folder))
+        ended[before] = start(before, earlier, ended=ended)
+        for _ in play(before, ended[before]):
             pass
+    place = ended[before].copy(folder / "bridge")
     place.environ = environ or {}
     return place
 

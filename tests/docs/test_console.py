@@ -16,14 +16,22 @@ SHOWING = [path for path in documents() if any(block.language == "console" for b
 NEEDS_POSTGRES = {"use-postgresql.md"}
 
 
+@pytest.fixture(scope="session")
+def ended() -> dict[Path, Place]:
+    """Documents that others go on from, run once."""
+    return {}
+
+
 @pytest.mark.parametrize(
     "document",
     [pytest.param(path, marks=[pytest.mark.postgres] if path.name in NEEDS_POSTGRES else []) for path in SHOWING],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_what_a_document_shows_is_what_its_commands_print(document: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_what_a_document_shows_is_what_its_commands_print(
+    document: Path, tmp_path: Path, ended: dict[Path, Place], request: pytest.FixtureRequest
+) -> None:
     environ = {"BRIDGE_STORE": request.getfixturevalue("postgres_url")} if document.name in NEEDS_POSTGRES else {}
-    place = start(document, tmp_path, environ)
+    place = start(document, tmp_path, environ, ended)
     seen = 0
     for command, printed in play(document, place):
         assert printed == command.output, f"{document.relative_to(ROOT)}:{command.start}: $ {command.text}"

@@ -45,7 +45,9 @@ def test_each_law_stands_there_and_names_tests_that_exist() -> None:
 
 
 def test_the_documents_elsewhere_name_no_test_that_is_not_there() -> None:
-    sources = "\n".join(path.read_text(encoding="utf-8") for folder in ("tests", "connectors") for path in (ROOT / folder).rglob("test_*.py"))
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for folder in ("tests", "connectors") for path in (ROOT / folder).rglob("test_*.py")
+    )
     there = set(re.findall(r"^def (test_\w+)\(", sources, re.MULTILINE))
     for document in documents():
         named = set(NAMED_TEST.findall(document.read_text(encoding="utf-8")))
