@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from erpcrm_bridge.connector import Stream
@@ -95,19 +96,7 @@ class CompiledMapping:
 
     def narrowed(self, paths: Iterable[str]) -> Callable[[Fields, Refs, list[FieldError]], Fields]:
         """Return a get of these canonical paths alone, with what they need and the required references."""
-        wanted = set(paths)
-        while True:
-            plans = [
-                plan
-                for plan in self._plans
-                if plan.gets and (wanted.intersection(plan.rule.canonical) or (plan.rule.reference and plan.rule.reference[1]))
-            ]
-            needed = wanted.union(path for plan in plans for path in plan.arguments)
-            if needed == wanted:
-                break
-            wanted = needed
-        get, _, _ = _functions(self._world, plans, f"{self.name} narrowed", self.digest, around=None)
-        return get
+        return _narrowed(self, frozenset(paths))
 
     def put(
         self,
@@ -198,6 +187,23 @@ def compile_mapping(
         _world=world,
         _affected=_affected(world, plans, lists),
     )
+
+
+@lru_cache(maxsize=256)
+def _narrowed(mapping: CompiledMapping, paths: frozenset[str]) -> Callable[[Fields, Refs, list[FieldError]], Fields]:
+    wanted = set(paths)
+    while True:
+        plans = [
+            plan
+            for plan in mapping._plans
+            if plan.gets and (wanted.intersection(plan.rule.canonical) or (plan.rule.reference and plan.rule.reference[1]))
+        ]
+        needed = wanted.union(path for plan in plans for path in plan.arguments)
+        if needed == wanted:
+            break
+        wanted = needed
+    get, _, _ = _functions(mapping._world, plans, f"{mapping.name} narrowed", mapping.digest, around=None)
+    return get
 
 
 def _functions(

@@ -107,9 +107,16 @@ def open_connection(name: str, connection: ConnectionSettings) -> Connector:
 
 
 @contextmanager
-def opened(settings: Settings, name: str, store: Store, opener: Opener = open_connection, library: Library | None = None) -> Iterator[Flow]:
+def opened(
+    settings: Settings,
+    name: str,
+    store: Store,
+    opener: Opener = open_connection,
+    library: Library | None = None,
+    compiler: Callable[..., CompiledMapping] = compile_mapping,
+) -> Iterator[Flow]:
     """Open the flow ``name``: connect, describe, compile; close its connectors at the end. ``library``: the mappings, where they have been
-    read already.
+    read already; ``compiler``: who compiles them, where what was compiled is kept.
 
     Raises UsageError for a flow that does not exist, ConfigError for what is wrong in mappings or settings (a system whose identity is
     not the one it was, among them), SchemaDrift for a stream that is gone.
@@ -126,7 +133,7 @@ def opened(settings: Settings, name: str, store: Store, opener: Opener = open_co
             connectors[connection] = opener(connection, settings.connections[connection])
             descriptions[connection] = connectors[connection].describe()
             _check_identity(store, connection, descriptions[connection].identity)
-        yield _build(name, wanted, settings, library, connectors, descriptions, store)
+        yield _build(name, wanted, settings, library, connectors, descriptions, store, compiler)
     finally:
         for connector in connectors.values():
             connector.close()
@@ -151,6 +158,7 @@ def _build(
     connectors: Mapping[str, Connector],
     descriptions: Mapping[str, Description],
     store: Store,
+    compiler: Callable[..., CompiledMapping],
 ) -> Flow:
     order = _parents_first(list(wanted.entities))
     sides: dict[str, list[Side]] = {}
@@ -174,7 +182,7 @@ def _build(
                         way_out=f"It has: {', '.join(sorted(described.streams)) or 'none'}.",
                     )
                 values = settings.connections[connection].values
-                mapping = compile_mapping(spec, codes=described.codes, values=values, stream=stream)
+                mapping = compiler(spec, codes=described.codes, values=values, stream=stream)
                 create = role in wanted.entities[entity].create_in and stream.capabilities.create
                 if create and not (stream.capabilities.upsert or stream.capabilities.find):
                     raise ConfigError(
