@@ -77,9 +77,10 @@ def _config() -> str:
         ]
         parts.append("")
     before = (
-        "[config.example.yaml](../../config.example.yaml) explains the same keys line by line; `erpcrm-bridge init` writes a copy, and a schema "
-        "by which editors complete and check it. In any text `${env:NAME}` takes an environment variable and `${file:path}` the content of a "
-        "file; what comes in that way shows in no message. What a connection's `settings` are is said by its connector: "
+        "[config.example.yaml](../../config.example.yaml) explains the same keys line by line; `erpcrm-bridge init` writes a copy, "
+        "and a schema by which editors complete and check it. In any text `${env:NAME}` takes an environment variable and "
+        "`${file:path}` the content of a file; what comes in that way shows in no message. What a connection's `settings` are is "
+        "said by its connector: "
         "[CSV](../../connectors/csv/README.md)."
     )
     return _page("config.yaml", before, parts)

@@ -38,12 +38,12 @@ NAMES = re.compile(
     r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"  # what a folder of CSV files is
     r"|\b[0-9a-f]{16}\b|(?<=apply )[0-9a-f]{8}\b"  # a plan's fingerprint, and the beginning of it
 )
-TIMES = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?Z")
+TIMES = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?Z|\bin \d+\.\d\ds\b")
 HOME = "/home/anna/bridge"
 """What the documents call the folder in which they are run."""
 SHOWN_ONLY = {
     "export BRIDGE_STORE='postgresql://bridge:PASSWORD@db.example.com/bridge'": "this test has a server of its own",
-    "make demo": "tests/stories/test_cli_demo.py runs it",
+    "make demo": ".ci/run runs it, from the wheel alone",
     "make test": "it runs this test",
     "make install": "`make test` does the same before it runs this test",
     'export PATH="$PWD/.venv/bin:$PATH"': "this test puts the same programs on the path",

@@ -44,16 +44,6 @@ def test_each_law_stands_there_and_names_tests_that_exist() -> None:
             assert re.search(rf"^def {test}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), f"{law}: {file} has no {test}"
 
 
-def test_the_documents_elsewhere_name_no_test_that_is_not_there() -> None:
-    sources = "\n".join(
-        path.read_text(encoding="utf-8") for folder in ("tests", "connectors") for path in (ROOT / folder).rglob("test_*.py")
-    )
-    there = set(re.findall(r"^def (test_\w+)\(", sources, re.MULTILINE))
-    for document in documents():
-        named = set(NAMED_TEST.findall(document.read_text(encoding="utf-8")))
-        assert named <= there, f"{document.relative_to(ROOT)} names {sorted(named - there)}"
-
-
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_each_link_leads_somewhere(document: Path) -> None:
     text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
