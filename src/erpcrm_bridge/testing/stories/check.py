@@ -1,0 +1,549 @@
+"""Did the bridge keep its laws? Judged from the systems' journal and contents alone, never from the bridge's store; only whether a
+difference is parked, with its reason, is asked of the store through its public calls.
+
+The journal is retold as *facts*: for each record and unit the values that it held and who said them. An edit is a value that a person (or
+the system's own trigger) said. It is kept if it stands; if a person overwrote it; or if the bridge, after having been shown it, overwrote
+it with another edit that a rule lets win: one that was made in sight of it, or, where neither was, the one that the policy prefers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from erpcrm_bridge.model.values import Fields, normal, same
+from erpcrm_bridge.testing.stories.ground import Call, Entry, Ground
+from erpcrm_bridge.testing.stories.scene import (
+    ENTITY_OF,
+    FLOW,
+    LINE_UNITS,
+    LINES,
+    POLICIES,
+    REFERS,
+    ROLES,
+    STREAM_OF,
+    TAG,
+    UNITS,
+    UNMAPPED,
+    meaning,
+    rendition,
+)
+
+Thing: TypeAlias = tuple[str, str]
+"""entity and tag"""
+Place: TypeAlias = tuple[str, str, str]
+"""role, stream and key"""
+Unit: TypeAlias = Any
+"""the name of a unit, or ("line", product) or ("line", product, field)"""
+
+
+class Violation(Exception):
+    """A law was broken: which, and what was seen."""
+
+    def __init__(self, law: str, what: str) -> None:
+        super().__init__(f"{law}: {what}")
+        self.law, self.what = law, what
+
+
+class Edit(Struct, frozen=True):
+    """A value that somebody other than the bridge said."""
+
+    order: int
+    thing: Thing
+    place: Place
+    unit: Unit
+    value: Any
+    by: str
+
+    @property
+    def role(self) -> str:
+        return self.place[0]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.place[2]} {self.unit}={self.value!r} (said at {self.order})"
+
+
+class Held(Struct, frozen=True):
+    order: int
+    value: Any
+    actor: str
+
+
+class Life(Struct, frozen=True):
+    """A record's beginning, end or return."""
+
+    order: int
+    place: Place
+    verb: str
+    actor: str
+
+
+class Facts(Struct):
+    """The journal, retold."""
+
+    tags: dict[Place, str] = {}
+    things: dict[Place, Thing] = {}
+    places: dict[Thing, list[Place]] = {}
+    held: dict[tuple[Place, Unit], list[Held]] = {}
+    edits: list[Edit] = []
+    of_unit: dict[tuple[Thing, Unit], list[Edit]] = {}
+    lives: dict[Thing, list[Life]] = {}
+    live: dict[Place, bool] = {}
+    born: dict[Place, Life] = {}
+    seen: dict[Place, list[int]] = {}
+
+    def now(self, place: Place, unit: Unit) -> Any:
+        history = self.held.get((place, unit))
+        return history[-1].value if history else None
+
+
+def check(ground: Ground, changed: bool, settled: Sequence[tuple[int, str, list[str]]]) -> None:
+    """Raise Violation for the first law that was broken, as the systems stand now."""
+    facts = retell(ground)
+    parked = _parked(ground, facts)
+    by_person = _settled(ground, facts, settled)
+    _after_quota(ground.calls)
+    for edit in facts.edits:
+        _fate(ground, facts, edit, by_person)
+    for thing, places in facts.places.items():
+        _presence(ground, facts, thing, places, parked)
+        _equality(ground, facts, thing, places, parked)
+
+
+def silent(ground: Ground, calls: int, journal: int) -> None:
+    """Raise Violation where a run in which nothing changed wrote anything."""
+    written = [entry for entry in ground.journal[journal:] if entry.event.actor == "bridge"]
+    if written:
+        raise Violation("L6", f"nothing changed, and the bridge wrote: {written[0].role} {written[0].event.verb} {written[0].event.key}")
+    asked = [call for call in ground.calls[calls:] if call.verb == "write"]
+    if asked:
+        raise Violation("L6", f"nothing changed, and the bridge sent a write to {asked[0].role} {asked[0].stream} {asked[0].keys}")
+
+
+# --- the journal, retold ----------------------------------------------------------------------------------------------------------
+
+
+def retell(ground: Ground) -> Facts:
+    """Return the facts. Raises Violation for what the bridge may never do, whatever happens afterwards."""
+    facts = Facts()
+    for call in ground.calls:
+        if call.verb in ("read", "changes", "scan"):
+            for key in call.keys:
+                facts.seen.setdefault((call.role, call.stream, key), []).append(call.order)
+    _name(ground, facts)
+    for entry in ground.journal:
+        if (entry.role, entry.event.stream) in ENTITY_OF:
+            _retell_record(ground, facts, entry)
+        else:
+            _retell_line(ground, facts, entry)
+    for edit in facts.edits:
+        facts.of_unit.setdefault((edit.thing, edit.unit), []).append(edit)
+    return facts
+
+
+def _name(ground: Ground, facts: Facts) -> None:
+    """Learn each record's tag; the lines of a new order are told before the order itself."""
+    for entry in ground.journal:
+        role, event = entry.role, entry.event
+        entity = ENTITY_OF.get((role, event.stream))
+        if entity is None:
+            continue
+        place = (role, event.stream, event.key)
+        fields = event.after if event.after is not None else event.before or {}
+        tag = fields.get(TAG[entity][role])
+        known = facts.tags.get(place)
+        if known is None:
+            if tag is None:
+                raise Violation("L1", f"the bridge made {role} {event.stream} {event.key} without its {TAG[entity][role]}")
+            facts.tags[place], facts.things[place] = tag, (entity, tag)
+            facts.places.setdefault((entity, tag), []).append(place)
+        elif tag != known:
+            raise Violation("L5", f"the bridge changed {TAG[entity][role]} of {role} {event.stream} {event.key}, which nobody edited")
+
+
+def _retell_record(ground: Ground, facts: Facts, entry: Entry) -> None:
+    role, event = entry.role, entry.event
+    entity, place = ENTITY_OF[role, event.stream], (entry.role, event.stream, event.key)
+    thing = facts.things[place]
+    if event.actor == "bridge":
+        _may_the_bridge(ground, facts, entry, thing, place)
+    life = Life(entry.order, place, event.verb, event.actor)
+    if event.verb in ("create", "restore", "delete") or (event.verb == "merge" and event.after is None):
+        facts.lives.setdefault(thing, []).append(life)
+        facts.live[place] = event.after is not None
+        if event.verb == "create":
+            facts.born[place] = life
+    if event.after is None:
+        return
+    triggers = {trigger.field: trigger.value for trigger in ground.place.spec(role, event.stream).triggers}
+    for unit, by_role in UNITS[entity].items():
+        if role not in by_role:
+            continue
+        value = meaning(entity, unit, role, event.after)
+        if (entity, unit) in REFERS and value is not None:
+            value = facts.tags.get((role, STREAM_OF[role]["customer"], value), f"?{value}")
+        own = any(name in triggers and same(event.after.get(name), triggers[name]) for name in by_role[role])
+        _hold(facts, entry, thing, place, unit, value, own)
+    if entity == "order" and role == "erp":
+        name, item, *numbers = LINES["erp"]
+        lines = {row[item]: row for row in event.after.get(name) or ()}
+        _hold_lines(facts, entry, thing, place, lines, numbers)
+
+
+def _retell_line(ground: Ground, facts: Facts, entry: Entry) -> None:
+    """A record of the child stream: a line of its order."""
+    event = entry.event
+    fields: Fields = event.after or event.before or {}
+    place = ("crm", "Order", fields.get("Order"))
+    _, item, *numbers = LINES["crm"]
+    product = fields.get(item)
+    thing = facts.things[place]
+    if event.after is None:
+        if not facts.live.get(place, True) or event.verb != "delete":
+            return
+        _hold(facts, entry, thing, place, ("line", product), None, False)
+        return
+    _hold(facts, entry, thing, place, ("line", product), True, False)
+    for unit, external in zip(LINE_UNITS, numbers, strict=True):
+        _hold(facts, entry, thing, place, ("line", product, unit), normal(fields.get(external)), False)
+
+
+def _hold_lines(facts: Facts, entry: Entry, thing: Thing, place: Place, lines: dict[str, Fields], numbers: Sequence[str]) -> None:
+    known = {unit[1] for where, unit in list(facts.held) if where == place and isinstance(unit, tuple) and len(unit) == 2}
+    for product in known - set(lines):
+        _hold(facts, entry, thing, place, ("line", product), None, False)
+    for product, row in lines.items():
+        _hold(facts, entry, thing, place, ("line", product), True, False)
+        for unit, external in zip(LINE_UNITS, numbers, strict=True):
+            _hold(facts, entry, thing, place, ("line", product, unit), normal(row.get(external)), False)
+
+
+def _hold(facts: Facts, entry: Entry, thing: Thing, place: Place, unit: Unit, value: Any, own: bool) -> None:
+    history = facts.held.setdefault((place, unit), [])
+    if (history and _alike(history[-1].value, value)) or (not history and (value is None or value == (None, None))):
+        return
+    history.append(Held(entry.order, value, entry.event.actor))
+    if entry.event.actor != "bridge" or own:
+        facts.edits.append(Edit(entry.order, thing, place, unit, value, entry.event.actor if not own else "system"))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return all(same(a, b) for a, b in zip(one, other, strict=True))
+    return same(one, other)
+
+
+# --- what the bridge may never do -------------------------------------------------------------------------------------------------
+
+
+def _may_the_bridge(ground: Ground, facts: Facts, entry: Entry, thing: Thing, place: Place) -> None:
+    event, role = entry.event, entry.role
+    before, after = event.before or {}, event.after or {}
+    where = f"{role} {event.stream} {event.key}"
+    if event.verb == "create":
+        _may_create(ground, facts, entry, thing, where)
+    elif event.verb == "delete":
+        _may_delete(ground, facts, entry, thing, where)
+    elif event.verb in ("edit", "move"):
+        if before.get(UNMAPPED[role]) != after.get(UNMAPPED[role]):
+            raise Violation("L11", f"the bridge wrote {UNMAPPED[role]} of {where}, which no rule maps")
+        if before.get("Ref") != after.get("Ref"):
+            raise Violation("L3", f"the bridge overwrote the external id of {where}")
+
+
+def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where: str) -> None:
+    role, stream = entry.role, entry.event.stream
+    able = ground.place.spec(role, stream).capabilities
+    asked = max((call.order for call in ground.calls if call.verb == "find" and call.role == role and call.order < entry.order), default=0)
+    for other in facts.places.get(thing, ()):
+        if other[0] != role or not facts.live.get(other) or other[2] == entry.event.key:
+            continue
+        born = facts.born[other]
+        if born.actor == "bridge":
+            raise Violation("L3", f"the bridge made {thing[1]} twice in {role}: {other[2]} and {entry.event.key}")
+        if able.find and born.order < asked:
+            raise Violation("L3", f"the bridge made {where} for {thing[1]}, which a person had entered as {other[2]}")
+    lives = facts.lives.get(thing, [])
+    here = [life for life in lives if life.place[0] == role]
+    if here and here[-1].verb in ("delete", "merge") and here[-1].actor != "bridge":
+        gone = here[-1]
+        again = any(life.order > gone.order and life.actor != "bridge" and life.verb in ("create", "restore") for life in lives)
+        born_of = facts.born.get(gone.place)
+        unsure = born_of is not None and born_of.actor == "bridge"
+        if not again and not unsure:
+            raise Violation("L8", f"a person deleted {thing[1]} in {role}, and the bridge made it again as {entry.event.key}")
+
+
+def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where: str) -> None:
+    if thing[0] == "order":
+        raise Violation("L8", f"the bridge deleted the money document {where}")
+    if ground.place.on_delete != "delete":
+        raise Violation("L8", f"the bridge deleted {where}, and the rule is {ground.place.on_delete}")
+    lives = [life for life in facts.lives.get(thing, ()) if life.actor != "bridge" and life.order < entry.order]
+    ends = [life for life in lives if life.verb == "delete" and life.place[0] != entry.role]
+    if not ends:
+        raise Violation("L8", f"the bridge deleted {where}, which nobody had deleted anywhere")
+    mine = (entry.role, entry.event.stream, entry.event.key)
+    for edit in facts.edits:
+        if edit.place != mine or edit.order > entry.order or edit.by == "system":
+            continue
+        history = facts.held[mine, edit.unit]
+        if not _alike(history[-1].value, edit.value) or edit.value in (None, (None, None)):
+            continue
+        if not _delivered_before(ground, facts, edit, max(life.order for life in ends), {life.place[0] for life in ends}):
+            if not _known(facts, edit, entry.order):
+                if _in_window(ground, edit, entry.order):
+                    ground.note("edit in the window of a delete")
+                    continue
+                raise Violation("L5", f"the bridge deleted {where} with an edit that it had not read: {edit}")
+            raise Violation("L8", f"the bridge deleted {where} although it was edited there: {edit}")
+
+
+def _delivered_before(ground: Ground, facts: Facts, edit: Edit, order: int, roles: Iterable[str]) -> bool:
+    """Tell whether an edit was known where the thing was deleted, or does not concern that system."""
+    entity, unit = edit.thing[0], edit.unit
+    writers = POLICIES[entity].get(unit, {}).get("write_by") if isinstance(unit, str) else None
+    if writers is not None and edit.role not in writers:
+        return True
+    for role in roles:
+        if role not in _roles_of(entity, unit):
+            return True
+        if _was_held(ground, facts, edit, role, 0, order):
+            return True
+    return False
+
+
+def _after_quota(calls: Sequence[Call]) -> None:
+    used_up: set[tuple[int, int, str]] = set()
+    for call in calls:
+        run = (call.run, call.worker, call.role)
+        if run in used_up:
+            raise Violation("L12", f"the limit of {call.role} was used up, and the bridge called it again ({call.verb} {call.stream})")
+        if call.broke == "QuotaExhausted":
+            used_up.add(run)
+
+
+# --- what became of an edit -------------------------------------------------------------------------------------------------------
+
+
+def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Unit]]) -> None:
+    history = facts.held[edit.place, edit.unit]
+    after = next((held for held in history if held.order > edit.order), None)
+    if after is None or after.actor != "bridge":
+        return
+    if isinstance(edit.unit, tuple) and facts.now(edit.place, edit.unit[:2]) is None and len(edit.unit) == 3:
+        return
+    if any(e.place == edit.place and e.unit == edit.unit and e.order == after.order for e in facts.of_unit[edit.thing, edit.unit]):
+        return  # the system's own trigger
+    entity, unit = edit.thing[0], edit.unit
+    if not _known(facts, edit, after.order):
+        if _in_window(ground, edit, after.order):
+            ground.note("edit in the window of L5")
+            return
+        raise Violation("L5", f"the bridge overwrote an edit that it had not read: {edit}, with {after.value!r} at {after.order}")
+    if isinstance(unit, str):
+        writers = POLICIES[entity].get(unit, {}).get("write_by")
+        if writers is not None and edit.role not in writers:
+            return
+    if (edit.thing, unit if isinstance(unit, str) else "lines") in settled:
+        return
+    if unit == "status" and after.value in ("archived", "inactive") and ground.place.on_delete == "archive":
+        if any(life.verb in ("delete", "merge") and life.order < after.order for life in facts.lives[edit.thing]):
+            return
+    said = [
+        other
+        for other in facts.of_unit[edit.thing, unit]
+        if other.order < after.order and _alike(_as_held(ground, entity, unit, edit.role, other.value), after.value)
+    ]
+    if not said:
+        raise Violation("L1", f"the bridge overwrote {edit} with {after.value!r}, which nobody had said")
+    for other in said:
+        if other.place != edit.place and _in_sight(ground, facts, edit, other):
+            return
+        if not _in_sight(ground, facts, other, edit) and _prefers(entity, unit, other, edit):
+            return
+    raise Violation("L5", f"the bridge overwrote {edit} with {said[0]} at {after.order}, by no rule")
+
+
+def _known(facts: Facts, edit: Edit, order: int) -> bool:
+    return any(edit.order < seen < order for seen in facts.seen.get(edit.place, ()))
+
+
+def _in_window(ground: Ground, edit: Edit, order: int) -> bool:
+    """Tell whether an edit fell between the connector's last read and its write, where the system offers no conditional write (L5)."""
+    role, stream, key = edit.place
+    if ground.place.spec(role, stream).capabilities.conditional:
+        return False
+    before = [call for call in ground.calls if call.role == role and call.order < order]
+    write = next((call for call in reversed(before) if call.verb == "write"), None)
+    if write is None:
+        return False
+    earlier = [call for call in before if call.order < write.order]
+    return bool(earlier) and earlier[-1].verb == "read" and key in earlier[-1].keys and earlier[-1].order < edit.order
+
+
+def _roles_of(entity: str, unit: Unit) -> set[str]:
+    return set(UNITS[entity][unit]) if isinstance(unit, str) else {"crm", "erp"}
+
+
+def _as_held(ground: Ground, entity: str, unit: Unit, role: str, value: Any) -> Any:
+    """Return how a system of this role holds the value."""
+    if not isinstance(unit, str) or (entity, unit) in REFERS or value is None or value == (None, None):
+        return value
+    return rendition(ground.place, entity, unit, role, value)
+
+
+def _was_held(ground: Ground, facts: Facts, edit: Edit, role: str, since: int, until: int) -> bool:
+    """Tell whether a record of the thing in ``role`` held the value of an edit at some time between."""
+    wanted = _as_held(ground, edit.thing[0], edit.unit, role, edit.value)
+    for place in facts.places[edit.thing]:
+        if place[0] != role:
+            continue
+        history = facts.held.get((place, edit.unit), [])
+        for n, held in enumerate(history):
+            ends = history[n + 1].order if n + 1 < len(history) else until + 1
+            if held.order < until and ends > since and _alike(held.value, wanted):
+                return True
+    return False
+
+
+def _in_sight(ground: Ground, facts: Facts, first: Edit, second: Edit, depth: int = 4) -> bool:
+    """Tell whether ``second`` was made where ``first``, or an edit made in sight of it, had been seen."""
+    if first.order >= second.order:
+        return False
+    if first.place == second.place or _was_held(ground, facts, first, second.role, first.order, second.order):
+        return True
+    if depth == 0:
+        return False
+    between = [e for e in facts.of_unit[first.thing, first.unit] if first.order < e.order < second.order]
+    return any(
+        _in_sight(ground, facts, first, e, 0) and _in_sight(ground, facts, e, second, depth - 1) for e in between if e.place != second.place or e.place == first.place
+    )
+
+
+def _prefers(entity: str, unit: Unit, winner: Edit, loser: Edit) -> bool:
+    policy = POLICIES[entity].get(unit if isinstance(unit, str) else "lines", {}).get("on_clash", "ask")
+    if policy == "non_empty":
+        return winner.value is not None and loser.value is None
+    if isinstance(policy, dict):
+        order = policy["prefer"]
+        return winner.role in order and (loser.role not in order or order.index(winner.role) < order.index(loser.role))
+    return False
+
+
+# --- how the systems stand --------------------------------------------------------------------------------------------------------
+
+
+def _parked(ground: Ground, facts: Facts) -> dict[Thing, set[Unit]]:
+    """Return, by thing, the units whose difference is parked; ``*`` stands for the whole record."""
+    store = ground.store()
+    streams = store.streams()
+    rows = store.parked(flow=FLOW, limit=100_000)
+    links = store.links_of(sorted({row.golden_id for row in rows if row.golden_id}))
+    found: dict[Thing, set[Unit]] = {}
+    for row in rows:
+        pairs = [(row.stream_id, row.key)] + [(link.stream_id, link.key) for link in links.get(row.golden_id or "", ())]
+        for stream_id, key in pairs:
+            if stream_id is None or key is None:
+                continue
+            system, stream = streams[stream_id]
+            thing = facts.things.get((system.removesuffix("-system"), stream, key))
+            if thing is None:
+                continue
+            units = row.data.get("unit") if row.kind == "clash" else [row.field] if row.field and row.kind in ("field", "waiting") else None
+            if row.kind == "waiting" and not row.subject.startswith(("pending:", "later:")):
+                units = None
+            found.setdefault(thing, set()).update({"*"} if units is None else {_unit_of(path) for path in units})
+    return found
+
+
+def _unit_of(path: str) -> Unit:
+    if path.startswith("billing."):
+        return "billing"
+    return "lines" if path.startswith("lines") else path
+
+
+def _settled(ground: Ground, facts: Facts, settled: Sequence[tuple[int, str, list[str]]]) -> set[tuple[Thing, Unit]]:
+    if not settled:
+        return set()
+    store = ground.store()
+    streams = store.streams()
+    links = store.links_of(sorted({golden_id for _, golden_id, _ in settled}))
+    found: set[tuple[Thing, Unit]] = set()
+    for _, golden_id, unit in settled:
+        for link in links.get(golden_id, ()):
+            system, stream = streams[link.stream_id]
+            thing = facts.things.get((system.removesuffix("-system"), stream, link.key or ""))
+            if thing is not None:
+                found |= {(thing, _unit_of(path)) for path in unit}
+    return found
+
+
+def _present(facts: Facts, places: Sequence[Place]) -> dict[str, list[Place]]:
+    found: dict[str, list[Place]] = {}
+    for place in places:
+        if facts.live.get(place):
+            found.setdefault(place[0], []).append(place)
+    return found
+
+
+def _presence(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place], parked: dict[Thing, set[Unit]]) -> None:
+    there = _present(facts, places)
+    if not there or "*" in parked.get(thing, ()):
+        return
+    lives = facts.lives[thing]
+    for role in ROLES:
+        if thing[0] not in STREAM_OF[role] or role in there:
+            continue
+        if any(life.place[0] == role and life.verb in ("delete", "merge") for life in lives):
+            continue  # it was there, and somebody deleted it
+        if any(life.verb in ("delete", "merge") for life in lives) and ground.place.on_delete in ("delete", "archive", "ask", "unlink"):
+            others = [life for life in lives if life.place[0] != role]
+            if others and others[-1].verb in ("delete", "merge"):
+                continue
+            if any(life.verb in ("delete", "merge") for life in others):
+                ground.note("not delivered after a delete")
+                continue
+        raise Violation("L7", f"{thing[0]} {thing[1]} stands in {', '.join(there)}, is not in {role}, and nothing says why")
+
+
+def _equality(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place], parked: dict[Thing, set[Unit]]) -> None:
+    there = {role: found[0] for role, found in _present(facts, places).items() if len(found) == 1}
+    excused = parked.get(thing, set())
+    if len(there) < 2 or "*" in excused:
+        return
+    entity = thing[0]
+    units: list[Unit] = list(UNITS[entity])
+    if entity == "order":
+        units += sorted({unit for place, unit in facts.held if place in there.values() and isinstance(unit, tuple)}, key=str)
+    for unit in units:
+        if (unit if isinstance(unit, str) else "lines") in excused:
+            continue
+        held = {role: facts.now(place, unit) for role, place in there.items() if role in _roles_of(entity, unit)}
+        if isinstance(unit, tuple) and len(unit) == 3 and any(facts.now(there[role], unit[:2]) is None for role in held):
+            continue
+        if len(held) < 2 or _agree(ground, facts, thing, unit, held):
+            continue
+        raise Violation("L6", f"{entity} {thing[1]} {unit} stays apart, and is not parked: {held}")
+
+
+def _agree(ground: Ground, facts: Facts, thing: Thing, unit: Unit, held: dict[str, Any]) -> bool:
+    entity = thing[0]
+    writers = POLICIES[entity].get(unit, {}).get("write_by") if isinstance(unit, str) else None
+    if writers is not None and all(value is None for role, value in held.items() if role in writers):
+        return True  # emptiness is not written over a value that a permitted system did not give
+    nothing = (None, None) if unit == "billing" else None
+    values = [edit.value for edit in facts.of_unit.get((thing, unit), ())] + [nothing]
+    if unit == "status":
+        values.append("archived")
+    return any(all(_alike(_as_held(ground, entity, unit, role, value), now) for role, now in held.items()) for value in values) or all(
+        value in (None, (None, None)) for value in held.values()
+    )
+
+
+def facts_of(ground: Ground) -> Iterator[str]:
+    """Yield the facts as sentences."""
+    for edit in retell(ground).edits:
+        yield str(edit)

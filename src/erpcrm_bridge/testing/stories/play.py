@@ -1,0 +1,364 @@
+"""Plays a story: acts of people and runs of the bridge in turn, with faults, until the storm is over; then runs until all is quiet."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from msgspec import Struct
+
+from erpcrm_bridge.errors import (
+    AuthError,
+    BrakeTripped,
+    BridgeError,
+    FenceLost,
+    PermissionDenied,
+    SchemaDrift,
+    StoreError,
+    TransientError,
+)
+from erpcrm_bridge.model import ids
+from erpcrm_bridge.sync.desk import release_brake, settle_clash
+from erpcrm_bridge.sync.flow import Flow, opened
+from erpcrm_bridge.sync.notes import new_run
+from erpcrm_bridge.sync.pull import read_again
+from erpcrm_bridge.sync.run import apply_plan, run_flow
+from erpcrm_bridge.testing.stories.check import Violation, check, silent
+from erpcrm_bridge.testing.stories.ground import CALL_SITES, STORE_SITES, Died, Fault, Ground, Meddler, opener
+from erpcrm_bridge.testing.stories.people import WEIGHTS, Act, act
+from erpcrm_bridge.testing.stories.scene import FLOW, ROLES, STREAM_OF, compiled, library
+from erpcrm_bridge.testing.system import Rights
+
+QUIET_WITHIN = 8
+"""After the storm so many runs at most, and then silence."""
+
+ERRORS = ("refused", "throttled", "quota", "unauthorized", "forbidden")
+DEEDS = ("people before", "people after", "dies before", "dies after", "answer lost", "slow", "overtaken")
+PAIRS: list[tuple[str, str]] = [
+    *((kind, site) for site in CALL_SITES for kind in (*ERRORS, *DEEDS)),
+    ("expired", "changes"),
+    *(("partial", site) for site in ("create", "update", "delete", "move")),
+    ("stale", "read"),
+    *(("page twice", site) for site in ("changes", "scan")),
+    *((kind, site) for site in STORE_SITES for kind in ("refused", "dies before", "dies after")),
+    ("answer lost", "commit"),
+]
+"""Every fault at every place where it can strike."""
+
+
+class Run(Struct, frozen=True):
+    """One run of the bridge. ``by``: the timer, or keys that webhooks named. ``long``: its lease outlives it."""
+
+    number: int
+    by: str
+    faults: tuple[Fault, ...]
+    long: bool = True
+
+
+class Step(Struct, frozen=True):
+    """One step of a story; its ``id`` names it in ``--steps``, as that of a fault does (``4.1``)."""
+
+    id: str
+    doing: Act | Run | str
+
+
+class Outcome(Struct):
+    """What a story came to. ``struck``: fault, site and run; ``stakes``: what was at stake in each run, by law."""
+
+    seed: int
+    steps: int
+    faults: int
+    kills: int
+    violation: Violation | None
+    struck: list[tuple[str, str, int]]
+    stakes: dict[int, set[str]]
+    notes: dict[str, int]
+    told: list[str]
+    runs: int = 0
+
+
+# --- what happens -----------------------------------------------------------------------------------------------------------------
+
+
+def script(seed: int) -> list[Step]:
+    """Draw the steps of a story. Each aims at one fault and place, so that all are met often."""
+    rng = random.Random(f"{seed}/script")
+    aim = PAIRS[seed % len(PAIRS)]
+    steps: list[Step] = []
+    whats, weights = list(WEIGHTS), list(WEIGHTS.values())
+
+    def people(number: int, many: int, first: Sequence[str] = ()) -> list[Act]:
+        doing = [*first, *rng.choices(whats, weights, k=many)]
+        return [Act(number + n, what, rng.choice(ROLES)) for n, what in enumerate(doing)]
+
+    def add(doing: Act | Run | str) -> None:
+        steps.append(Step(str(len(steps)), doing))
+
+    def number() -> int:
+        return 10_000 + len(steps) * 100
+
+    for doing in people(number(), rng.randint(1, 3), ("create customer", "create contact", "create order")):
+        add(Act(number(), doing.what, doing.role))
+    for _ in range(rng.randint(2, 4)):
+        faults: list[Fault] = []
+        for n in range(rng.choice([0, 1, 1, 2, 2, 3])):
+            kind, site = aim if rng.random() < 0.5 else rng.choice(PAIRS)
+            far = {"statement": 60, "commit": 12, "begin": 12, "describe": 3}.get(site, 4)
+            acts = tuple(people(number() + 10 * (n + 1), rng.randint(1, 2))) if kind.startswith("people") else ()
+            faults.append(Fault(f"{len(steps)}.{n}", site, kind, 1 if rng.random() < 0.5 else rng.randint(1, far), acts))
+        long = rng.random() < 0.5 and not any(fault.kind == "overtaken" for fault in faults)
+        add(Run(len(steps), rng.choice(["timer", "timer", "keys"]), tuple(faults), long))
+        first = {"delete": ("delete", "delete"), "move": ("state",), "create": ("create customer",), "update": ("edit customer",)}
+        for doing in people(number(), rng.randint(1, 5), first.get(aim[1], ())):
+            add(Act(number(), doing.what, doing.role))
+        if rng.random() < 0.06:
+            add("settle")
+        if rng.random() < 0.05:
+            add("other rules")
+    return steps
+
+
+@contextmanager
+def _same_ids(seed: int) -> Iterator[None]:
+    """Let ids come out the same each time the story is played."""
+    rng = random.Random(f"{seed}/ids")
+    real = ids.secrets, ids.time
+    ns = iter(range(1_780_000_000_000_000_000, 1 << 62, 1_000_000))
+    ids.secrets = SimpleNamespace(randbits=rng.getrandbits)  # type: ignore[assignment]  # a story's source of chance
+    ids.time = SimpleNamespace(time_ns=lambda: next(ns))  # type: ignore[assignment]  # a story's clock
+    try:
+        yield
+    finally:
+        ids.secrets, ids.time = real
+
+
+class Play:
+    """One story, played."""
+
+    def __init__(self, seed: int, *, telling: bool = False, faults: Collection[str] | None = None) -> None:
+        self.ground = Ground(seed, telling=telling)
+        self.changed = False
+        self.kills = 0
+        self.stakes: dict[int, set[str]] = {}
+        self._faults = faults
+        self._depth = 0
+        self._since = 0
+
+    # -- the bridge -----------------------------------------------------------------------------------------------------------------
+
+    def bridge(self, run: Run | None) -> None:
+        """Run the flow once. Raises Violation for anything that a run may not end with."""
+        ground = self.ground
+        ground.run += 1
+        ground.tick(1.0)
+        number = ground.run
+        faults = [fault for fault in run.faults if self._faults is None or fault.id in self._faults] if run else []
+        meddler = Meddler(ground, faults, self.people, lambda: self.overtake(meddler))
+        ground.tell(f"--- run {number} {'for keys' if run and run.by == 'keys' else ''}".rstrip())
+        try:
+            self._run(meddler, run)
+        except Died:
+            self.kills += 1
+            if ground._db.in_transaction:
+                ground._db.execute("ROLLBACK")
+        except BrakeTripped:
+            ground.tell("the brake is on")
+            ground.note("brake tripped")
+            self.released = release_brake(ground.store(), FLOW, person="op")
+        except BridgeError as error:
+            ground.tell(f"the run ends with {type(error).__name__}: {error}")
+            ground.note(f"run ended: {type(error).__name__}")
+            if not self._may_end_with(error, meddler):
+                raise Violation("L9", f"a run ended with {type(error).__name__}: {error}") from error
+        except Violation:
+            raise
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            raise Violation("broke", f"{type(error).__name__}: {error} in {where.name}") from error
+        self._at_stake(number, meddler)
+
+    def _may_end_with(self, error: BridgeError, meddler: Meddler) -> bool:
+        if not meddler.struck and all(system.rights["bridge"] == Rights() for system in self.ground.systems.values()):
+            return False
+        return isinstance(error, (TransientError, AuthError, PermissionDenied, StoreError, FenceLost, SchemaDrift))
+
+    def _run(self, meddler: Meddler, run: Run | None) -> None:
+        ground = self.ground
+        store = ground.store(meddler)
+        store.touch(FLOW)
+        fence = store.lease(FLOW, f"worker {meddler.number}", 3600.0 if run and run.long else 0.0)
+        if fence is None:
+            ground.note("lease was held")
+            ground.tell("another worker holds the lease")
+            if run is None:
+                ground._db.execute("UPDATE work SET lease_until = 0")  # time goes by
+                self._run(meddler, run)
+            return
+        folder = ground.folder / str(meddler.number % 7)
+        settings = ground.place.settings()
+        rules = library(ground.place.on_delete, self.changed)
+        with opened(settings, FLOW, store, opener(meddler), rules, compiled) as flow:
+            if run is not None and run.by == "keys":
+                self._by_keys(flow, store, fence)
+            report = run_flow(flow, store, folder=folder, fence=fence, clock=ground.clock)
+            if report.review and report.plan:
+                ground.tell("a person applies the plan")
+                from pathlib import Path
+
+                apply_plan(flow, store, Path(report.plan), fence=fence, clock=ground.clock)
+        store.finish(fence)
+
+    def _by_keys(self, flow: Flow, store: Any, fence: Any) -> None:
+        """Webhooks have named what people touched lately: it is read again."""
+        touched: dict[tuple[str, str], list[str]] = {}
+        for entry in self.ground.journal[-6:]:
+            touched.setdefault((entry.role, entry.event.stream), []).append(entry.event.key)
+        note = new_run(FLOW, self.ground.clock, fence)
+        self.ground.tick(1.0)
+        for side in flow.all_sides():
+            keys = sorted(set(touched.get((side.connection, side.stream.name), ())))
+            if keys:
+                read_again(store, note, side, keys)
+
+    def people(self, acts: Sequence[Act]) -> None:
+        for doing in acts:
+            act(self.ground, doing)
+
+    def overtake(self, first: Meddler) -> None:
+        """A second worker takes the lease, which has run out, and runs to the end."""
+        if self._depth:
+            return
+        self._depth += 1
+        self.ground.tell("another worker takes over >>>")
+        try:
+            self._run(Meddler(self.ground, [], self.people, lambda: None), Run(0, "timer", (), long=False))
+        except BridgeError as error:
+            self.ground.tell(f"the other worker ends with {type(error).__name__}")
+        finally:
+            self._depth -= 1
+            self.ground.tell("<<< the first goes on")
+
+    def _at_stake(self, number: int, meddler: Meddler) -> None:
+        ground = self.ground
+        stakes = {"L4", "L6", "L12"}
+        begin = next((call.order for call in ground.calls if call.run == number), ground.order)
+        for entry in ground.journal[self._since :]:
+            event = entry.event
+            if event.actor == "bridge":
+                if event.verb == "create":
+                    stakes |= {"L3", "L1"}
+                    if event.stream in ("Contact", "person", "buyer", "Order", "salesorder"):
+                        stakes.add("L7")
+                elif event.verb == "edit":
+                    stakes |= {"L1", "L5"}
+            else:
+                if entry.order > begin:
+                    stakes.add("L2")
+                if event.verb == "create":
+                    stakes |= {"L3", "L7"} if event.stream not in ("Account", "customer", "client") else {"L3"}
+                elif event.verb in ("edit", "move"):
+                    stakes |= {"L5", "L9"}
+                    if any(value is None and (event.before or {}).get(name) is not None for name, value in (event.after or {}).items()):
+                        stakes.add("L11")
+                elif event.verb in ("delete", "restore", "merge"):
+                    stakes.add("L8")
+            if event.stream in ("Order", "salesorder", "OrderItem"):
+                stakes.add("L10")
+        if self.changed:
+            stakes.add("L13")
+        self.stakes[number] = stakes
+        died_or_broke = any(run == number for _, _, run in ground.struck)
+        if not died_or_broke:
+            self._since = len(ground.journal)
+
+    # -- the story ------------------------------------------------------------------------------------------------------------------
+
+    def play(self, steps: Sequence[Step]) -> None:
+        """Play the storm, then the calm, and check. Raises Violation."""
+        ground = self.ground
+        self.bridge(None)  # all systems are empty: they are joined
+        for step in steps:
+            if isinstance(step.doing, Act):
+                ground.tick(1.0)
+                if act(ground, step.doing):
+                    ground.note(step.doing.what)
+            elif isinstance(step.doing, Run):
+                self.bridge(step.doing)
+            elif step.doing == "settle":
+                self.settle()
+            else:
+                self.changed = True
+        self.calm()
+
+    def settle(self, *, every: bool = False) -> int:
+        """A person settles an open clash, or all of them; return how many."""
+        store = self.ground.store()
+        rng = random.Random(f"{self.ground.seed}/settle")
+        done = 0
+        for row in store.parked(flow=FLOW, kinds=["clash"])[: None if every else 1]:
+            candidates = [c for c in row.data["candidates"] if c["by"]]
+            if not candidates:
+                continue
+            chosen = rng.choice(candidates)
+            settle_clash(store, row.id, take=chosen["by"], person="op", clock=self.ground.clock)
+            self.ground.tick(1.0)
+            self.ground.tell(f"a person settles {row.field} for {chosen['by']}")
+            self.ground.note("settled")
+            self.settled.append((self.ground.order, row.golden_id or "", row.data["unit"]))
+            done += 1
+        return done
+
+    settled: list[tuple[int, str, list[str]]]
+
+    def calm(self) -> None:
+        ground = self.ground
+        ground.tell("=== the storm is over")
+        for role in ROLES:
+            ground.systems[role].rights["bridge"] = Rights()
+            ground.systems[role].faults.clear()
+        self.until_quiet()
+        check(ground, self.changed, self.settled)
+        if self.settle(every=True):
+            ground.tell("=== a person has settled all clashes")
+            self.until_quiet()
+            check(ground, self.changed, self.settled)
+        for _ in range(2):
+            before = len(ground.calls), len(ground.journal)
+            self.bridge(None)
+            silent(ground, *before)
+
+    def until_quiet(self) -> None:
+        ground = self.ground
+        for _ in range(QUIET_WITHIN):
+            before, tripped = len(ground.journal), ground.notes.get("brake tripped", 0)
+            self.bridge(None)
+            if len(ground.journal) == before and ground.notes.get("brake tripped", 0) == tripped:
+                return
+        raise Violation("L6", f"after {QUIET_WITHIN} runs without any fault the bridge still writes")
+
+
+def play(seed: int, *, keep: Collection[str] | None = None, telling: bool = False) -> Outcome:
+    """Play the story of a seed; with ``keep`` only these steps and faults of it."""
+    steps = [step for step in script(seed) if keep is None or step.id in keep]
+    played = Play(seed, telling=telling, faults=keep)
+    played.settled = []
+    violation = None
+    with _same_ids(seed):
+        try:
+            played.play(steps)
+        except Violation as found:
+            violation = found
+    ground = played.ground
+    ground.close()
+    told = [*ground.place.told, *ground.story]
+    return Outcome(
+        seed, len(steps), len(ground.struck), played.kills, violation, ground.struck, played.stakes, ground.notes, told, ground.run
+    )
+
+
+def roles_of(entity: str) -> list[str]:
+    return [role for role in ROLES if entity in STREAM_OF[role]]
