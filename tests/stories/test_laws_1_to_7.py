@@ -9,7 +9,8 @@ import pytest
 from stories.world import FLOW, Died, World, row_write, says
 
 from erpcrm_bridge.connector import Field
-from erpcrm_bridge.errors import FenceLost
+from erpcrm_bridge.errors import FenceLost, TransientError
+from erpcrm_bridge.store import IncomingRow
 from erpcrm_bridge.sync.desk import settle_clash
 from erpcrm_bridge.testing.system import Rights, Trigger
 
@@ -114,16 +115,38 @@ def test_two_systems_whose_triggers_fight_over_a_field_fall_silent(tmp_path: Pat
 # --- L2: a change says how a record stands now ----------------------------------------------------------------------------------------
 
 
-def test_a_state_read_before_the_link_was_settled_is_dropped_and_read_again(tmp_path: Path) -> None:
+def test_a_state_whose_read_began_before_the_link_was_settled_is_dropped_and_read_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, customer = world.joined_customer(Phone="0228")
+    (golden,) = world.goldens()
+    link = world.links(golden.id)["erp"]
+    old = {**(link.base or {}), "tel": None, "town": "Köln"}
+    world.store.put_incoming([IncomingRow(link.stream_id, customer, "0", old, link.seq - 1)])
+    world.assert_quiet()
+    assert world.golden().fields == golden.fields
+    assert world.store.count_incoming() == {}
+    world.erp.edit("customer", customer, {"town": "Bonn"})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, City="Bonn", Phone="0228")
+
+
+def test_a_death_between_dropping_an_old_state_and_reading_it_again_loses_nothing(tmp_path: Path) -> None:
     world = World(tmp_path)
     account, customer = world.joined_customer()
-    world.crm.edit("Account", account, {"City": "Bonn"})
-    # while the bridge has read the ERP's record in its old state and not yet written: the old state comes once more with the next read
-    world.erp.edit("customer", customer, {"town": "Köln"})
-    world.erp.edit("customer", customer, {"town": None})
-    world.erp.faults.add("changes", "stale")
+    (golden,) = world.goldens()
+    link = world.links(golden.id)["erp"]
+    world.erp.edit("customer", customer, {"town": "Bonn"})
+    world.erp.faults.add("read", "refused", times=None)
+    read = world.erp.get("customer", customer) or {}
+    rest = {name: read[name] for name in link.base or {}}
+    stream = link.stream_id
+    world.store.put_incoming([IncomingRow(stream, customer, "2", rest, link.seq - 1)])
+    world.store.set_cursor(FLOW, stream, '["log","customer",99,true]')  # the read that brought it has been noted
+    with pytest.raises(TransientError):
+        world.sync()
+    world.erp.faults.clear()
     world.sync_until_quiet()
-    assert says(world.erp.get("customer", customer) or {}, town="Bonn") or world.parked("clash")
+    assert says(world.crm.get("Account", account) or {}, City="Bonn")
 
 
 def test_a_hundred_edits_are_one_write(tmp_path: Path) -> None:
@@ -217,6 +240,20 @@ def test_the_same_company_entered_in_both_systems_while_the_run_is_under_way_is_
     assert len(world.erp.all("customer")) == 1
     assert len(world.goldens()) == 1
     assert says(world.only("crm", "Account")[1], City="Bonn")
+
+
+def test_a_child_that_waited_for_a_parent_whose_create_was_lost_waits_no_longer(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account = world.crm.create("Account", {"Name": "Acme"})
+    world.crm.create("Contact", {"Account": account, "Last": "Doe"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    assert {row.kind for row in world.parked()} == {"intention", "waiting"}
+    world.erp.faults.add("write", "answer_lost")  # the contact's create is lost as well
+    world.sync()
+    world.sync_until_quiet()
+    assert len(world.erp.all("person")) == 1
+    assert world.parked() == []
 
 
 def test_an_edit_of_a_record_whose_create_was_lost_is_not_taken_for_its_rendition(tmp_path: Path) -> None:
@@ -523,6 +560,41 @@ def test_edits_of_different_lines_of_one_order_in_both_systems_are_both_kept(tmp
     (golden,) = world.goldens("order")
     assert {line["product"]: (line["quantity"], line["unit_price"]) for line in golden.fields["lines"]} == {"SCREW": (5, 6), "NUT": (1, 5)}
     world.assert_agree()
+    assert world.parked() == []
+
+
+def test_edits_of_different_lines_that_each_change_the_total_are_both_kept_and_the_total_is_their_sum(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("SCREW", 10, "3"), ("NUT", 5, "1"))
+    world.sync_until_quiet()
+    key, held = world.partner("crm", "Order", order, "erp")
+    rows = {row["item"]: row["line"] for row in held["items"]}
+    screw = next(row for row in (world.crm.get("Order", order) or {})["OrderItem"] if row["Product"] == "SCREW")
+    world.crm.edit("Order", order, {"Total": Decimal(38)}, {"OrderItem": row_write(change={screw["Id"]: {"Qty": 11, "Amount": 33}})})
+    world.erp.edit("salesorder", key, {"total": Decimal(37)}, {"items": row_write(change={rows["NUT"]: {"qty": 7, "amount": 7}})})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Order", order) or {}, Total=40)
+    assert says(world.erp.get("salesorder", key) or {}, total=40)
+    assert world.parked() == []
+    world.assert_agree()
+
+
+def test_a_record_whose_state_is_parked_is_not_written_over(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("SCREW", 10, "3"))
+    world.sync_until_quiet()
+    key, _ = world.partner("crm", "Order", order, "erp")
+    world.erp.edit("salesorder", key, {"total": Decimal(99), "po": "PO-9"})
+    world.crm.edit("Order", order, {"Date": "2026-05-02"})
+    assert world.writes_of(world.sync) == []
+    (row,) = world.parked()
+    assert (row.kind, row.error) == ("record", "total")
+    world.erp.edit("salesorder", key, {"total": Decimal(30)})
+    world.sync_until_quiet()
+    assert says(world.erp.get("salesorder", key) or {}, day="2026-05-02", po="PO-9")
+    assert says(world.crm.get("Order", order) or {}, Date="2026-05-02", Po="PO-9")
     assert world.parked() == []
 
 

@@ -19,7 +19,7 @@ from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, Par
 from erpcrm_bridge.sync.decide import UNREADABLE, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group, Node, identify
-from erpcrm_bridge.sync.lines import flatten, match_lines, sum_complaint, unflatten
+from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
 from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, merge
 from erpcrm_bridge.sync.natural import hashes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
@@ -35,6 +35,7 @@ class Member(Struct):
     link: LinkRow
     incoming: IncomingRow
     new_link: bool
+    wanted: bool = False
 
 
 class Work(Struct):
@@ -67,7 +68,6 @@ class Batch(Struct):
     close: list[str] = []
     drop: dict[int, list[str]] = {}
     state: dict[tuple[int, str], list[str]] = {}
-    again: dict[int, list[str]] = {}
 
     def done(self, row: IncomingRow) -> None:
         self.drop.setdefault(row.stream_id, []).append(row.key)
@@ -265,7 +265,7 @@ def _found(
                     members.append(Member(side, link, row, True))
                 else:
                     link.key, link.state = key, "live"
-                    members.append(Member(side, link, row, False))
+                    members.append(Member(side, link, row, False, wanted=True))
             works.append(Work(golden, new, members, group.rule, group.hashes, golden.state == "gone"))
         _settle(flow, store, run, entity, works)
         run.progress(f"join {entity}", min(start + BATCH, len(groups)))
@@ -340,8 +340,10 @@ def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
     after = ""
     merged = 0
     while groups := store.incoming_linked(stream_ids, after, BATCH):
-        after = groups[-1][0]
         links = store.links([row.link_id for _, rows in groups for row in rows if row.link_id])
+        if _stale_are_read_again(flow, store, run, entity, [row for _, rows in groups for row in rows], links):
+            groups = store.incoming_linked(stream_ids, after, BATCH)
+        after = groups[-1][0]
         goldens = store.golden([golden_id for golden_id, _ in groups])
         works = []
         for golden_id, rows in groups:
@@ -358,12 +360,28 @@ def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
         run.progress(f"merge {entity}", merged)
 
 
+def _stale_are_read_again(
+    flow: Flow, store: Store, run: RunNote, entity: str, rows: list[IncomingRow], links: Mapping[str, LinkRow]
+) -> bool:
+    """A state whose read began before its link last settled is no evidence: the record is read again in its stead (L2)."""
+    stale: dict[int, list[str]] = {}
+    found = False
+    for row in rows:
+        if row.link_id and row.seq < links[row.link_id].seq:
+            stale.setdefault(row.stream_id, []).append(row.key)
+    for side in flow.sides[entity]:
+        if keys := stale.pop(side.stream_id, None):
+            read_again(store, run, side, keys)
+            found = True
+    return found
+
+
 def _settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Work]) -> None:
     """Merge a batch and store all that comes of it in one transaction."""
     batch = Batch()
     old = [work.golden.id for work in works if not work.new]
     refs = _member_refs(flow, store, works)
-    open_clashes = _open_clashes(store, old)
+    open_clashes = clashes_of(store, old)
     histories = _histories(store, old)
     other_links = store.links_of(old)
     _read_sums_again(flow, works)
@@ -388,9 +406,6 @@ def _settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Wor
         store.close_parked(batch.close, "settled", run.at)
         store.park(batch.park)
         _write_incoming_states(store, batch)
-    sides = {member.side.stream_id: member.side for work in works for member in work.members}
-    for stream_id, keys in batch.again.items():
-        read_again(store, run, sides[stream_id], keys)
 
 
 def _write_incoming_states(store: Store, batch: Batch) -> None:
@@ -416,7 +431,8 @@ def _member_refs(flow: Flow, store: Store, works: list[Work]) -> dict[str, dict[
     return found
 
 
-def _open_clashes(store: Store, golden_ids: list[str]) -> dict[str, dict[Unit, Clash]]:
+def clashes_of(store: Store, golden_ids: list[str]) -> dict[str, dict[Unit, Clash]]:
+    """Return the open clashes of golden records by golden id and unit."""
     found: dict[str, dict[Unit, Clash]] = {}
     if golden_ids:
         for row in store.parked(kinds=["clash"], golden_ids=golden_ids, limit=1_000_000):
@@ -427,9 +443,7 @@ def _open_clashes(store: Store, golden_ids: list[str]) -> dict[str, dict[Unit, C
 
 def clash_paths(store: Store, golden_ids: list[str]) -> dict[str, frozenset[str]]:
     """Return, by golden id, the paths that are in an open clash: frozen, and pushed nowhere until it is settled."""
-    return {
-        golden_id: frozenset(path for unit in clashes for path in unit) for golden_id, clashes in _open_clashes(store, golden_ids).items()
-    }
+    return {golden_id: frozenset(path for unit in clashes for path in unit) for golden_id, clashes in clashes_of(store, golden_ids).items()}
 
 
 def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], dict[str, str]]:
@@ -502,9 +516,8 @@ def _merge_one(
     spoke: list[tuple[Member, Fields]] = []
     gone: list[Member] = []
     for member in work.members:
-        if member.incoming.seq < member.link.seq and not member.new_link:
-            batch.again.setdefault(member.incoming.stream_id, []).append(member.incoming.key)
-            batch.done(member.incoming)
+        if member.incoming.seq < member.link.seq and not member.new_link and not member.wanted:
+            batch.done(member.incoming)  # it was read again, and was not there to replace this
             continue
         if member.incoming.fields is None:
             gone.append(member)
@@ -531,6 +544,8 @@ def _merge_one(
     )
     fields = unflatten(merged.fields, lists)
     if merged.changes and sayings and lists:
+        _total_follows_lines(policies.rules, merged, frozen, sayings)
+        fields = unflatten(merged.fields, lists)
         complaint = next((c for member, _ in spoke if (c := _sum_complaint(member.side, policies.rules, fields))), None)
         if complaint:
             for member, _ in spoke:
@@ -550,6 +565,30 @@ def _merge_one(
         return
     _store_merge(flow, run, work, merged, fields, spoke, links, batch)
     _history(run, work, merged, [member for member, _ in spoke], gone, batch)
+
+
+def _total_follows_lines(rules: EntityRules, merged: Merged, frozen: Mapping[Unit, Clash], sayings: Sequence[Saying]) -> None:
+    """Documents that each add up may be merged into one whose total is nobody's: it is then the sum of the merged lines, unless one of
+    these is in clash."""
+    for name, rule in rules.lists.items():
+        total = rule.sums_to
+        fields = unflatten(merged.fields, list(rules.lists))
+        unsettled = {path for unit in (*frozen, *(tuple(clash.unit) for clash in merged.clashes)) for path in unit}
+        if total is None or not sum_complaint(fields, name, total) or any(path.startswith(name + "/") for path in unsettled):
+            continue
+        value, unit = lines_sum(fields, name), (total,)
+        if value is None:
+            continue
+        before = next((change for change in merged.changes if change.unit == unit), None)
+        old = before.old if before else (merged.fields.get(total),)
+        losers = [Candidate(s.by, s.role, s.version, [s.said[total]], s.order) for s in sayings if total in s.moved]
+        merged.changes = [change for change in merged.changes if change.unit != unit]
+        if not same(old[0], value):
+            merged.changes.append(Change(unit, old, (value,), "rule:sums_to", "", "the sum of its lines", losers))
+        merged.fields[total] = value
+        merged.clashes = [clash for clash in merged.clashes if tuple(clash.unit) != unit]
+        if unit in frozen:
+            merged.settled.append(unit)
 
 
 def _fall_asleep(run: RunNote, member: Member, batch: Batch) -> None:
@@ -928,6 +967,8 @@ def _store_merge(
         batch.done(member.incoming)
         batch.close.append(f"record:{link.stream_id}:{link.key}")
         batch.close.append(f"review:{link.stream_id}:{link.key}")
+        if member.wanted:
+            batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
         batch.close.extend((f"missing:{link.id}", f"gone:{link.id}"))
     here = {member.link.id for member, _ in spoke}
     for link in links:
@@ -938,7 +979,7 @@ def _store_merge(
     if work.new and golden.state == "live":
         _want(flow, run, work, batch)
     for clash in merged.clashes:
-        batch.park.append(_clash_row(run, golden, clash))
+        batch.park.append(clash_row(run, golden, clash))
     batch.close.extend(clash_subject(golden.id, unit) for unit in merged.settled)
     run.counts["merged"] += 1 if changed and not work.new else 0
     run.counts["bound"] += 1 if (work.new and len(spoke) > 1) or work.how not in ("", "new") else 0
@@ -1004,7 +1045,8 @@ def clash_subject(golden_id: str, unit: Sequence[str]) -> str:
     return f"clash:{golden_id}:{'+'.join(unit)}"
 
 
-def _clash_row(run: RunNote, golden: GoldenRow, clash: Clash) -> ParkedRow:
+def clash_row(run: RunNote, golden: GoldenRow, clash: Clash) -> ParkedRow:
+    """Return the row that freezes a unit of a golden record until its clash is settled."""
     who = ", ".join(candidate.by for candidate in clash.candidates)
     return parked_row(
         run,

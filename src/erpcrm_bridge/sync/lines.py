@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 from erpcrm_bridge.model.money import quantize
 from erpcrm_bridge.model.values import Fields, normal
@@ -53,12 +52,13 @@ def match_lines(
 
     ``known`` are line ids by row key; other rows are matched with golden lines that no row is known to be, by the first rule with exactly
     one hit in both directions; a row that no rule says anything of is new. A row that several lines could be, or a line that several
-    rows could be, is doubt under the last rule that was in doubt.
+    rows could be, is doubt under the last rule that was in doubt, unless they are as many and alike in all they say.
     """
     found = {key: known[key] for key, _ in rows if key in known}
     taken = set(known.values())
     lines = [line for line in golden if line["id"] not in taken]
     open_rows = [(key, fields) for key, fields in rows if key not in found]
+    row_of = dict(open_rows)
     doubt = False
     for rule in rules:
         by_line = _grouped((str(line["id"]), line) for line in lines if line["id"] not in found.values())
@@ -74,6 +74,8 @@ def match_lines(
             hits = by_line_form.get(text, [])
             if len(hits) == 1 and len(keys) == 1:
                 found[keys[0]] = hits[0]
+            elif len(hits) == len(keys) and _alike([by_line[hit] for hit in hits]) and _alike([row_of[key] for key in keys]):
+                found.update(zip(keys, hits, strict=True))
             elif hits:
                 doubt = True
     if doubt:
@@ -84,6 +86,11 @@ def match_lines(
     return found
 
 
+def _alike(lines: Sequence[Fields]) -> bool:
+    plain = [normal({field: value for field, value in line.items() if field != "id"}) for line in lines]
+    return all(one == plain[0] for one in plain)
+
+
 def _grouped(pairs: Iterable[tuple[str, Fields]]) -> dict[str, Fields]:
     return dict(pairs)
 
@@ -92,21 +99,29 @@ def _form(fields: Fields, rule: Sequence[str]) -> str:
     return repr([normal(fields.get(path)) for path in rule])
 
 
+def lines_sum(fields: Fields, name: str) -> Decimal | None:
+    """Return what the lines of a document come to; None where a line has neither an amount nor a quantity and a unit price."""
+    currency = fields.get("currency")
+    total = Decimal(0)
+    for line in fields.get(name) or ():
+        amount = line.get("amount")
+        if amount is None and line.get("quantity") is not None and line.get("unit_price") is not None and currency:
+            amount = quantize(Decimal(line["quantity"]) * Decimal(line["unit_price"]), currency)
+        if amount is None:
+            return None
+        total += amount
+    return total
+
+
 def sum_complaint(fields: Fields, name: str, total_path: str) -> str | None:
     """Return why the lines of a document do not make its total (no amounts in it); None where they do, or where no total is said."""
     total = fields.get(total_path)
     lines = fields.get(name)
     if total is None or lines is None:
         return None
-    amounts: list[Any] = []
-    currency = fields.get("currency")
-    for line in lines:
-        amount = line.get("amount")
-        if amount is None and line.get("quantity") is not None and line.get("unit_price") is not None and currency:
-            amount = quantize(Decimal(line["quantity"]) * Decimal(line["unit_price"]), currency)
-        if amount is None:
-            return f"a line of {name} has neither an amount nor a quantity and a unit price"
-        amounts.append(amount)
-    if sum(amounts, Decimal(0)) != total:
+    found = lines_sum(fields, name)
+    if found is None:
+        return f"a line of {name} has neither an amount nor a quantity and a unit price"
+    if found != total:
         return f"the {len(lines)} {name} do not make the {total_path}"
     return None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
 from erpcrm_bridge.errors import AuthError, ConnectorBug, PermissionDenied, TransientError
 from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.ids import Ids
-from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Outcome, Question, Rejected, Stale, Unknown, Write
+from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Operation, Outcome, Question, Rejected, Stale, Unknown, Write
 from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import clash_paths, pending_paths
@@ -53,7 +53,8 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
             seen = 0
             while links := store.dirty_links(side.stream_id, after, BATCH):
                 after = links[-1].id
-                ours = [link for link in links if link.entity == entity and link.id not in open_intentions]
+                unheard = _unheard(store, side, links)
+                ours = [link for link in links if link.entity == entity and link.id not in open_intentions and link.key not in unheard]
                 for decision in _decide_batch(flow, store, run, side, ours, planned):
                     if decision.step is not None:
                         spool.add(decision.step)
@@ -62,6 +63,12 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
                 seen += len(links)
                 run.progress(f"decide {side.connection} {side.stream.name}", seen)
             planned |= creating
+
+
+def _unheard(store: Store, side: Side, links: list[LinkRow]) -> set[str]:
+    """Return the keys whose present state is parked: what the system says has not been merged, so nothing is written over it."""
+    rows = store.incoming(side.stream_id, [link.key for link in links if link.key is not None])
+    return {key for key, row in rows.items() if row.state == "parked"}
 
 
 def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: list[LinkRow], planned: set[str]) -> list[Decision]:
@@ -371,7 +378,7 @@ def _write(side: Side, step: Step, link: LinkRow, keys: Mapping[str, str]) -> Wr
             expect[side.mapping.lists[name].external] = (link.base or {}).get(side.mapping.lists[name].external)
     return Write(
         ref=step.link_id,
-        operation=step.operation,
+        operation=cast(Operation, step.operation),
         key=step.key,
         fields=_filled({name: pair[1] for name, pair in step.fields.items()}, keys),
         version=link.version or None,

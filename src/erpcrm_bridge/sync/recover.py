@@ -85,7 +85,7 @@ def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention:
         store.update_links([link])
         store.put_incoming(news)
         store.drop_intentions([intention.id])
-        store.close_parked([f"intention:{link.id}"], "found", run.at)
+        store.close_parked([f"{kind}:{link.id}" for kind in ("intention", "blocked", "record")], "found", run.at)
     run.counts["recovered"] += 1
 
 
