@@ -128,7 +128,7 @@ _LEASE = """
     VALUES (?, 0, 0, 0, {now}, ?, {now} + ?, 1, 1)
     ON CONFLICT (key) DO UPDATE SET lease_owner = excluded.lease_owner, lease_until = excluded.lease_until,
     fence = work.fence + 1, attempts = work.attempts + 1, taken_seq = work.pending_seq
-    WHERE work.lease_until IS NULL OR work.lease_until <= {now} RETURNING fence"""
+    WHERE work.lease_until IS NULL OR work.lease_until <= {now} OR ? RETURNING fence"""
 _MINE = "WHERE key = ? AND fence = ? AND lease_until IS NOT NULL"
 _RENEW = f"UPDATE work SET lease_until = {{now}} + ? {_MINE}"
 _FINISH = f"UPDATE work SET done_seq = taken_seq, lease_owner = NULL, lease_until = NULL, attempts = 0 {_MINE}"
@@ -589,9 +589,12 @@ class Store:
         """Say that there is work under ``key``; it is due at once unless it has been put off."""
         self._db.run(_TOUCH, (key,))
 
-    def lease(self, key: str, owner: str, seconds: float) -> Fence | None:
-        """Take ``key`` for so many seconds; None where another owner has it. Each lease has a greater number than the one before."""
-        found = self._db.rows(_LEASE, (key, owner, seconds))
+    def lease(self, key: str, owner: str, seconds: float, *, alone: bool = False) -> Fence | None:
+        """Take ``key`` for so many seconds; None where another owner has it. Each lease has a greater number than the one before.
+
+        ``alone``: the caller holds the runner's lock, so that a lease still standing is that of a process that died.
+        """
+        found = self._db.rows(_LEASE, (key, owner, seconds, alone))
         return Fence(key, owner, found[0][0]) if found else None
 
     def renew(self, fence: Fence, seconds: float) -> None:

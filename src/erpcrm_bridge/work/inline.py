@@ -22,34 +22,41 @@ def at_work(settings: Settings, name: str, opener: Opener = open_connection) -> 
 
     Raises Locked, StoreError, ConfigError, UsageError and what connectors raise on describing.
     """
+    embedded = settings.store_url.startswith("sqlite:")
     with (
-        open_store(settings.store_url, run_lock=settings.store_url.startswith("sqlite:")) as store,
-        exclusively(store, name) as fence,
+        open_store(settings.store_url, run_lock=embedded) as store,
+        exclusively(store, name, alone=embedded) as fence,
         opened(settings, name, store, opener) as flow,
     ):
         yield flow, store, fence
 
 
 @contextmanager
-def exclusively(store: Store, flow: str) -> Iterator[Fence]:
+def exclusively(store: Store, flow: str, *, alone: bool = False) -> Iterator[Fence]:
     """Hold the lease of a flow's work row, renewed from a thread of its own so that a long call does not lose it.
 
-    Raises Locked where another worker holds it. The work asked for by then counts as done when the block ends well.
+    Raises Locked where another worker holds it, unless the caller is ``alone`` (see Store.lease). The work asked for by then counts as
+    done when the block ends well, and stays due when it does not.
     """
     owner = f"{socket.gethostname()}:{os.getpid()}"
     store.touch(flow)
-    fence = store.lease(flow, owner, LEASE_SECONDS)
+    fence = store.lease(flow, owner, LEASE_SECONDS, alone=alone)
     if fence is None:
-        raise Locked(f"Another run of {flow} is at work.", way_out="Wait for it to end; erpcrm-bridge status shows it.")
+        raise Locked(f"Another run of {flow} is at work.", way_out=f"Wait for it to end; what a dead worker held is free after {LEASE_SECONDS:.0f} seconds.")
     stop = threading.Event()
     renewer = threading.Thread(target=_renew, args=(store.url, fence, stop), name=f"lease {flow}", daemon=True)
     renewer.start()
+    ended_well = False
     try:
         yield fence
+        ended_well = True
     finally:
         stop.set()
         renewer.join()
-        store.finish(fence)
+        if ended_well:
+            store.finish(fence)
+        else:
+            store.postpone(fence, 0)
 
 
 def _renew(url: str, fence: Fence, stop: threading.Event) -> None:
