@@ -106,7 +106,10 @@ def merge(
     """
     merged = Merged(fields=dict(golden))
     sayings = sorted(sayings, key=lambda saying: (saying.role, saying.by))
-    for unit in _units(_take_uncontested(golden, sayings, policies, merged, frozen), policies):
+    paths = _take_uncontested(golden, sayings, policies, merged, frozen)
+    if any(saying.before == {} for saying in sayings):
+        paths = paths.union(*frozen)  # read under new rules, each may have come to agree
+    for unit in _units(paths, policies):
         line = line_of(unit[0])
         if line is not None and line != unit[0] and (_line_is_gone(line, golden, merged) or (line,) in frozen):
             continue
@@ -246,8 +249,11 @@ def _merge_unit(
     edits: list[Candidate] = []
     clean = True
     converged: list[Saying] = []
+    unheard: list[Refusal] = []
     for saying in sayings:
         if not saying.moved.intersection(unit):
+            if unit in frozen and saying.before == {} and all(map(saying.carries, unit)):
+                converged.append(saying)  # under new rules it says what golden says
             continue
         if len(unit) > 1 and any(golden.get(path) is not None and not saying.carries(path) for path in unit):
             continue  # a system that does not carry every member which golden holds cannot move the group
@@ -259,10 +265,8 @@ def _merge_unit(
         if adopting and all(value is None for value in values):
             continue  # nothing is said where nothing was read before
         if policy.write_by is not None and saying.role not in policy.write_by:
-            if adopting and all(value is None for value in held):
-                merged.quiet.extend((saying.by, path) for path in unit)
-            else:
-                merged.refused.append(Refusal(unit, saying.by, values))
+            refusal = Refusal(unit, saying.by, values)
+            (unheard if adopting and all(value is None for value in held) else merged.refused).append(refusal)
             continue
         if adopting:
             clean = clean and all(value is None for value in held)
@@ -281,9 +285,29 @@ def _merge_unit(
     clash = frozen.get(unit)
     if clash is not None:
         _into_open_clash(unit, clash, edits, converged, held, merged)
-        return
-    if not edits:
-        return
+    elif edits:
+        _settle_edits(unit, held, edits, clean, policy, authors, merged, roles, rewritten)
+    in_clash = any(tuple(clash.unit) == unit for clash in merged.clashes)
+    for refusal in unheard:
+        now = values_at(merged.fields, unit)
+        if not in_clash and all(value is None for value in now):
+            merged.quiet.extend((refusal.by, path) for path in unit)
+        elif not same_all(refusal.values, now):
+            merged.refused.append(refusal)
+
+
+def _settle_edits(
+    unit: Unit,
+    held: tuple[Any, ...],
+    edits: list[Candidate],
+    clean: bool,
+    policy: FieldPolicy,
+    authors: Mapping[str, Author],
+    merged: Merged,
+    roles: Mapping[str, str],
+    rewritten: Callable[[Unit, tuple[Any, ...], str], bool],
+) -> None:
+    """Give golden what the edits of those who may come to: their one value, the winner's, or a clash."""
     one_value = all(same_all(edit.values, edits[0].values) for edit in edits[1:])
     if clean and one_value:
         if rewritten(unit, tuple(edits[0].values), edits[0].by):
