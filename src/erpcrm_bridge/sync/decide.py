@@ -11,12 +11,13 @@ from erpcrm_bridge.mapping import CompiledList, CompiledMapping, FieldError, Ref
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store.rows import GoldenRow, LinkRow
 from erpcrm_bridge.sync.lines import flatten
-from erpcrm_bridge.sync.merge import base_means
+from erpcrm_bridge.sync.merge import Clash, base_means
 
 UNREADABLE = "unreadable"
 """Stands in ``LinkRow.held`` for a field whose value could not be read: it is not written either, until it can be."""
 
-StepOperation: TypeAlias = Literal["create", "update", "delete", "move"]
+StepOperation: TypeAlias = Literal["create", "update", "delete", "move", "restore", "ask"]
+"""restore: golden is set back (an undo). ask: a person is asked instead of a write. The others are writes to a system."""
 
 
 class LineSteps(Struct):
@@ -30,7 +31,8 @@ class LineSteps(Struct):
 class Step(Struct):
     """One planned write. ``fields`` are [old, new] by external name; ``why`` the author of each by canonical path; ``golden_seq`` and
     ``link_seq`` the versions that it rests on. ``waits_for`` are golden ids whose keys in that system are not known before other steps
-    of the plan are done; they stand in values as ``⟦entity:golden id⟧``. ``settles`` are canonical paths the write answers for."""
+    of the plan are done; they stand in values as ``⟦entity:golden id⟧``. ``settles`` are canonical paths the write answers for.
+    ``freezes`` are the clashes that a restore opens, ``asks`` is what a person is asked."""
 
     operation: StepOperation
     entity: str
@@ -48,6 +50,8 @@ class Step(Struct):
     why: dict[str, str] = {}
     waits_for: list[str] = []
     move: list[str] | None = None
+    freezes: list[Clash] = []
+    asks: str = ""
 
 
 class Decision(Struct):

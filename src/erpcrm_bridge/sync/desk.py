@@ -138,7 +138,7 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
 
 def _review(store: Store, parked_id: str) -> ParkedRow:
     row = _open(store, parked_id)
-    if row.kind != "review" or row.error == "deleted" or row.stream_id is None or row.key is None:
+    if row.kind != "review" or row.error in ("deleted", "undone") or row.stream_id is None or row.key is None:
         raise UsageError(f"{parked_id} is not a record in review.", way_out="erpcrm-bridge parked --kind review lists them.")
     return row
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -20,6 +21,7 @@ from erpcrm_bridge.sync.plan import PlanHead, Spool, check, plan_folder, read_st
 from erpcrm_bridge.sync.pull import pull
 from erpcrm_bridge.sync.push import Pushed, decide_all, push
 from erpcrm_bridge.sync.recover import recover
+from erpcrm_bridge.sync.undo import Undoing, carry_out, plan_undo
 
 ROUNDS = 5
 """What a write brings back (a value assigned by a trigger, a record somebody else changed meanwhile) is merged and pushed in the same run,
@@ -39,6 +41,7 @@ class Report(Struct):
     stale: list[Step] = []
     away: dict[str, str] = {}
     review: bool = False
+    undoing: Undoing | None = None
 
     @property
     def written(self) -> int:
@@ -119,11 +122,47 @@ def _push_round(flow: Flow, store: Store, run: RunNote, folder: Path, report: Re
 def _save_plan(flow: Flow, store: Store, run: RunNote, folder: Path, report: Report, adopting: bool) -> None:
     spool = Spool(plan_folder(folder))
     decide_all(flow, store, run, spool)
+    _close_plan(flow, run, spool, report, adoption=adopting, review=report.review)
+
+
+def _close_plan(flow: Flow, run: RunNote, spool: Spool, report: Report, **more: Any) -> None:
     windows = {f"{side.connection} {side.stream.name}": side.offers.window for side in flow.all_sides() if side.offers.window}
-    head = PlanHead(
-        flow.name, run.id, run.at, spool.fingerprint, spool.counts, spool.steps, adoption=adopting, review=report.review, windows=windows
-    )
+    head = PlanHead(flow.name, run.id, run.at, spool.fingerprint, spool.counts, spool.steps, windows=windows, **more)
     report.plan, report.head = str(spool.close(head)), head
+
+
+def undo_run(
+    flow: Flow,
+    store: Store,
+    undone: str,
+    *,
+    folder: Path,
+    fence: Fence | None = None,
+    clock: Callable[[], float] = time.time,
+    progress: Progress = quiet,
+) -> Report:
+    """Plan the undoing of the run ``undone``, after pulling what the systems hold now; ``apply_plan`` does it. Writes to no system.
+
+    Raises UsageError for a run that the flow has not made, BrakeTripped, AdoptionNeeded, and what connectors and store raise.
+    """
+    row = store.run(undone)
+    if row is None or row.flow != flow.name:
+        raise UsageError(f"{flow.name} has made no run {undone}.", way_out="erpcrm-bridge history lists the runs.")
+    run = new_run(flow.name, clock, fence, progress, int(store.fact(f"old until:{flow.name}") or -1))
+    report = Report(run.id, flow.name, "plan", {}, {})
+    with _recorded(store, run, report, clock):
+        brake.refuse_if_tripped(flow, store)
+        _refuse_open_adoption(flow, store, adopting=False)
+        recover(flow, store, run)
+        pull(flow, store, run)
+        brake.check_incoming(flow, store, run)
+        absorb(flow, store, run, adopting=False)
+        if run.remapped:
+            store.set_fact(f"review:{flow.name}", run.id)
+        spool = Spool(plan_folder(folder))
+        report.undoing = plan_undo(flow, store, run, undone, spool)
+        _close_plan(flow, run, spool, report, undoes=undone)
+    return report
 
 
 def apply_plan(
@@ -146,7 +185,7 @@ def apply_plan(
     if head.flow != flow.name:
         raise UsageError(f"{path} is a plan of the flow {head.flow}, not of {flow.name}.", way_out=f"erpcrm-bridge apply {path}")
     run = new_run(flow.name, clock, fence, progress, int(store.fact(f"old until:{flow.name}") or -1))
-    report = Report(run.id, flow.name, "apply", {}, {}, head=head)
+    report = Report(run.id, flow.name, "undo" if head.undoes else "apply", {}, {}, head=head)
     with _recorded(store, run, report, clock):
         brake.refuse_if_tripped(flow, store)
         recover(flow, store, run)
@@ -154,7 +193,8 @@ def apply_plan(
         if stale:
             report.stale = stale
             return report
-        pushed = push(flow, store, run, read_steps(path))
+        steps = read_steps(path)
+        pushed = carry_out(flow, store, run, head.undoes, steps) if head.undoes else push(flow, store, run, steps)
         _count(report, run, pushed)
         if head.adoption:
             store.set_fact(f"adoption:{flow.name}", None)
@@ -170,7 +210,8 @@ def stale_steps(store: Store, path: Path) -> list[Step]:
     stale: list[Step] = []
     for step in read_steps(path):
         link, golden = store.links([step.link_id]).get(step.link_id), store.golden([step.golden_id]).get(step.golden_id)
-        if link is None or golden is None or link.seq != step.link_seq or golden.seq != step.golden_seq:
+        unlinked = step.operation != "restore" and (link is None or link.seq != step.link_seq)
+        if unlinked or golden is None or golden.seq != step.golden_seq:
             stale.append(step)
     return stale
 
