@@ -31,6 +31,7 @@ class RunNote:
     unix: float
     golden_ids: Ids
     link_ids: Ids
+    parked_ids: Ids
     fence: Fence | None = None
     progress: Progress = quiet
     old_until: int = -1
@@ -42,7 +43,7 @@ def new_run(flow: str, clock: Callable[[], float], fence: Fence | None = None, p
     """Return a run that begins now; ``clock`` gives Unix seconds."""
     now = clock()
     ms = int(now * 1000)
-    return RunNote(Ids("R", ms).new(), flow, instant(now), now, Ids("G", ms), Ids("L", ms), fence, progress, old_until)
+    return RunNote(Ids("R", ms).new(), flow, instant(now), now, Ids("G", ms), Ids("L", ms), Ids("P", ms), fence, progress, old_until)
 
 
 def instant(unix: float) -> str:
@@ -67,7 +68,7 @@ def parked_row(
 ) -> ParkedRow:
     """Return a row for the parked table, opened by this run."""
     return ParkedRow(
-        id=Ids("P", int(run.unix * 1000)).new(),
+        id=run.parked_ids.new(),
         flow=run.flow,
         kind=kind,
         subject=subject,
