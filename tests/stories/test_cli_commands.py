@@ -348,3 +348,13 @@ def test_a_flow_that_is_not_there_is_named_with_those_that_are(world: CliWorld, 
     done = world.run(command, "mian")
     assert done.code == 2
     assert "Name one of: main" in done.err
+
+
+def test_lists_can_be_narrowed_to_one_record(joined: CliWorld) -> None:
+    joined.clash()
+    joined.edit_crm("001B", Phone="+49 30 4444444")
+    joined.edit_erp("1002", Phone="+49 30 5555555")
+    joined.run("sync")
+    assert joined.ok("conflicts", "list", "--json").object["total"] == 2
+    (shown,) = joined.ok("conflicts", "list", "--record", "erp-files:1002", "--json").object["clashes"]
+    assert shown["record"] == "Beta GmbH"
