@@ -20,7 +20,7 @@ from erpcrm_bridge.sync.decide import UNREADABLE, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group, Node, identify
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
-from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, merge
+from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, base_means, merge
 from erpcrm_bridge.sync.natural import hashes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import read_again
@@ -666,14 +666,6 @@ def _moved(
     link, mapping, fields = member.link, member.side.mapping, member.incoming.fields or {}
     if link.base is None:
         return None, frozenset(path for path, value in flat.items() if value is not None)
-    if link.rules and link.rules != mapping.digest:
-        # Changed rules: the fields are adopted anew, never pushed over a value that was read under other rules (L13).
-        settled = link.answered
-        return {}, frozenset(
-            path
-            for path, value in flat.items()
-            if not (settled[path] == digest(flat_golden.get(path)) if path in settled else same(value, flat_golden.get(path)))
-        )
     base = link.base
     externals = [name for name, value in fields.items() if name not in base or not same(value, base[name])]
     unread = [name for name in externals if name not in base]
@@ -701,6 +693,13 @@ def _moved(
                 if not same(flat.get(path), flat_before.get(path)):
                     moved.add(path)
                     flat.setdefault(path, None)
+    if link.rules and link.rules != mapping.digest and not link.dirty:
+        # Changed rules: a field whose base reads otherwise under them is adopted anew, never pushed over what was read under others (L13).
+        # Of a dirty link the base did not mean golden before: what stands there untouched is no news.
+        for path in flat.keys() - moved:
+            if not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):
+                flat_before.pop(path, None)
+                moved.add(path)
     return flat_before, frozenset(moved)
 
 

@@ -452,7 +452,7 @@ class MemorySystem:
         if verb == "read":
             return self._shuffled(self._read(spec, rights, args["keys"], asked, stale="stale" in kinds))
         place = (credential, verb, spec.name)
-        if "page_twice" in kinds and place in self._page_before:
+        if "page_twice" in kinds and args["after"] and place in self._page_before:
             return {**self._page_before[place], "last": False}
         page = self._changes(spec, rights, args, asked) if verb == "changes" else self._scan(spec, rights, args, asked)
         self._page_before[place] = page

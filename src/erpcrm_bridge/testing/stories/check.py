@@ -272,7 +272,8 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         again = any(life.order > gone.order and life.actor != "bridge" and life.verb in ("create", "restore") for life in lives)
         born_of = facts.born.get(gone.place)
         unsure = born_of is not None and born_of.actor == "bridge"
-        if not again and not unsure:
+        known = any(seen < gone.order for seen in facts.seen.get(gone.place, ()))
+        if known and not again and not unsure:
             raise Violation("L8", f"a person deleted {thing[1]} in {role}, and the bridge made it again as {entry.event.key}")
 
 
@@ -390,7 +391,7 @@ def _roles_of(entity: str, unit: Unit) -> set[str]:
 
 def _as_held(ground: Ground, entity: str, unit: Unit, role: str, value: Any) -> Any:
     """Return how a system of this role holds the value."""
-    if not isinstance(unit, str) or (entity, unit) in REFERS or value is None or value == (None, None):
+    if not isinstance(unit, str) or (entity, unit) in REFERS or value is None:
         return value
     return rendition(ground.place, entity, unit, role, value)
 

@@ -170,6 +170,7 @@ class Play:
             ground.note("brake tripped")
             self.released = release_brake(ground.store(), FLOW, person="op")
         except BridgeError as error:
+            ground._db.execute("UPDATE work SET lease_until = NULL")  # a process that lives gives its lease back
             ground.tell(f"the run ends with {type(error).__name__}: {error}")
             ground.note(f"run ended: {type(error).__name__}")
             if not self._may_end_with(error, meddler):
@@ -194,9 +195,8 @@ class Play:
         if fence is None:
             ground.note("lease was held")
             ground.tell("another worker holds the lease")
-            if run is None:
-                ground._db.execute("UPDATE work SET lease_until = 0")  # time goes by
-                self._run(meddler, run)
+            ground._db.execute("UPDATE work SET lease_until = 0")  # its holder is dead, and time goes by
+            self._run(meddler, run)
             return
         folder = ground.folder / str(meddler.number % 7)
         settings = ground.place.settings()

@@ -396,7 +396,8 @@ def rendition(place: Scene, entity: str, unit: str, role: str, value: Any) -> An
     spec = place.spec(role, STREAM_OF[role][entity])
     names = UNITS[entity][unit][role]
     if unit == "billing":
-        return tuple(normalised(part, spec.normalisers.get(name, ())) for name, part in zip(names, value, strict=True)) if value else value
+        always = {trigger.field: trigger.value for trigger in spec.triggers if trigger.on == "save" and not trigger.if_empty}
+        return tuple(always.get(name, normalised(part, spec.normalisers.get(name, ()))) for name, part in zip(names, value, strict=True))
     if unit == "status" and role == "erp" and value == "archived":
         return "inactive"
     said = normalised(value, spec.normalisers.get(names[0], ()))
