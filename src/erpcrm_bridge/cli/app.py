@@ -34,6 +34,7 @@ COMMANDS = (
     "parked",
     "explain",
     "history",
+    "undo",
     "verify",
     "demo",
 )

@@ -35,7 +35,8 @@ def command(
     head = check(path)
     name = session.flow(head.flow)
     out = session.output
-    out.line(f"Plan {head.fingerprint} of {head.flow}, made {words.when(head.at)}: {words.count(head.steps, 'write')}.")
+    what = f"{words.count(head.steps, 'step')} to undo {head.undoes}" if head.undoes else words.count(head.steps, "write")
+    out.line(f"Plan {head.fingerprint} of {head.flow}, made {words.when(head.at)}: {what}.")
     if not yes and not out.confirm("Carry it out?", option="--yes"):
         return Answer({"flow": name, "applied": False}, lambda out: out.error("Nothing was done."), FAILED)
     with out.stations() as progress, at_work(settings, name) as (opened, store, fence):

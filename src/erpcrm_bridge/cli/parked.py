@@ -151,7 +151,7 @@ def _show(out: Output, found: list[dict[str, Any]], counts: dict[str, int]) -> N
     out.table(("id", "kind", "why"), [_row(row) for row in found], whole=["id", "kind"])
     if len(found) < total:
         out.hint(f"… and {total - len(found):,} more: erpcrm-bridge parked list --all, or --kind review")
-    review = next((row for row in found if row["kind"] == "review" and row["error"] != "deleted"), None)
+    review = next((row for row in found if row["kind"] == "review" and row["error"] not in ("deleted", "undone")), None)
     if review:
         out.hint(f"Decide: erpcrm-bridge parked bind {review['id']} GOLDEN, or erpcrm-bridge parked new {review['id']}")
     elif all(row["kind"] == "waiting" for row in found):

@@ -16,6 +16,7 @@ _GOLDEN = {
     "gone": "gone from a system",
     "asleep": "outside their filter",
     "recovered": "found again after an interruption",
+    "restored": "set back",
 }
 _PUSH = {
     "refused": "refused",
@@ -85,7 +86,7 @@ def show(out: Output, report: Report) -> None:
         if counts.get(name):
             out.line(f"Not written: {counts[name]:,} {said}.")
     if not report.written and not counts.get("moved"):
-        out.hint("Nothing had moved." if report.kind != "apply" else "There was nothing to write.")
+        out.hint("Nothing had moved." if report.kind not in ("apply", "undo") else "There was nothing to write.")
     if report.kind == "sync" and not report.written and not report.review:
         out.hint("Nothing was written.")
     show_stale(out, report)

@@ -78,6 +78,10 @@ def _row(step: Step, whole: bool) -> tuple[str, str, str, str]:
         written.append(f"{name}: " + ", ".join(f"{number} {what}" for number, what in parts if number))
     if step.move:
         written.append(f"{step.move[0]} moves to {step.move[1]}")
+    if step.freezes:
+        written.append(f"in clash until settled: {', '.join(' + '.join(clash.unit) for clash in step.freezes)}")
+    if step.asks:
+        written.append(step.asks)
     if not whole and len(written) > FIELDS:
         written = [*written[:FIELDS], f"… and {len(written) - FIELDS} more"]
     return step.key or "new", step.label, "; ".join(written), ", ".join(sorted({by for by in step.why.values() if by}))

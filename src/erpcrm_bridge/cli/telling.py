@@ -51,6 +51,9 @@ def settle(data: Mapping[str, Any]) -> str:
         said.append(f"{data['person']} said who {data['key']} is")
     if data.get("kind") == "settle":
         said.append(f"{data['person']} settled {' + '.join(data['unit'])}: took {data['took']}")
+    if data.get("kind") == "undo":
+        fields = ", ".join(data.get("fields", {}))
+        said.append(f"{data['undoes']} was undone" + (f": {fields}" if fields else ""))
     if data.get("kind") == "write":
         fields = ", ".join(data.get("written", {}))
         said.append(f"{data['operation']} in {data['connection']} {data['key']}" + (f": {fields}" if fields else ""))

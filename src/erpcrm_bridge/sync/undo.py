@@ -468,7 +468,7 @@ def _restore_golden(flow: Flow, store: Store, run: RunNote, undone: str, steps: 
         _put_match_keys(flow, store, [(golden, step) for golden, step in zip(changed, fresh, strict=True) if step.fields])
         store.add_history(history)
         store.park(park)
-    run.counts["clashes"] += len(park)
+    run.counts["frozen"] += len(park)
 
 
 def _history_row(run: RunNote, undone: str, step: Step) -> HistoryRow:
