@@ -1,0 +1,88 @@
+"""The first joining of two filled systems, and the second first joining: after the store was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.stories.world import World
+
+from erpcrm_bridge.errors import AdoptionNeeded
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Iterator[World]:
+    """Acme stands in both systems, Bolt only in the CRM, Cask only in the ERP."""
+    world = World(tmp_path, joined=False)
+    world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example"})
+    world.erp.create("customer", {"companyName": "Acme", "mail": "info@acme.example"})
+    world.crm.create("Account", {"Name": "Bolt", "Email": "info@bolt.example"})
+    world.erp.create("customer", {"companyName": "Cask", "mail": "info@cask.example"})
+    yield world
+    world.close()
+
+
+def names(world: World) -> tuple[list[str], list[str]]:
+    crm = sorted(record["Name"] for record in world.crm.all("Account").values())
+    return crm, sorted(record["companyName"] for record in world.erp.all("customer").values())
+
+
+def test_a_sync_over_two_filled_systems_binds_and_writes_nothing(filled: World) -> None:
+    def attempt() -> None:
+        with pytest.raises(AdoptionNeeded, match="4 customer records"):
+            filled.sync()
+
+    def twice() -> None:
+        attempt()
+        attempt()
+
+    assert filled.writes_of(twice) == []
+    assert filled.goldens() == []
+
+
+def test_an_adoption_creates_nothing_unless_it_is_told_to_and_no_later_run_makes_up_for_it(filled: World) -> None:
+    filled.adopt()
+    assert names(filled) == (["Acme", "Bolt"], ["Acme", "Cask"])
+    filled.crm.edit(
+        "Account", next(key for key, record in filled.crm.all("Account").items() if record["Name"] == "Bolt"), {"Name": "Bolt & Co"}
+    )
+    filled.sync_until_quiet()
+    assert names(filled) == (["Acme", "Bolt & Co"], ["Acme", "Cask"])
+
+
+def test_an_adoption_creates_on_the_other_side_what_it_is_told_to(filled: World) -> None:
+    filled.apply(filled.plan(adopting=True, creating=["customer"]))
+    filled.sync_until_quiet()
+    assert names(filled) == (["Acme", "Bolt", "Cask"], ["Acme", "Bolt", "Cask"])
+
+
+def test_what_is_new_after_the_adoption_is_created_on_the_other_side(filled: World) -> None:
+    filled.adopt()
+    filled.crm.create("Account", {"Name": "Dune", "Email": "info@dune.example"})
+    filled.sync_until_quiet()
+    assert names(filled) == (["Acme", "Bolt", "Dune"], ["Acme", "Cask", "Dune"])
+
+
+def test_an_empty_store_over_filled_systems_binds_only_what_carries_our_ids(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for name in ("Acme", "Bolt"):
+        world.crm.create("Account", {"Name": name, "Email": f"info@{name.lower()}.example"})
+    world.sync_until_quiet()
+    ids = {golden.id for golden in world.goldens()}
+    world.store.close()
+    (tmp_path / "store.db").unlink()
+    again = World(tmp_path, joined=False, store_url=f"sqlite:///{tmp_path / 'other.db'}")
+    again.systems = world.systems
+
+    def attempt() -> None:
+        with pytest.raises(AdoptionNeeded):
+            again.sync()
+
+    assert again.writes_of(attempt) == []
+    assert {golden.id for golden in again.goldens()} == ids
+    assert {role for golden in again.goldens() for role in again.links(golden.id)} == {"erp"}
+    again.adopt()
+    assert names(again) == (["Acme", "Bolt"], ["Acme", "Bolt"])
+    again.assert_quiet()
+    again.close()
