@@ -6,7 +6,7 @@ import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from string import Formatter
+from string import Formatter, printable
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator
@@ -45,6 +45,8 @@ class ByTemplate(_Strict):
         numbers = [(name, spec, how) for _, name, spec, how in Formatter().parse(template) if name is not None]
         if len(numbers) != 1 or numbers[0][0] != "n" or numbers[0][2] or not re.fullmatch("(0[1-9][0-9]*)?d?", numbers[0][1] or ""):
             raise ValueError("a template holds the number once, as {n} or filled up with zeros as {n:05d}")
+        if not template.isprintable():
+            raise ValueError("a template holds no control characters")
         return template
 
 
@@ -84,9 +86,9 @@ class StreamSettings(_Strict):
             return None
         try:
             name = codecs.lookup(encoding).name
-        except LookupError:
+        except (LookupError, ValueError):
             raise ValueError(f"{encoding!r} is no known encoding; utf-8 and cp1252 are the usual ones") from None
-        if '\n,"'.encode(name) != b'\n,"':
+        if name != "utf-8-sig" and not _keeps_ascii(name):
             raise ValueError(f"{encoding!r} does not write ASCII as single bytes: save the file as UTF-8")
         return "utf-8" if name == "utf-8-sig" else name
 
@@ -108,9 +110,21 @@ class CsvSettings(_Strict):
         return streams
 
 
+def _keeps_ascii(encoding: str) -> bool:
+    """Tell whether ASCII stands in this encoding as itself, and nothing else can be read from it."""
+    text = printable + "\\u0041+AEE-~{!A~}"
+    try:
+        return text.encode(encoding) == text.encode("ascii") and text.encode("ascii").decode(encoding) == text
+    except (LookupError, ValueError):
+        return False
+
+
 def is_stream(name: str) -> bool:
-    """Tell whether a file of this name is a stream: a .csv that is neither hidden nor a side file."""
+    """Tell whether a file of this name is a stream: a .csv that is neither hidden nor a side file. A name that is no text (bytes that are
+    not UTF-8) is none: no mapping could say it."""
     lower = name.lower()
+    if any("\ud800" <= c <= "\udfff" for c in lower):
+        return False
     return lower.endswith(SUFFIX) and not lower.endswith(SIDE_SUFFIX) and not name.startswith(".")
 
 

@@ -32,7 +32,7 @@ def _share(value: Any) -> float:
             value = Decimal(value.removesuffix("%").strip()) / 100
         except ArithmeticError:
             value = None
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or value != value or not 0 <= value <= 1:  # noqa: PLR0124 - not a number
         raise ValueError("is not a share such as 25%")
     return float(value)
 

@@ -17,6 +17,7 @@ from erpcrm_bridge.errors import Complaint, ConfigError
 from erpcrm_bridge.settings.cross import cross_complaints
 from erpcrm_bridge.settings.file import DEFAULT_STORE, ConfigFile, FlowSection
 from erpcrm_bridge.settings.findings import complaints_of, places_of
+from erpcrm_bridge.settings.reading import content_of, is_folder
 from erpcrm_bridge.settings.secrets import SHORTEST, Resolver, SecretBook, has_reference
 from erpcrm_bridge.settings.yaml import Document, read_yaml
 from erpcrm_bridge.settings.yaml import Path as Place
@@ -191,7 +192,7 @@ def flow_names(path: Path) -> list[str]:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return content_of(path).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"There is no {path}.", way_out="erpcrm-bridge init, or name the file: --config PATH") from None
     except UnicodeDecodeError as error:
@@ -270,7 +271,7 @@ def _folder_complaints(document: Document, value: Any, folder: Path, unresolved:
     return [
         Complaint(document.file, *document.at_value(("mappings", index)), f"there is no folder {name}", "make it, or remove it here")
         for index, name in enumerate(folders if isinstance(folders, list) else [])
-        if isinstance(name, str) and ("mappings", index) not in unresolved and not (folder / name).is_dir()
+        if isinstance(name, str) and ("mappings", index) not in unresolved and not is_folder(folder / name)
     ]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from erpcrm_bridge.errors import Complaint
+from erpcrm_bridge.settings.reading import content_of
 from erpcrm_bridge.settings.yaml import Document
 from erpcrm_bridge.settings.yaml import Path as Place
 
@@ -110,6 +111,9 @@ class Resolver:
 
     def _from_environment(self, name: str, path: Place, reference: str) -> str | None:
         value = self._environ.get(name)
+        if value and not value.isascii() and value != value.encode(errors="replace").decode():
+            self._refuse(path, reference, f"the environment variable {name} is not UTF-8 text", f"export {name}=… again, as UTF-8")
+            return None
         if value:
             return value
         state = "is not set" if value is None else "is empty"
@@ -118,14 +122,13 @@ class Resolver:
 
     def _from_file(self, name: str, path: Place, reference: str) -> str | None:
         try:
-            value = (self._folder / name).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+            value = content_of(self._folder / name).decode("utf-8").removesuffix("\n").removesuffix("\r")
         except FileNotFoundError:
             self._refuse(path, reference, f"the file {name} does not exist", f"write the secret into {self._folder / name}")
         except UnicodeDecodeError:
             self._refuse(path, reference, f"the file {name} is not UTF-8 text", "save it as UTF-8")
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-            self._refuse(path, reference, f"the file {name} cannot be read: {reason}", "let this user read it")
+        except OSError as error:
+            self._refuse(path, reference, f"the file {name} cannot be read: {error.strerror}", "name a file that this user may read")
         else:
             if value:
                 return value

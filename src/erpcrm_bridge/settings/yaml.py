@@ -24,6 +24,7 @@ _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, ""
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,29})")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,29})\.[0-9]{1,30}")
 _MAX_DEPTH = 40
+_MAX_FINDINGS = 100
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -58,14 +59,22 @@ class Document:
 def read_yaml(text: str, file: str) -> Document:
     """Return the document in ``text``; ``file`` is its name in complaints. Raises ConfigError with every finding."""
     reader = _Reader(file)
+    value = None
     try:
         value = reader.read(text)
+    except _Enough:
+        pass
+    except UnicodeEncodeError:
+        reader.complaints.append(Complaint(file, 0, 0, "half a character (a lone surrogate) stands in it", "save it as UTF-8"))
     except yaml.YAMLError as error:
         reader.complain_of(error)
-        value = None
     if reader.complaints:
         raise ConfigError(f"{file} cannot be read.", complaints=reader.complaints)
     return Document(file, value, reader.keys, reader.values)
+
+
+class _Enough(Exception):
+    """There is no sense in reading on: what follows is as wrong as what came before, and may be endless."""
 
 
 class _Reader:
@@ -107,6 +116,8 @@ class _Reader:
 
     def _refuse(self, event: Any, what: str, way_out: str) -> None:
         self.complaints.append(Complaint(self.file, *_place(event), what, way_out))
+        if len(self.complaints) >= _MAX_FINDINGS:
+            raise _Enough
 
     def _node(self, event: Any, path: Path, depth: int) -> Any:
         self.values[path] = _place(event)
@@ -122,8 +133,7 @@ class _Reader:
             return _scalar(event)
         if depth >= _MAX_DEPTH:
             self._refuse(event, f"nested more than {_MAX_DEPTH} deep", "nothing here needs that")
-            self._skip()
-            return None
+            raise _Enough
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(path, depth)
         return self._mapping(path, depth)
@@ -160,12 +170,6 @@ class _Reader:
         if key == "<<" and event.implicit[0]:
             self._refuse(event, "merge keys (<<) are not read here", "write the entries out")
         return key
-
-    def _skip(self) -> None:
-        depth = 1
-        while depth:
-            event = next(self._events)
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
 
 
 class _Again(str):
