@@ -105,7 +105,8 @@ class ParkedRow(Struct):
     """What waits for another try or a person. ``subject`` is unique among the open ones (``clash:G…:email``): parking again updates.
 
     ``data`` holds what a person needs to decide (the candidates of a clash, the hits of a review). ``waits_for`` names, for the waiting
-    room, whom it waits for (``customer:001…`` or a golden id). Never a field's value in ``reason``.
+    room, whom it waits for (``customer:001…`` or a golden id). No field's value in ``reason``,
+    except an option that a table does not know: the operator has to know which.
     """
 
     id: str

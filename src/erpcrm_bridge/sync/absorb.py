@@ -101,7 +101,10 @@ def _unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: boo
     rules = flow.policies[entity].rules.match
     adopted = adopting or store.adopted(flow.name, entity)
     if not adopted and _needs_adoption(nodes, flow, store, entity):
-        rules = ()
+        # What carries our ids is bound; what it is bound to may stand on the other side without one, so nothing is wanted there.
+        rules, run.old_until = (), store.seq()
+    elif not adopted:
+        store.set_adopted(flow.name, entity, run.at)
     golden_nodes = _golden_nodes(store, entity, nodes, len(rules))
     identified = identify([*nodes, *golden_nodes], rules)
     groups = identified.groups
@@ -121,10 +124,12 @@ def _unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: boo
 
 
 def _needs_adoption(nodes: Sequence[Node], flow: Flow, store: Store, entity: str) -> bool:
-    unlinked = {node.stream_id for node in nodes if not node.reference}
-    systems = {side.system for side in flow.sides[entity] if side.stream_id in unlinked}
-    filled = {side.system for side in flow.sides[entity] if side.stream_id in {node.stream_id for node in nodes}}
-    return bool(systems) and (len(filled) > 1 or store.count_golden().get(entity, 0) > 0) and len(flow.sides[entity]) > 1
+    """Tell whether two systems are filled with records of the entity, and some of them are linked to nothing."""
+    if all(node.reference for node in nodes):
+        return False
+    linked = {stream_id for (stream_id, state, _), count in store.count_links().items() if count and state != "wanted"}
+    filled = linked | {node.stream_id for node in nodes}
+    return len({side.system for side in flow.sides[entity] if side.stream_id in filled}) > 1
 
 
 def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[Node], list[tuple[IncomingRow, Side, list[FieldError]]]]:

@@ -178,7 +178,7 @@ def _build(
                 stream = described.streams.get(spec.stream)
                 if stream is None:
                     raise SchemaDrift(
-                        f"{connection} has no stream {spec.stream!r}, which the mapping {entity}/{spec.name} reads.",
+                        f"{connection} has no stream {spec.stream!r}, which the mapping {spec.name} reads.",
                         way_out=f"It has: {', '.join(sorted(described.streams)) or 'none'}.",
                     )
                 values = settings.connections[connection].values
