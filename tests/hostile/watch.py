@@ -17,7 +17,7 @@ from erpcrm_bridge.errors import BridgeError, ConfigError
 T = TypeVar("T")
 SOAK = bool(os.environ.get("ERPCRM_SOAK"))
 searched = settings(
-    derandomize=not SOAK, max_examples=20_000 if SOAK else 60, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    derandomize=not SOAK, max_examples=3_000 if SOAK else 60, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
 
 NASTY_TEXTS = [

@@ -191,6 +191,9 @@ def _inward(compiled: CompiledMapping, test: TestSpec) -> Iterator[str]:
     got = compiled.get(test.given, _Same(), errors)
     for one in compiled.lists.values():
         rows = one.rows(test.given)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            yield f"`{one.external}` in `given` is no list of rows"
+            return
         if rows or one.name in test.expect:
             got[one.name] = [one.get(row, got, _Same(), errors) for row in rows]
     parked = {error.path for error in errors}
@@ -218,6 +221,10 @@ def _outward(compiled: CompiledMapping, test: TestSpec) -> Iterator[str]:
     got = compiled.put(golden, None if create else test.base or {}, _Same(), errors, create=create)
     for one in compiled.lists.values():
         if one.name in test.given:
+            lines = test.given[one.name]
+            if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+                yield f"`{one.name}` in `given` is no list of lines"
+                return
             got[one.external] = [_row(one, entity.lists[one.name], line, golden, errors) for line in test.given[one.name]]
     parked = {name for error in errors for name in (error.path, *_externals_of(compiled.rules, error.rule))}
     yield from _compare(test.expect, got, parked)
@@ -267,6 +274,10 @@ def _compare_rows(name: str, wanted: list[Any], got: list[Any]) -> Iterator[str]
         yield f"`{name}` has {len(got)} rows, not {len(wanted)}"
         return
     for number, (one, other) in enumerate(zip(wanted, got, strict=True), 1):
+        if not isinstance(one, dict) or not isinstance(other, dict):
+            if not _alike(one, other):
+                yield f"`{name}` row {number} is {other!r}, not {one!r}"
+            continue
         absent = {key for key, value in one.items() if value == "$parked" and key not in other}
         yield from (f"`{name}` row {number}: {what}" for what in _compare(one, other, absent))
 

@@ -21,6 +21,7 @@ MAX_CHARS = 1_000
 MAX_NODES = 200
 MAX_DEPTH = 40
 MAX_TEXT = 10_000
+MAX_PARTS = 1_000
 _DIGITS = 30
 
 
@@ -108,6 +109,15 @@ def _at(value: Any, index: Any) -> Any:
     return value[index] if -len(value) <= _whole(index) < len(value) else None
 
 
+def _split(value: Any, part: Any) -> list[str] | None:
+    if value is None:
+        return None
+    parts = _string(value).split(_string(part), MAX_PARTS)
+    if len(parts) > MAX_PARTS:
+        raise Refused(f"the text has more than {MAX_PARTS} parts")
+    return parts
+
+
 def _none(apply: Callable[[str], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else apply(_string(value))
 
@@ -137,7 +147,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {
     "has": (_has, 2, 2),
     "number": (_number, 1, 1),
     "round": (_round, 1, 2),
-    "split": (lambda value, part: None if value is None else _string(value).split(_string(part)), 2, 2),
+    "split": (_split, 2, 2),
     "at": (_at, 2, 2),
     "min": (lambda *values: min((v for v in values if v is not None), default=None), 1, 20),
     "max": (lambda *values: max((v for v in values if v is not None), default=None), 1, 20),

@@ -217,6 +217,9 @@ class Findings:
 
 def parse(model: type[MappingFile] | type[EntityFile], document: Document) -> MappingFile | EntityFile:
     """Return the document as ``model``. Raises ConfigError with a complaint for each departure from the format."""
+    if not isinstance(document.value, dict):
+        complaint = document.complaint((), "the file holds no keys", f"begin with apiVersion: erpcrm-bridge/v1 and kind: {_kind(model)}")
+        raise ConfigError(f"{document.file} is not as the mapping language has it.", complaints=[complaint])
     try:
         return model.model_validate(document.value)
     except ValidationError as error:
@@ -229,6 +232,10 @@ def parse(model: type[MappingFile] | type[EntityFile], document: Document) -> Ma
                 findings.add(path, *_words(model, path, problem))
             seen.add(path)
         raise ConfigError(f"{document.file} is not as the mapping language has it.", complaints=findings.complaints) from None
+
+
+def _kind(model: type[BaseModel]) -> str:
+    return "Mapping" if model is MappingFile else "Entity"
 
 
 def _path_in(value: Any, loc: tuple[int | str, ...]) -> Path:

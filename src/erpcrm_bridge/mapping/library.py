@@ -15,6 +15,7 @@ from erpcrm_bridge.mapping.format import EntityFile, Findings, MappingFile, Mapp
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.fields import EntitySpec
 from erpcrm_bridge.model.values import digest
+from erpcrm_bridge.settings.reading import content_of, is_folder
 from erpcrm_bridge.settings.yaml import Document, read_yaml
 
 Clash: TypeAlias = Literal["ask", "newer", "non_empty", "max", "min", "union"] | tuple[Literal["prefer"], tuple[str, ...]]
@@ -95,7 +96,7 @@ def load_library(folders: Sequence[Path]) -> Library:
     complaints: list[Complaint] = []
     library = Library({}, {})
     for folder in folders:
-        if not folder.is_dir():
+        if not is_folder(folder):
             complaints.append(Complaint(str(folder), 0, 0, "there is no such folder", "make it, or remove it from `mappings`"))
             continue
         for path in _files(folder):
@@ -150,7 +151,7 @@ def _belongs(findings: Findings, told: str, folder: str, other: Document | None)
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return content_of(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} cannot be read.", complaints=[Complaint(str(path), 0, 0, "not UTF-8", "save it as UTF-8")]) from error
     except OSError as error:
@@ -242,7 +243,7 @@ def _groups(body: EntityFile, findings: Findings) -> None:
 
 
 def _seconds(text: str, findings: Findings) -> float:
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s|m|h)", text)
     if match is None:
         findings.add(("skew",), f"`{text}` is not a duration", "as in 5s, 500ms, 2m")
         return 0.0

@@ -246,6 +246,8 @@ def _map(options: Any, setting: Setting) -> Transform:
             ) from None
     else:
         raise Misused("`map` takes the name of a table, or pairs", "write {map: NAME} or {map: {pairs: {…}}}")
+    if isinstance(table.fallback, (list, dict)):
+        raise Misused("`map`: `fallback` is one value")
     inverse: dict[Any, Any] = {}
     twice: dict[Any, None] = {}
     for external, canonical in table.pairs.items():

@@ -8,7 +8,7 @@ UTC text with milliseconds (``2026-05-01T07:25:37.000Z``), references are golden
 from __future__ import annotations
 
 import hashlib
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any, TypeAlias
 
 import msgspec
@@ -20,20 +20,38 @@ Canonical: TypeAlias = Any
 Fields: TypeAlias = dict[str, Any]
 """Names (external names, or canonical paths such as ``billing.city``) to values. A name that is absent was not said."""
 
+_LONGEST = 400
+"""Digits before or after the point. No amount, quantity or rate has more; a number that has would fill the memory when written out."""
+_WIDE = Context(prec=2 * _LONGEST, Emax=MAX_EMAX, Emin=MIN_EMIN)
+
+
+def _number(text: str) -> Decimal | str:
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        return text
+    return number if -_LONGEST < number.adjusted() < _LONGEST else text
+
+
 _encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 _plain_encoder = msgspec.json.Encoder(decimal_format="number")
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_decoder = msgspec.json.Decoder(float_hook=_number)
 
 pack = _plain_encoder.encode
 """Return JSON bytes; Decimals keep their digits and their scale."""
 unpack = _decoder.decode
-"""Return the value of JSON bytes; numbers with a point or an exponent are Decimals."""
+"""Return the value of JSON bytes; numbers with a point or an exponent are Decimals; one that is out of all proportion (1e400 and
+beyond) stays text, so that it is at fault alone. Raises one of UNREADABLE."""
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What reading bytes that are no JSON value raises."""
 
 
 def normal(value: Any) -> Any:
     """Return ``value`` so that equal values have one form: 5900.00 and 5900 are one number, 1 and true are two values."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else value.normalize()
+        if value.adjusted() >= _LONGEST:
+            return value.normalize(_WIDE)
+        return int(value) if value == value.to_integral_value() else value.normalize(_WIDE)
     if isinstance(value, list):
         return [normal(item) for item in value]
     if isinstance(value, dict):
