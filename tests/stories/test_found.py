@@ -38,3 +38,48 @@ def test_what_is_not_delivered_yet_is_not_contested_by_the_old_value_when_a_rule
     remapped(world)
     assert says(world.crm.get("Account", account) or {}, City="Ulm")
     assert says(world.erp.get("customer", customer) or {}, town="Ulm")
+
+
+def test_an_update_whose_answer_was_lost_does_not_come_back_as_an_edit_of_its_system(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, customer = world.joined_customer(City="Bonn")  # of towns the ERP's is preferred
+    world.crm.edit("Account", account, {"City": "Ulm"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    assert says(world.erp.get("customer", customer) or {}, town="Ulm")
+    world.crm.edit("Account", account, {"City": "Köln"})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, City="Köln")
+    assert says(world.erp.get("customer", customer) or {}, town="Köln")
+    assert world.parked() == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["update", "create"])
+def test_a_rendition_whose_answer_was_lost_does_not_win_over_what_was_asked(tmp_path: Path, known: bool) -> None:
+    world = World(tmp_path, specs={"erp.customer": {"normalisers": {"town": ("cut:4",)}}})
+    account = world.crm.create("Account", {"Name": "Acme"} if known else {"Name": "Acme", "City": "Regensburg"})
+    if known:
+        world.sync_until_quiet()
+        world.crm.edit("Account", account, {"City": "Regensburg"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    assert says(world.erp.get("customer", world.only("erp", "customer")[0]) or {}, town="Rege")
+    for _ in range(3):
+        world.sync()
+    assert says(world.crm.get("Account", account) or {}, City="Regensburg")
+    assert [row.kind for row in world.parked()] == ["clash"]
+    world.assert_quiet()
+
+
+def test_an_edit_made_after_a_lost_update_is_kept(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, customer = world.joined_customer(Email="old@acme.example")
+    world.crm.edit("Account", account, {"Email": "crm@acme.example", "Phone": "1"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    world.erp.edit("customer", customer, {"mail": "erp@acme.example"})
+    for _ in range(3):
+        world.sync()
+    assert says(world.erp.get("customer", customer) or {}, mail="erp@acme.example", tel="1")
+    assert says(world.crm.get("Account", account) or {}, Email="crm@acme.example")
+    assert [row.kind for row in world.parked()] == ["clash"]

@@ -312,12 +312,12 @@ def _settle_edits(
     if clean and one_value:
         if rewritten(unit, tuple(edits[0].values), edits[0].by):
             merged.clashes.append(
-                Clash(list(unit), [_golden_candidate(unit, held, authors, roles), *edits], "two systems rewrite one another")
+                Clash(list(unit), [golden_candidate(unit, held, authors, roles), *edits], "two systems rewrite one another")
             )
             return
         _accept(unit, held, edits[0], "only it moved" if len(edits) == 1 else "all moved to the same", [], merged)
         return
-    candidates = edits if clean else [*edits, _golden_candidate(unit, held, authors, roles)]
+    candidates = edits if clean else [*edits, golden_candidate(unit, held, authors, roles)]
     winner, rule = settle_by_policy(candidates, policy)
     if winner is None:
         merged.clashes.append(Clash(list(unit), candidates))
@@ -326,7 +326,8 @@ def _settle_edits(
     _accept(unit, held, winner, rule, losers, merged)
 
 
-def _golden_candidate(unit: Unit, held: tuple[Any, ...], authors: Mapping[str, Author], roles: Mapping[str, str]) -> Candidate:
+def golden_candidate(unit: Unit, held: tuple[Any, ...], authors: Mapping[str, Author], roles: Mapping[str, str]) -> Candidate:
+    """Return golden's value as one of a clash, under the name of whoever said it."""
     author = author_of(unit[0], authors) or ["", "", ""]
     return Candidate(author[0], roles.get(author[0], ""), author[1], list(held))
 

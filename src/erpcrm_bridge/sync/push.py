@@ -410,7 +410,7 @@ def _carry_out(
 ) -> None:
     operation = steps[0].operation
     intentions: dict[str, Intention] = {}
-    if operation in ("create", "move"):
+    if operation != "delete":
         ids = Ids("I")
         for step, write in zip(steps, writes, strict=True):
             intentions[step.link_id] = Intention(
@@ -504,9 +504,10 @@ def _settle(
                 parked.append(_open_row(run, side, step, "deferred", f"waits in {outcome.handle}; {outcome.reason}".rstrip("; ")))
                 pushed.add("deferred")
             case Unknown():
+                # An update's intention stays open: the next run reads what is held, and knows by it what was asked.
                 if intention is None and step.key:
                     again.append(step.key)
-                else:
+                elif step.operation != "update":
                     if intention and outcome.handle:
                         handles.append((intention.id, outcome.handle))
                     parked.append(_open_row(run, side, step, "unknown", f"may exist: {outcome.reason}"))

@@ -3,11 +3,16 @@ Neither: parked as "may exist", and never repeated by itself."""
 
 from __future__ import annotations
 
-from erpcrm_bridge.model.records import Applied, Question, Write
-from erpcrm_bridge.model.values import digest, unpack
-from erpcrm_bridge.store import Intention, LinkRow, ParkedRow, Store
+from collections.abc import Iterable
+from typing import Any
+
+from erpcrm_bridge.model.records import Applied, Question, Record, Write
+from erpcrm_bridge.model.values import Fields, digest, same, unpack
+from erpcrm_bridge.store import GoldenRow, Intention, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.absorb import clash_paths, clash_row
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
+from erpcrm_bridge.sync.merge import Candidate, Clash, golden_candidate, same_all, settle_by_policy
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.push import references, settle_applied, settle_refs
@@ -18,13 +23,15 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
     for side in flow.all_sides():
         intentions = store.open_intentions([side.stream_id])
         links = store.links([intention.link_id for intention in intentions])
-        creates, done = [], []
+        creates, updates, done = [], [], []
         for intention in intentions:
             link = links.get(intention.link_id)
             if link is None or link.entity != side.entity:
                 continue
             if intention.operation == "create" and link.key is None:
                 creates.append((intention, link))
+            elif intention.operation == "update" and link.key is not None and link.state == "live":
+                updates.append((intention, link))
             else:
                 done.append((intention, link))
         if done:
@@ -32,6 +39,8 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
             keys = sorted({link.key for _, link in done if link.key})
             read_again(store, run, side, keys)
             _drop(store, run, [intention for intention, _ in done])
+        if updates:
+            _updates(flow, store, run, side, updates)
         if creates:
             _creates(flow, store, run, side, creates)
 
@@ -56,28 +65,58 @@ def _creates(flow: Flow, store: Store, run: RunNote, side: Side, creates: list[t
     _drop(store, run, free)
 
 
+def _updates(flow: Flow, store: Store, run: RunNote, side: Side, updates: list[tuple[Intention, LinkRow]]) -> None:
+    """Updates whose answer was lost: what is held now says whether they were done."""
+    keys = sorted({link.key for _, link in updates if link.key})
+    records = {record.key: record for record in side.connector.read(side.selection, keys)}
+    for intention, link in updates:
+        if link.key in records:
+            _settle_known(flow, store, run, side, intention, link, records[link.key])
+    absent = [(intention, link.key) for intention, link in updates if link.key and link.key not in records]
+    if absent:
+        read_again(store, run, side, [key for _, key in absent])
+        _drop(store, run, [intention for intention, _ in absent])
+
+
 def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention: Intention, link: LinkRow, key: str) -> None:
-    """The create was done. What is held as it was asked is settled; what is held otherwise may be the system's rendition or somebody's edit
-    since: it is news, and merged without a base."""
+    """The create was done."""
     if key in store.golden_of([side.stream_id], [key]):
         _drop(store, run, [intention])
         return
     records = side.connector.read(side.selection, [key])
-    if not records:
-        return
+    if records:
+        _settle_known(flow, store, run, side, intention, link, records[0])
+        run.counts["recovered"] += 1
+
+
+def _settle_known(flow: Flow, store: Store, run: RunNote, side: Side, intention: Intention, link: LinkRow, record: Record) -> None:
+    """A write whose answer was lost is found. What is held as it was asked is settled (L1), and what is as it was before was not done.
+
+    What is held otherwise may be the system's rendition of what was asked, or somebody's edit since: it is news, but never wins by a rule
+    over what was asked; where it would, a person is asked.
+    """
     golden = store.golden([link.golden_id])[link.golden_id]
     _, refs_out = references(flow, store, side, [link], {golden.id: golden}, set())
     asked: dict[str, str] = unpack(intention.digest.encode())
-    ours = {name: value for name, value in records[0].fields.items() if asked.get(name) == digest(value)}
-    wanted = side.mapping.put(golden.fields, None, refs_out, [], create=True)
+    create = intention.operation == "create"
+    ours = {name: value for name, value in record.fields.items() if asked.get(name) == digest(value)}
+    before = link.base or {}
+    other = {
+        name: value for name, value in record.fields.items() if name in asked and name not in ours and not same(value, before.get(name))
+    }
+    clashes = list(_doubtful(flow, store, side, golden, record, other))
+    doubted = {name for name in other if any(path in clash.unit for clash in clashes for path in side.mapping.affected([name]))}
+    wanted = side.mapping.put(golden.fields, link.base, refs_out, [], create=create)
     answering = {name for name, value in wanted.items() if name in ours and asked[name] == digest(value)}
     settles = sorted(path for rule in side.mapping.rules if answering.issuperset(rule.external) for path in rule.canonical)
-    step = Step(
-        "create", golden.entity, golden.id, link.id, side.connection, side.stream.name, None, label_of(golden.fields), {}, 0, 0, settles
-    )
-    write = Write(link.id, "create", None, ours, reference=golden.id)
-    applied = Applied(link.id, key, records[0].version, records[0].fields)
+    operation = "create" if create else "update"
+    place = (link.id, side.connection, side.stream.name, link.key)
+    step = Step(operation, golden.entity, golden.id, *place, label_of(golden.fields), {}, 0, 0, settles)  # type: ignore[arg-type]  # one of two
+    write = Write(link.id, operation, link.key, ours | {name: other[name] for name in doubted}, reference=golden.id)  # type: ignore[arg-type]  # as above
+    applied = Applied(link.id, record.key, record.version, record.fields)
+    rules = link.rules
     news = settle_applied(side, link, golden, step, write, applied, settle_refs(store, side, [applied]))
+    link.rules = link.rules if create else rules
     with store.transaction(run.fence):
         link.seq = store.next_seq()
         for row in news:
@@ -86,7 +125,28 @@ def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention:
         store.put_incoming(news)
         store.drop_intentions([intention.id])
         store.close_parked([f"{kind}:{link.id}" for kind in ("intention", "blocked", "record")], "found", run.at)
-    run.counts["recovered"] += 1
+        store.park([clash_row(run, golden, clash) for clash in clashes])
+
+
+def _doubtful(flow: Flow, store: Store, side: Side, golden: GoldenRow, record: Record, other: Fields) -> Iterable[Clash]:
+    """Yield a clash for each unit in which what was found would win over golden by its policy."""
+    if not other:
+        return
+    policies = flow.policies[golden.entity]
+    applied = Applied("", record.key, record.version, record.fields)
+    said = side.mapping.get(record.fields, settle_refs(store, side, [applied]), [])
+    frozen = clash_paths(store, [golden.id]).get(golden.id, frozenset())
+    for unit in dict.fromkeys(policies.unit(path) for path in sorted(side.mapping.affected(other)) if path not in side.mapping.lists):
+        held: tuple[Any, ...] = tuple(golden.fields.get(path) for path in unit)
+        found = tuple(said.get(path, golden.fields.get(path)) for path in unit)
+        writers = policies.writers(unit[0])
+        if same_all(found, held) or frozen.intersection(unit) or (writers is not None and side.role not in writers):
+            continue
+        it = Candidate(side.connection, side.role, record.version, list(found))
+        asked = golden_candidate(unit, held, golden.authors, flow.roles)
+        winner, _ = settle_by_policy([it, asked], policies.policy(unit[0]))
+        if winner is not None and not same_all(winner.values, held):
+            yield Clash(list(unit), [asked, it], "an answer was lost: it may be how the system holds what was asked, or an edit since")
 
 
 def _drop(store: Store, run: RunNote, intentions: list[Intention]) -> None:
