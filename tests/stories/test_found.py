@@ -9,6 +9,7 @@ import pytest
 from stories.world import World, says
 
 from erpcrm_bridge.sync.run import Report
+from erpcrm_bridge.testing.system import Rights
 
 
 def remapped(world: World) -> Report:
@@ -83,3 +84,18 @@ def test_an_edit_made_after_a_lost_update_is_kept(tmp_path: Path) -> None:
     assert says(world.erp.get("customer", customer) or {}, mail="erp@acme.example", tel="1")
     assert says(world.crm.get("Account", account) or {}, Email="crm@acme.example")
     assert [row.kind for row in world.parked()] == ["clash"]
+
+
+def test_what_came_while_the_right_to_write_was_withdrawn_goes_when_it_is_back(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, customer = world.joined_customer()
+    world.erp.rights["bridge"] = Rights(write=False)
+    other = world.crm.create("Account", {"Name": "Beta", "Email": "b@beta.example"})
+    world.crm.edit("Account", account, {"Phone": "1"})
+    world.sync()
+    assert {row.error for row in world.parked()} == {"permission"}
+    world.erp.rights["bridge"] = Rights()
+    world.sync()
+    assert says(world.erp_of(other), companyName="Beta")
+    assert says(world.erp.get("customer", customer) or {}, tel="1")
+    assert world.parked() == []

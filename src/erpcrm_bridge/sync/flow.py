@@ -183,7 +183,7 @@ def _build(
                     )
                 values = settings.connections[connection].values
                 mapping = compiler(spec, codes=described.codes, values=values, stream=stream)
-                create = role in wanted.entities[entity].create_in and stream.capabilities.create
+                create = role in wanted.entities[entity].create_in
                 if create and not (stream.capabilities.upsert or stream.capabilities.find):
                     raise ConfigError(
                         f"{connection}: no record may be created in {spec.stream}, for they could not be found again after a lost answer.",

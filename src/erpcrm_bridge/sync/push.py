@@ -96,6 +96,9 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             refs_in=refs_in,
             refs_out=refs_out,
         )
+        if decision.step is not None and not _offered(side, decision.step):
+            parked.append(_not_offered_row(run, side, decision.step))
+            continue
         decisions.append(decision)
         parked.extend(_parked_errors(run, side, link, decision))
         known = shown.get((golden.id, side.stream_id), {})
@@ -111,7 +114,7 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             link.answered = {**link.answered, **decision.answered}
             link.dirty = False
             settled.append(link)
-            closed.append(f"blocked:{link.id}")
+            closed.extend((f"blocked:{link.id}", f"record:{link.id}"))
     if settled or parked or closed:
         with store.transaction(run.fence):
             seq = store.next_seq() if settled else 0
@@ -121,6 +124,27 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             store.close_parked(closed, "settled", run.at)
             store.park(parked)
     return decisions
+
+
+def _offered(side: Side, step: Step) -> bool:
+    """Tell whether the stream offers the operation to this credential, now: rights come and go, and the link stays dirty meanwhile."""
+    offers = side.offers
+    return {"create": offers.create, "update": offers.update, "move": offers.update, "delete": offers.delete}[step.operation]
+
+
+def _not_offered_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
+    where = f"{side.connection} {side.stream.name}"
+    return parked_row(
+        run,
+        "record",
+        f"record:{step.link_id}",
+        step.entity,
+        golden_id=step.golden_id,
+        stream_id=side.stream_id,
+        key=step.key,
+        error="permission",
+        reason=f"{where} {step.key or 'new'}: the {step.operation} waits, for this credential may not {step.operation} there",
+    )
 
 
 def _belongs(side: Side, golden: GoldenRow) -> bool:
