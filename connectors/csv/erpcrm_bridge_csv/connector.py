@@ -53,10 +53,10 @@ class CsvConnector:
 
     def describe(self) -> Description:
         """Say which files there are, and their columns. The first describe of a folder without a declared identity gives it one."""
-        if not self._folder.is_dir():
+        if not os.path.isdir(self._folder):  # unlike Path.is_dir it takes a name too long for a path
             raise InputError(f"There is no folder {self._folder}.", way_out="Make it, or correct `folder` in the connection's settings.")
         with telling(self._folder, "read"):
-            names = sorted(entry.name for entry in os.scandir(self._folder) if is_stream(entry.name) and entry.is_file())
+            names = sorted(name for name in os.listdir(self._folder) if is_stream(name) and os.path.isfile(self._folder / name))
         for name in self._settings.streams:
             if name not in names:
                 raise InputError(

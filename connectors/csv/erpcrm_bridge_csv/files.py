@@ -7,6 +7,7 @@ import fcntl
 import io
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -99,8 +100,12 @@ class OpenFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         with telling(path, "read"):
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.stamp = stamp_of(os.fstat(self._descriptor))
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        opened = os.fstat(self._descriptor)
+        if not stat.S_ISREG(opened.st_mode):
+            self.close()
+            raise InputError(f"{path.name} in {path.parent} is a folder, a pipe or a device, not a file.", way_out="Put the file there.")
+        self.stamp = stamp_of(opened)
         self._digest: str | None = None
 
     def reading(self) -> Reading:

@@ -19,7 +19,7 @@ def numbered(assigns: Bridge) -> Callable[[str], int]:
     else:
         (before, _, _, _), *rest = Formatter().parse(assigns.template)
         after = rest[0][0] if rest else ""
-    pattern = re.compile(re.escape(before) + r"([0-9]+)" + re.escape(after))
+    pattern = re.compile(re.escape(before) + r"([0-9]{1,18})" + re.escape(after))
 
     def number(key: str) -> int:
         match = pattern.fullmatch(key)

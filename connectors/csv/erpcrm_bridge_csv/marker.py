@@ -30,7 +30,7 @@ def load(folder: Path) -> Marker | None:
         with telling(path, "read"):
             content = path.read_bytes() if path.exists() else None
         return None if content is None else msgspec.json.decode(content, type=Marker)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InputError(
             f"{MARKER_NAME} in {folder} is damaged.",
             way_out="Put it back from a backup, for links hang on the identity in it; or set `identity` in the settings.",

@@ -20,7 +20,7 @@ from erpcrm_bridge.model.values import digest
 from erpcrm_bridge_csv.files import OpenFile, Stamp, require_untouched
 from erpcrm_bridge_csv.settings import Layout
 from erpcrm_bridge_csv.shape import Shape
-from erpcrm_bridge_csv.table import Table
+from erpcrm_bridge_csv.table import Table, some
 
 _TRUSTED_AFTER_NS = 2_000_000_000
 
@@ -53,6 +53,8 @@ class Lines:
         self.doubtful: dict[str, str] = {}
         self.unplaced: list[tuple[set[str], str, str]] = []
         """Rows that no cell count lets us trust: their cells (any may name the document), where they stand, and why."""
+        self.named_in: dict[str, str] = {}
+        """Each of those cells, with where it stands and why the row cannot be read."""
         key_at, parent_at = table.position(child.key), table.position(child.parent)
         table.positions(child.fields)
         keys: dict[str, set[str]] = {}
@@ -60,7 +62,10 @@ class Lines:
             where = f"{table.name}, row {number}"
             if len(cells) != table.width:
                 if cells:
-                    self.unplaced.append(({cell for cell in cells if cell}, where, wrong_count(cells, table)))
+                    why = wrong_count(cells, table)
+                    self.unplaced.append(({cell for cell in cells if cell}, where, why))
+                    for cell in cells:
+                        self.named_in.setdefault(cell, f"{where}: {why}")
                 continue
             document, key = cells[parent_at], cells[key_at]
             if not document:
@@ -160,7 +165,7 @@ class Pass:
             if len(rows) == 1:
                 take(rows[0][0], key, rows[0][1])
             else:
-                numbers = ", ".join(str(number) for number, _ in rows)
+                numbers = some([str(number) for number, _ in rows])
                 problems.extend(
                     Problem(f"{table.name}, row {number}", key, f"{selection.key} is the same in rows {numbers}") for number, _ in rows
                 )
@@ -174,7 +179,7 @@ class Pass:
 def _doubt(key: str, lines: Lines) -> str | None:
     if key in lines.doubtful:
         return lines.doubtful[key]
-    return next((f"{where}: {why}" for cells, where, why in lines.unplaced if key in cells), None)
+    return lines.named_in.get(key)
 
 
 def _orphans(lines: Lines, documents: set[str]) -> Iterator[Problem]:

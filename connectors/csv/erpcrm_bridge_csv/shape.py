@@ -24,7 +24,7 @@ def cell_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, Decimal) and value.is_finite():
+    if isinstance(value, Decimal) and value.is_finite() and -400 < value.adjusted() < 400:
         return format(value, "f")
     raise ValueError(f"a cell holds no {type(value).__name__}")
 

@@ -6,6 +6,7 @@ import csv
 import io
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -58,12 +59,14 @@ class Table:
 
     def _header(self) -> list[str]:
         header = next(self.rows(with_header=True), [])
-        repeated = sorted({name for name in header if name and header.count(name) > 1})
+        repeated = [name for name, count in Counter(header).items() if name and count > 1]
+        if any("\0" in name for name in header):
+            raise self._nul(1)
         if not any(header):
             raise InputError(f"{self.name}, line 1: there is no header.", way_out="Export it with its column names in the first line.")
         if repeated:
             raise InputError(
-                f"{self.name}, line 1: the header names {', '.join(repeated)} more than once.",
+                f"{self.name}, line 1: the header names {some(repeated)} more than once.",
                 way_out="Give each column a name of its own.",
             )
         return header
@@ -93,7 +96,7 @@ class Table:
         row: list[str] = []
         try:
             if not with_header:
-                next(reader)
+                next(reader, None)
             for row in reader:
                 yield row
         except UnicodeDecodeError as error:
@@ -119,7 +122,7 @@ class Table:
         reader = csv.reader(lines(self.file.buffered(reading)), delimiter=self.layout.delimiter, strict=True)
         cells: list[str] = []
         try:
-            next(reader)
+            next(reader, None)
             start = at
             for cells in reader:
                 if cells:
@@ -166,10 +169,7 @@ class Table:
             while piece := text.read(_PIECE):
                 piece += text.readline()
                 if "\0" in piece:
-                    raise InputError(
-                        f"{self.name}, line {lines + piece.count(chr(10), 0, piece.index(chr(0))) + 1}: there is a NUL byte in it.",
-                        way_out="Export it again as UTF-8 text; a file full of NULs was cut by a crash.",
-                    )
+                    raise self._nul(lines + piece.count("\n", 0, piece.index("\0")) + 1)
                 lines += piece.count("\n")
                 if column == 0:
                     marks.extend(map(hash, beginnings(piece.removesuffix("\n").split("\n"))))
@@ -186,6 +186,12 @@ class Table:
     def _text(self, reading: io.RawIOBase) -> io.TextIOWrapper:
         encoding = "utf-8-sig" if self.has_bom else self.layout.encoding
         return io.TextIOWrapper(io.BufferedReader(reading, _PIECE), encoding=encoding, newline="\n")
+
+    def _nul(self, line: int) -> InputError:
+        return InputError(
+            f"{self.name}, line {line}: there is a NUL byte in it.",
+            way_out="Export it again as UTF-8 text; a file full of NULs was cut by a crash.",
+        )
 
     def _undecodable(self) -> InputError:
         require_untouched(self.file)
@@ -211,6 +217,12 @@ class Table:
         return InputError(
             f"{self.name}, line {line}: {what}; nothing is concluded from this file.", way_out="Mend the line or export again."
         )
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """Return the first of the names, each cut where it is long, and how many more there are."""
+    shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}…" for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def _decodes(content: bytes, encoding: str) -> bool:
