@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from erpcrm_bridge.model.values import pack, unpack
+from erpcrm_bridge.errors import StoreError
+from erpcrm_bridge.model.values import UNREADABLE, pack, unpack
 from erpcrm_bridge.store.engines import Bulk, Values
 from erpcrm_bridge.store.rows import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, RunRow
 
@@ -115,13 +116,22 @@ def _packed(value: Any) -> bytes | None:
     return pack(value) if value else None
 
 
+def unpacked(data: Any) -> Any:
+    """Return the value of packed bytes. Raises StoreError where they are none: the database has not noticed what the disk did to it."""
+    try:
+        return unpack(data)
+    except (*UNREADABLE, TypeError):
+        what = "The store is damaged: a value in it cannot be read."
+        raise StoreError(what, way_out="Keep a copy of it, then restore it from a backup.") from None
+
+
 def golden_values(row: GoldenRow) -> Values:
     return (row.id, row.entity, row.seq, row.state, pack(row.authors) if row.authors else None, pack(row.fields))
 
 
 def golden_row(values: Values) -> GoldenRow:
     id, entity, seq, state, authors, fields = values
-    return GoldenRow(id, entity, unpack(fields), unpack(authors) if authors else {}, seq, state)
+    return GoldenRow(id, entity, unpacked(fields), unpacked(authors) if authors else {}, seq, state)
 
 
 def link_values(row: LinkRow) -> Values:
@@ -155,14 +165,14 @@ def link_row(values: Values) -> LinkRow:
         key=key,
         state=state,
         dirty=bool(dirty),
-        base=None if base is None else unpack(base),
-        answered=unpack(answered) if answered else {},
+        base=None if base is None else unpacked(base),
+        answered=unpacked(answered) if answered else {},
         version=version,
         rules=rules,
-        line_keys=unpack(line_keys) if line_keys else {},
-        held=unpack(held) if held else {},
-        pending=unpack(pending) if pending else [],
-        earlier=unpack(earlier) if earlier else [],
+        line_keys=unpacked(line_keys) if line_keys else {},
+        held=unpacked(held) if held else {},
+        pending=unpacked(pending) if pending else [],
+        earlier=unpacked(earlier) if earlier else [],
         seq=seq,
     )
 
@@ -184,7 +194,7 @@ def incoming_values(row: IncomingRow, golden_id: str | None) -> Values:
 def incoming_row(values: Values) -> IncomingRow:
     """``values`` are the columns of INCOMING and the link's id."""
     stream_id, key, version, seq, state, golden_id, merged_into, fields, link_id = values
-    return IncomingRow(stream_id, key, version, None if fields is None else unpack(fields), seq, state, merged_into, link_id, golden_id)
+    return IncomingRow(stream_id, key, version, None if fields is None else unpacked(fields), seq, state, merged_into, link_id, golden_id)
 
 
 def intention_values(row: Intention) -> Values:
@@ -216,7 +226,7 @@ def parked_values(row: ParkedRow) -> Values:
 
 def parked_row(values: Values) -> ParkedRow:
     row = ParkedRow(*values)
-    row.data = unpack(values[11]) if values[11] else {}
+    row.data = unpacked(values[11]) if values[11] else {}
     return row
 
 
@@ -227,7 +237,7 @@ def history_values(row: HistoryRow) -> Values:
 def history_row(values: Values) -> HistoryRow:
     """``values`` are the columns of HISTORY and the id."""
     golden_id, run, at, data, id = values
-    return HistoryRow(golden_id, run, at, unpack(data), id)
+    return HistoryRow(golden_id, run, at, unpacked(data), id)
 
 
 def run_values(row: RunRow) -> Values:
@@ -236,4 +246,4 @@ def run_values(row: RunRow) -> Values:
 
 def run_row(values: Values) -> RunRow:
     id, flow, kind, started_at, finished_at, status, counts, message = values
-    return RunRow(id, flow, kind, started_at, finished_at, status, unpack(counts) if counts else {}, message)
+    return RunRow(id, flow, kind, started_at, finished_at, status, unpacked(counts) if counts else {}, message)

@@ -9,6 +9,7 @@ Every error of a driver leaves as StoreError. The driver's own error is not chai
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -108,9 +109,11 @@ class SqliteEngine:
     def __init__(self, path: Path, *, read_only: bool, run_lock: bool) -> None:
         self.read_only = read_only
         self._path = path
-        if not path.parent.is_dir():
+        if "\0" in str(path) or (os.path.exists(path) and not os.path.isfile(path)):  # unlike Path, os.path takes names too long for a path
+            raise StoreError(f"The store {path} is no file.", way_out="Name a file, or one that is not there yet.")
+        if not os.path.isdir(path.parent):
             raise StoreError(f"The folder {path.parent} of the store does not exist.", way_out=f"mkdir -p {path.parent}")
-        if read_only and not path.exists():
+        if read_only and not os.path.lexists(path):
             _not_there(str(path))
         self._lock = RunLock(path.with_name(path.name + ".lock")) if run_lock else None
         self._sql: dict[str, str] = {}
@@ -213,6 +216,9 @@ class SqliteEngine:
             yield
         except sqlite3.Error as error:
             raise _sqlite_trouble(error, str(self._path)) from None
+        except UnicodeDecodeError:  # of names and messages in a damaged file, which SQLite passes on as they stand
+            what, way_out = _SQLITE_TROUBLES[sqlite3.SQLITE_CORRUPT]
+            raise StoreError(what.format(where=self._path), way_out=way_out) from None
 
 
 _SQLITE_TROUBLES = {

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from erpcrm_bridge.errors import FenceLost, StoreError
-from erpcrm_bridge.model.values import pack, unpack
+from erpcrm_bridge.model.values import pack
 from erpcrm_bridge.store import columns as c
 from erpcrm_bridge.store.engines import CHUNK, Bulk, Engine, Values, open_engine, shown
 from erpcrm_bridge.store.rows import (
@@ -128,7 +128,7 @@ _LEASE = """
     VALUES (?, 0, 0, 0, {now}, ?, {now} + ?, 1, 1)
     ON CONFLICT (key) DO UPDATE SET lease_owner = excluded.lease_owner, lease_until = excluded.lease_until,
     fence = work.fence + 1, attempts = work.attempts + 1, taken_seq = work.pending_seq
-    WHERE work.lease_until IS NULL OR work.lease_until <= {now} OR ? RETURNING fence"""
+    WHERE work.lease_until IS NULL OR work.lease_until <= {now} OR work.lease_owner = ? RETURNING fence"""
 _MINE = "WHERE key = ? AND fence = ? AND lease_until IS NOT NULL"
 _RENEW = f"UPDATE work SET lease_until = {{now}} + ? {_MINE}"
 _FINISH = f"UPDATE work SET done_seq = taken_seq, lease_owner = NULL, lease_until = NULL, attempts = 0 {_MINE}"
@@ -237,7 +237,7 @@ class Store:
     def description(self, system: str) -> dict[str, Any] | None:
         """Return what a system last said of itself."""
         data = self._one("SELECT data FROM description WHERE system = ?", (system,))
-        return None if data is None else unpack(data)
+        return None if data is None else c.unpacked(data)
 
     def put_description(self, system: str, data: dict[str, Any]) -> None:
         with self._within():
@@ -589,12 +589,16 @@ class Store:
         """Say that there is work under ``key``; it is due at once unless it has been put off."""
         self._db.run(_TOUCH, (key,))
 
-    def lease(self, key: str, owner: str, seconds: float, *, alone: bool = False) -> Fence | None:
+    def holder(self, key: str) -> str | None:
+        """Return the owner of the lease that stands on ``key``."""
+        return self._text("SELECT lease_owner FROM work WHERE key = ? AND lease_until > {now}", (key,))
+
+    def lease(self, key: str, owner: str, seconds: float, *, dead: str | None = None) -> Fence | None:
         """Take ``key`` for so many seconds; None where another owner has it. Each lease has a greater number than the one before.
 
-        ``alone``: the caller holds the runner's lock, so that a lease still standing is that of a process that died.
+        ``dead``: an owner who is known to be no more; a lease that still stands in this name is free.
         """
-        found = self._db.rows(_LEASE, (key, owner, seconds, alone))
+        found = self._db.rows(_LEASE, (key, owner, seconds, dead))
         return Fence(key, owner, found[0][0]) if found else None
 
     def renew(self, fence: Fence, seconds: float) -> None:
