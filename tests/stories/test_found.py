@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stories.world import World, says
+from stories.world import FLOW, World, says
 
+from erpcrm_bridge.errors import BrakeTripped
+from erpcrm_bridge.sync.desk import release_brake
 from erpcrm_bridge.sync.run import Report
 from erpcrm_bridge.testing.system import Rights
 
@@ -99,3 +101,32 @@ def test_what_came_while_the_right_to_write_was_withdrawn_goes_when_it_is_back(t
     assert says(world.erp_of(other), companyName="Beta")
     assert says(world.erp.get("customer", customer) or {}, tel="1")
     assert world.parked() == []
+
+
+def test_a_released_brake_lets_pass_what_tripped_it_and_counts_anew(tmp_path: Path) -> None:
+    world = World(tmp_path, brakes={"creates": 2})
+    for n in range(4):
+        world.crm.create("Account", {"Name": f"Firm {n}"})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    world.sync_until_quiet()
+    assert len(world.erp.all("customer")) == 4
+    for n in range(4, 7):
+        world.crm.create("Account", {"Name": f"Firm {n}"})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+
+
+def test_deletes_that_were_looked_at_do_not_trip_the_brake_again(tmp_path: Path) -> None:
+    world = World(tmp_path, brakes={"deletes": 1}, rules={"customer": {"on_delete": "delete"}})
+    keys = [world.crm.create("Account", {"Name": f"Firm {n}"}) for n in range(3)]
+    world.sync_until_quiet()
+    for key in keys:
+        world.crm.delete("Account", key)
+    for _ in range(2):  # once for what was told, once for what is to be done
+        with pytest.raises(BrakeTripped):
+            world.sync()
+        release_brake(world.store, FLOW, person="op", clock=world.clock)
+    world.sync_until_quiet()
+    assert world.erp.all("customer") == {}

@@ -35,12 +35,16 @@ def check(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str
         limit = limits.get((connection, kind))
         if limit is None or not count:
             continue
-        before = store.writes_since(flow.name, connection, kind, run.unix - flow.brakes.window_seconds)
-        if before + count > limit:
-            store.trip(flow.name, connection, kind, before + count, limit, run.at)
+        total = count + _in_window(flow, store, run, connection, kind)
+        if total > limit:
+            store.trip(flow.name, connection, kind, total, limit, run.at)
             over = True
     if over:
         refuse_if_tripped(flow, store)
+
+
+def _in_window(flow: Flow, store: Store, run: RunNote, connection: str, kind: str) -> int:
+    return store.writes_since(flow.name, connection, kind, run.unix - flow.brakes.window_seconds)
 
 
 def check_incoming(flow: Flow, store: Store, run: RunNote) -> None:
@@ -59,8 +63,10 @@ def check_incoming(flow: Flow, store: Store, run: RunNote) -> None:
             key = (side.connection, "reverts")
             counts[key] = counts.get(key, 0) + reverts
     if counts:
-        check(flow, store, run, counts)
-        note(flow, store, run, counts)
+        try:
+            check(flow, store, run, counts)
+        finally:
+            note(flow, store, run, counts)
 
 
 def note(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str], int]) -> None:
