@@ -522,6 +522,18 @@ def test_a_lease_is_one_owner_s_until_it_runs_out(store: Store) -> None:
     assert store.due() == []
 
 
+def test_a_lease_of_the_dead_is_free_and_that_of_another_is_not(store: Store) -> None:
+    assert store.holder("main:0") is None
+    assert store.lease("main:0", "me", 60) is not None
+    assert store.holder("main:0") == "me"
+    assert store.lease("main:0", "you", 60, dead="somebody") is None
+    yours = store.lease("main:0", "you", 60, dead="me")
+    assert yours is not None
+    assert store.lease("main:0", "they", 60, dead="me") is None
+    store.finish(yours)
+    assert store.holder("main:0") is None
+
+
 def test_work_put_off_is_not_due_until_then_even_if_touched(store: Store) -> None:
     store.touch("main:0")
     fence = store.lease("main:0", "me", 60)

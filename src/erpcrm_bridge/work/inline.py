@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from erpcrm_bridge.errors import BridgeError, Locked
 from erpcrm_bridge.settings import Settings
@@ -35,14 +36,18 @@ def at_work(settings: Settings, name: str, opener: Opener = open_connection) -> 
 def exclusively(store: Store, flow: str, *, alone: bool = False) -> Iterator[Fence]:
     """Hold the lease of a flow's work row, renewed from a thread of its own so that a long call does not lose it.
 
-    Raises Locked where another worker holds it, unless the caller is ``alone`` (see Store.lease). The work asked for by then counts as
-    done when the block ends well, and stays due when it does not.
+    Raises Locked where another worker holds it. A worker that died on this machine holds nothing, nor does any where the caller is
+    ``alone``, with the runner's lock in hand; what one elsewhere held is free when its lease runs out. The work asked for by then counts
+    as done when the block ends well, and stays due when it does not.
     """
-    owner = f"{socket.gethostname()}:{os.getpid()}"
     store.touch(flow)
-    fence = store.lease(flow, owner, LEASE_SECONDS, alone=alone)
+    holder = store.holder(flow)
+    fence = store.lease(flow, _owner(os.getpid()), LEASE_SECONDS, dead=holder if holder and (alone or _is_dead(holder)) else None)
     if fence is None:
-        raise Locked(f"Another run of {flow} is at work.", way_out=f"Wait for it to end; what a dead worker held is free after {LEASE_SECONDS:.0f} seconds.")
+        raise Locked(
+            f"Another run of {flow} is at work.",
+            way_out=f"Wait for it to end; what a dead worker held is free after {LEASE_SECONDS:.0f} seconds.",
+        )
     stop = threading.Event()
     renewer = threading.Thread(target=_renew, args=(store.url, fence, stop), name=f"lease {flow}", daemon=True)
     renewer.start()
@@ -57,6 +62,33 @@ def exclusively(store: Store, flow: str, *, alone: bool = False) -> Iterator[Fen
             store.finish(fence)
         else:
             store.postpone(fence, 0)
+
+
+def _owner(pid: int) -> str:
+    return f"{socket.gethostname()} {_machine()} {pid}"
+
+
+def _machine() -> str:
+    """Return what tells this machine, since it was started, from any other, and a container on it from the next: where it cannot be
+    told, "" (process numbers mean nothing beyond it)."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return ""
+
+
+def _is_dead(owner: str) -> bool:
+    """Tell whether the process that ``owner`` names is known to be no more: it ran here, and there is none of its number."""
+    pid = owner.rpartition(" ")[2]
+    if not pid.isdigit() or not _machine() or owner != _owner(int(pid)):
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it is there, and somebody else's
+        pass
+    return False
 
 
 def _renew(url: str, fence: Fence, stop: threading.Event) -> None:

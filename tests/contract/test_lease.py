@@ -1,0 +1,49 @@
+"""Who may take over whose lease, on both engines."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from erpcrm_bridge.errors import Locked
+from erpcrm_bridge.store import open_store
+from erpcrm_bridge.work.inline import exclusively
+
+TAKE_AND_DIE = """
+import os, signal, sys
+from erpcrm_bridge.store import open_store
+from erpcrm_bridge.work.inline import exclusively
+with open_store(sys.argv[1]) as store, exclusively(store, "trade"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_worker_held_that_was_killed_here_is_free_at_once(store_url: str) -> None:
+    with open_store(store_url) as store:
+        killed = subprocess.run([sys.executable, "-c", TAKE_AND_DIE, store_url], check=False)
+        assert killed.returncode == -9
+        assert store.holder("trade") is not None
+        with exclusively(store, "trade"):
+            pass
+
+
+def test_what_a_living_worker_holds_is_locked(store_url: str) -> None:
+    with open_store(store_url) as store, open_store(store_url) as other, exclusively(store, "trade"):
+        with pytest.raises(Locked):  # noqa: SIM117 - what is refused is the inner one
+            with exclusively(other, "trade"):
+                pass
+
+
+@pytest.mark.parametrize("change", [lambda owner: owner.replace("/", "/1"), lambda owner: f"other-{owner}", lambda owner: "worker"])
+def test_nothing_is_concluded_about_a_worker_of_another_machine(store_url: str, change: object) -> None:
+    assert callable(change)
+    with open_store(store_url) as store:
+        subprocess.run([sys.executable, "-c", TAKE_AND_DIE, store_url], check=False)
+        dead = store.holder("trade")
+        assert dead is not None
+        assert store.lease("trade", change(dead), 60, dead=dead) is not None
+        with pytest.raises(Locked):  # noqa: SIM117 - as above
+            with exclusively(store, "trade"):
+                pass
