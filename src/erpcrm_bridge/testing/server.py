@@ -32,11 +32,13 @@ import msgspec
 from erpcrm_bridge import errors
 from erpcrm_bridge.connector import Budget, ListWrite
 from erpcrm_bridge.errors import BridgeError, ConfigError, TransientError
-from erpcrm_bridge.model.values import pack, unpack
+from erpcrm_bridge.model.values import UNREADABLE, pack, unpack
 from erpcrm_bridge.testing.memory import MemoryConnector
 from erpcrm_bridge.testing.system import AnswerLost, MemorySystem, Moved, Refused
 
 _STATUS = {"AuthError": 401, "PermissionDenied": 403, "CursorExpired": 410, "QuotaExhausted": 429, "TransientError": 503}
+LARGEST = 64 << 20
+"""Bytes in the body of a request."""
 _PEOPLE = ("create", "edit", "move", "delete", "restore", "merge", "get", "all")
 
 
@@ -85,6 +87,8 @@ class MemoryServer:
     def answer(self, path: str, credential: str, body: bytes) -> Any:
         """Return the answer of one request. Raises what the system raises; what was done is kept first."""
         args = unpack(body) if body else {}
+        if not isinstance(args, dict):
+            raise errors.UsageError("The body of a request is one JSON object.")
         room, _, name = path.strip("/").partition("/")
         try:
             if room == "call":
@@ -129,7 +133,22 @@ class _Handler(BaseHTTPRequestHandler):
         self._respond(b"")
 
     def do_POST(self) -> None:
-        self._respond(self.rfile.read(int(self.headers.get("content-length", "0"))))
+        length = self.headers.get("content-length", "")
+        if self.headers.get("transfer-encoding") or not (length.isascii() and length.isdigit() and len(length) < 10):
+            self._refuse(411, "A request says the length of its body, in Content-Length.")
+        elif int(length) > LARGEST:
+            self._refuse(413, f"A body has at most {LARGEST >> 20} MB.")
+        else:
+            body = self.rfile.read(int(length))
+            if len(body) < int(length):
+                self.close_connection = True
+            else:
+                self._respond(body)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer without reading the body; what follows on the connection cannot be told from it, so it is closed."""
+        self.close_connection = True
+        self._send(status, {"error": "UsageError", "message": message, "retry_after": None})
 
     def _respond(self, body: bytes) -> None:
         credential = self.headers.get("authorization", "").removeprefix("Bearer ")
@@ -145,8 +164,11 @@ class _Handler(BaseHTTPRequestHandler):
         except BridgeError as error:
             status = _STATUS.get(type(error).__name__, 400)
             answer = {"error": type(error).__name__, "message": error.message, "retry_after": getattr(error, "retry_after", None)}
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, AttributeError, *UNREADABLE) as error:
             status, answer = 400, {"error": "UsageError", "message": f"This request cannot be understood: {type(error).__name__}."}
+        self._send(status, answer)
+
+    def _send(self, status: int, answer: Any) -> None:
         payload = pack(answer)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
