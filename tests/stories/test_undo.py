@@ -184,6 +184,35 @@ def test_a_group_of_which_one_part_was_changed_since_stays_whole(make: Make) -> 
     assert says(world.erp.get("customer", key), addr="New 2", town="Elsewhere")
 
 
+def test_a_group_that_an_apply_wrote_goes_back_as_one(make: Make) -> None:
+    world = make()
+    account, key = world.joined_customer(Street="Old 1", City="Oldtown", Zip="1")
+    world.crm.edit("Account", account, {"Street": "New 2", "City": "Newtown"})
+    applied = world.apply(world.plan())
+    assert says(world.erp.get("customer", key), addr="New 2", town="Newtown", postcode="1")
+    undo(world, applied.run)
+    assert says(world.erp.get("customer", key), addr="Old 1", town="Oldtown", postcode="1")
+    quiet_for(world, 3)
+    (clash,) = world.parked("clash")
+    settle_clash(world.store, clash.id, take="erp", person="anna", clock=world.clock)
+    world.sync()
+    assert says(world.crm.get("Account", account), Street="Old 1", City="Oldtown", Zip="1")
+
+
+def test_an_edit_that_waits_in_a_clash_survives_an_undoing(make: Make) -> None:
+    world = make()
+    account, key, run = changed_email(world)
+    world.crm.edit("Account", account, {"Email": "one@acme.example"})
+    world.erp.edit("customer", key, {"mail": "other@acme.example"})
+    world.sync()
+    undo(world, run.run)
+    assert world.erp.get("customer", key)["mail"] == "other@acme.example"
+    assert world.crm.get("Account", account)["Email"] == "one@acme.example"
+    said = candidates(world, "email")
+    assert (said["crm"], said["erp"]) == (["one@acme.example"], ["other@acme.example"])
+    quiet_for(world, 3)
+
+
 def test_what_an_apply_wrote_goes_back_though_golden_was_moved_by_its_plan(make: Make) -> None:
     world = make()
     account, key = world.joined_customer()

@@ -291,20 +291,29 @@ class _Record:
         changed = {name for name in open_names if name in written.again or not same(base.get(name), written.fields[name][1])}
         back = {name: written.fields[name][0] for name in open_names - changed}
         said, unread = self._reads(side, {**base, **back})
+        blind: set[str] = set()
         for unit in self._touched_units(side, open_names):
             names = open_names.intersection(name for path in unit for name in side.mapping.externals(path))
-            blind = unit not in self._sets and any(path in unread or path not in side.mapping.readable for path in unit)
-            if names & changed or self._past.later.intersection(unit) or blind:
+            if names & changed or self._past.later.intersection(unit):
                 changed |= names
-        back = {name: value for name, value in back.items() if name not in changed and not same(value, base.get(name))}
+            elif unit not in self._sets and any(self._is_blind(side, path, unread) for path in unit):
+                blind |= names
+        back = {name: value for name, value in back.items() if name not in changed | blind and not same(value, base.get(name))}
         if changed:
             self._stay(side.connection, link.key or "", sorted(changed), "changed since")
+        if blind - changed:
+            self._stay(side.connection, link.key or "", sorted(blind - changed), "what it held before cannot be read as a value")
         if not back:
             return
         units = self._touched_units(side, back)
         for unit in units:
-            self._holds_again(side, link, unit, [said.get(path) for path in unit])
+            otherwise = self._sets.get(unit, values_at(self._golden.fields, unit))
+            self._holds_again(side, link, unit, [said.get(path, kept) for path, kept in zip(unit, otherwise, strict=True)])
         writes.append(self._write(side, link, {name: [base.get(name), value] for name, value in sorted(back.items())}, units))
+
+    def _is_blind(self, side: Side, path: str, unread: set[str]) -> bool:
+        """Tell whether a system that holds a path cannot be asked what it says."""
+        return path in unread or (path in side.mapping.writable and path not in side.mapping.readable)
 
     def _touched_units(self, side: Side, externals: Iterable[str]) -> list[Unit]:
         paths = side.mapping.affected(externals)
@@ -358,7 +367,8 @@ class _Record:
         then = self._sets.get(unit, now)
         said_by = author_of(unit[0], golden.authors) or ["", "", ""]
         named = {candidate.by: candidate for candidate in already.candidates} if already else {}
-        named[said_by[0]] = Candidate(said_by[0], flow.roles.get(said_by[0], ""), said_by[1], now)
+        # Whoever is undone and has said something else since is in the open clash with that.
+        named.setdefault(said_by[0], Candidate(said_by[0], flow.roles.get(said_by[0], ""), said_by[1], now))
         restored = Candidate(author(self._undone), "undo", "", then)
         if unit in self._sets:
             named[restored.by] = restored
@@ -441,8 +451,13 @@ def _add_up(pushed: Pushed, more: Pushed) -> None:
 
 def _restore_golden(flow: Flow, store: Store, run: RunNote, undone: str, steps: list[Step], moved: dict[str, int], pushed: Pushed) -> None:
     goldens = store.golden([step.golden_id for step in steps])
-    fresh = [step for step in steps if goldens[step.golden_id].seq == step.golden_seq]
-    stale = [step for step in steps if goldens[step.golden_id].seq != step.golden_seq]
+    fresh = [
+        step
+        for step in steps
+        if (found := goldens.get(step.golden_id)) is not None and (found.entity, found.seq) == (step.entity, step.golden_seq)
+    ]
+    going = {step.golden_id for step in fresh}
+    stale = [step for step in steps if step.golden_id not in going]
     pushed.stale.extend(stale)
     if stale:
         pushed.add("stale", len(stale))
