@@ -43,12 +43,25 @@ class CompiledList:
     _world: World = field(repr=False)
 
     def get(self, row: Fields, document: Fields, refs: Refs, errors: list[FieldError]) -> Fields:
-        """Return the canonical fields of a line, without its id. ``document`` holds the canonical fields of the document around it."""
-        return self._get(row, document, refs, errors)
+        """Return the canonical fields of a line, without its id. ``document`` holds the canonical fields of the document around it.
+
+        The path of an error names the list too (``lines.quantity``).
+        """
+        own: list[FieldError] = []
+        said = self._get(row, document, refs, own)
+        return self._told(said, own, errors)
 
     def put(self, line: Fields, document: Fields, base_row: Fields | None, refs: Refs, errors: list[FieldError], *, create: bool) -> Fields:
-        """Return the external fields of a row that must be written; ``base_row`` is the row as it is known to stand."""
-        return self._put(line, document, base_row, refs, errors, create=create)
+        """Return the external fields of a row that must be written; ``base_row`` is the row as it is known. Errors as in ``get``."""
+        own: list[FieldError] = []
+        put = self._put(line, document, base_row, refs, own, create=create)
+        return self._told(put, own, errors)
+
+    def _told(self, result: Fields, own: list[FieldError], errors: list[FieldError]) -> Fields:
+        for error in own:
+            error.path = f"{self.name}.{error.path}"
+            errors.append(error)
+        return result
 
     def rows(self, fields: Fields) -> list[Fields]:
         """Return the rows that a record holds; none where the list was not said or is null."""
@@ -61,13 +74,17 @@ class CompiledList:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledMapping:
-    """A mapping against one connection: its code tables, its values, its stream."""
+    """A mapping against one connection: its code tables, its values, its stream.
+
+    ``digest`` stands for all of it; ``meanings`` for what it says of each canonical path (lists by name).
+    """
 
     name: str
     entity: str
     connector: str
     stream: str
     digest: str
+    meanings: dict[str, str]
     selection: Selection
     rules: tuple[Rule, ...]
     readable: frozenset[str]
@@ -174,6 +191,7 @@ def compile_mapping(
         connector=spec.connector,
         stream=spec.stream,
         digest=own,
+        meanings=_meanings(world, plans),
         selection=_selection(world, plans, lists, when[1] if when else ()),
         rules=tuple(plan.rule for plan in plans),
         readable=_readable(plans) | {name for name, compiled in lists.items() if compiled.readable},
@@ -357,15 +375,35 @@ def _ids_out(plans: Sequence[Plan], golden: Fields) -> set[tuple[str, str]]:
 
 
 def _digest(world: World) -> str:
+    return _digest_of(world, world.spec.body.model_dump(exclude={"tests", "unmapped"}), world.used_codes)
+
+
+def _meanings(world: World, plans: Sequence[Plan]) -> dict[str, str]:
+    """Return, for each canonical path and each list, what stands for the rules that say what it means here."""
     body = world.spec.body.model_dump(exclude={"tests", "unmapped"})
-    fields = world.stream.fields if world.stream is not None else {}
+    own: dict[str, str] = {}
+    for name, rule in [*body["fields"].items(), *body["lists"].items()]:
+        texts = _texts(rule)
+        tables = {table: pairs for table, pairs in body["tables"].items() if table in texts}
+        own[name] = _digest_of(world, {"rule": rule, "tables": tables}, world.used_codes & texts)
+    of_path = {path: own[plan.rule.name] for plan in plans for path in plan.rule.canonical}
+    found = {
+        path: digest([of_path[path], *(of_path.get(other, "") for other in plan.arguments)])
+        for plan in plans
+        for path in plan.rule.canonical
+    }
+    return found | {name: own[name] for name in body["lists"]}
+
+
+def _digest_of(world: World, body: Any, codes: Iterable[str]) -> str:
+    fields, texts = world.stream.fields if world.stream is not None else {}, _texts(body)
     return digest(
         {
             "language": LANGUAGE,
             "body": _plain(body),
-            "codes": _plain({kind: world.codes.get(kind, {}) for kind in world.used_codes}),
+            "codes": _plain({kind: world.codes.get(kind, {}) for kind in codes}),
             "values": _plain({name: world.values.get(name) for name in _declared(body)}),
-            "lengths": _plain({name: f.length for name, f in fields.items() if f.length is not None and name in _texts(body)}),
+            "lengths": _plain({name: f.length for name, f in fields.items() if f.length is not None and name in texts}),
         }
     )
 

@@ -531,7 +531,7 @@ def _merge_one(
             _fall_asleep(run, member, batch)
             continue
         was = member.link.state
-        saying = _saying(flow, run, work, member, refs.get(member.side.connection, {}), flat_golden, lists, batch)
+        saying = _saying(flow, store, run, work, member, refs.get(member.side.connection, {}), flat_golden, lists, batch)
         if saying is not None:
             work.restored = work.restored or was == "tombstone"
             sayings.append(saying)
@@ -608,6 +608,7 @@ def _fall_asleep(run: RunNote, member: Member, batch: Batch) -> None:
 
 def _saying(
     flow: Flow,
+    store: Store,
     run: RunNote,
     work: Work,
     member: Member,
@@ -626,7 +627,7 @@ def _saying(
         _wait(batch, run, row, side, blocked[0])
         return None
     complaint = _sum_complaint(side, flow.policies[work.golden.entity].rules, said)
-    line_error = next((error for error in errors if "/" in error.path or error.path.partition(".")[0] in mapping.lists), None)
+    line_error = next((error for error in errors if _is_of_document(error.path, side)), None)
     if complaint is None and line_error is not None:
         complaint = f"{line_error.path}: {line_error.reason}"
     if complaint:
@@ -639,9 +640,11 @@ def _saying(
     for name, pairs in keyed.items():
         said[name] = [{"id": line_ids[name][key], **line} for key, line in pairs]
     flat = flatten(said, lists)
-    before, moved = _moved(member, run, refs, flat, flat_golden, lists)
+    unreadable = [error for error in errors if error.reference is None]
+    withheld = {path for error in unreadable for path in side.policies.unit(error.path)}
+    before, moved = _moved(member, store, refs, flat, flat_golden, lists)
     pending = [error.path for error in errors if error.reference is not None]
-    _hold_unreadable(run, work, member, [error for error in errors if error.reference is None], batch)
+    _hold_unreadable(run, work, member, unreadable, withheld, batch)
     _show_pending(run, work, member, errors, batch)
     saying = Saying(
         by=side.connection,
@@ -649,13 +652,13 @@ def _saying(
         version=row.version,
         said=flat,
         before=before,
-        moved=moved,
+        moved=moved - withheld,
         carries=lambda path: path.partition("/")[0] in mapping.readable,
         answered=link.answered,
         order=None,
     )
     old_base = link.base
-    link.base = _base_after(member, [error for error in errors if error.reference is None])
+    link.base = _base_after(member, withheld)
     link.answered = _answers_left(link, mapping, old_base, row.fields or {})
     link.line_keys = {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
     if link.version and link.version != row.version:
@@ -665,7 +668,7 @@ def _saying(
 
 
 def _moved(
-    member: Member, run: RunNote, refs: Refs, flat: Fields, flat_golden: Fields, lists: list[str]
+    member: Member, store: Store, refs: Refs, flat: Fields, flat_golden: Fields, lists: list[str]
 ) -> tuple[Fields | None, frozenset[str]]:
     """Return what the base meant, and the paths on which the record says something new."""
     link, mapping, fields = member.link, member.side.mapping, member.incoming.fields or {}
@@ -690,19 +693,20 @@ def _moved(
     for path in link.pending:
         flat_before.pop(path, None)
     moved = {path for path in touched if path in flat and "/" not in path and not same(flat[path], flat_before.get(path))}
-    for external in externals:
-        if external in names:
-            stem = names[external] + "/"
+    for external, name in names.items():
+        if external in externals:
+            stem = name + "/"
             paths = {path for path in (*flat, *flat_before) if path.startswith(stem)}
             for path in paths:
                 if not same(flat.get(path), flat_before.get(path)):
                     moved.add(path)
                     flat.setdefault(path, None)
-    if link.rules and link.rules != mapping.digest and not link.dirty:
-        # Changed rules: a field whose base reads otherwise under them is adopted anew, never pushed over what was read under others (L13).
-        # Of a dirty link the base did not mean golden before: what stands there untouched is no news.
+    if link.rules and link.rules != mapping.digest:
+        # Where the rules changed, what the base no longer says of golden is adopted anew, never pushed over (L13).
+        settled_by = msgspec.json.decode(store.fact(f"meanings:{link.rules}") or "{}")
+        other = {path for path, meaning in mapping.meanings.items() if settled_by.get(path) != meaning}
         for path in flat.keys() - moved:
-            if not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):
+            if path.partition("/")[0] in other and not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):
                 flat_before.pop(path, None)
                 moved.add(path)
     return flat_before, frozenset(moved)
@@ -728,14 +732,19 @@ def _line_ids(flow: Flow, member: Member, keyed: Mapping[str, list[tuple[str, Fi
     return found
 
 
-def _hold_unreadable(run: RunNote, work: Work, member: Member, errors: list[FieldError], batch: Batch) -> None:
+def _is_of_document(path: str, side: Side) -> bool:
+    """Tell whether a path is a line's, or the total that lines make: what holds the whole document (L9)."""
+    totals = {rules.sums_to for name, rules in side.policies.rules.lists.items() if name in side.mapping.lists}
+    return path.partition(".")[0] in side.mapping.lists or path in totals
+
+
+def _hold_unreadable(run: RunNote, work: Work, member: Member, errors: list[FieldError], withheld: set[str], batch: Batch) -> None:
+    """Park what could not be read; with it the members of its group wait (L9)."""
     link, side = member.link, member.side
     unreadable = {error.path for error in errors}
-    for path in [path for path, why in link.held.items() if why == UNREADABLE and path not in unreadable]:
-        del link.held[path]
-        batch.close.append(f"field:{link.id}:{path}")
+    batch.close.extend(f"field:{link.id}:{path}" for path, why in link.held.items() if why == UNREADABLE and path not in unreadable)
+    link.held = {path: why for path, why in link.held.items() if why != UNREADABLE} | dict.fromkeys(withheld, UNREADABLE)
     for error in errors:
-        link.held = {**link.held, error.path: UNREADABLE}
         batch.park.append(
             parked_row(
                 run,
@@ -782,15 +791,14 @@ def _show_pending(run: RunNote, work: Work, member: Member, errors: list[FieldEr
         )
 
 
-def _base_after(member: Member, errors: list[FieldError]) -> Fields:
+def _base_after(member: Member, withheld: set[str]) -> Fields:
     """Return the new base: what was read, except that a field which could not be understood keeps its old base, so that it stays news."""
     fields, old = member.incoming.fields or {}, member.link.base or {}
-    if not errors:
+    if not withheld:
         return fields
     base = dict(fields)
-    paths = {error.path for error in errors}
     for rule in member.side.mapping.rules:
-        if paths.intersection(rule.canonical):
+        if withheld.intersection(rule.canonical):
             for external in rule.external:
                 if external in old:
                     base[external] = old[external]

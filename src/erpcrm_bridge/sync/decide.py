@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from erpcrm_bridge.mapping import CompiledList, CompiledMapping, FieldError, Ref
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store.rows import GoldenRow, LinkRow
 from erpcrm_bridge.sync.lines import flatten
-from erpcrm_bridge.sync.merge import Clash, base_means
+from erpcrm_bridge.sync.merge import Clash, Unit, base_means
 
 UNREADABLE = "unreadable"
 """Stands in ``LinkRow.held`` for a field whose value could not be read: it is not written either, until it can be."""
@@ -59,7 +59,8 @@ class Decision(Struct):
 
     ``answered``: nothing to write, and the base answers for golden on these paths. ``errors``: fields that could not be put, to be parked.
     ``pending``: references left out until their target (entity, golden id) is linked, by path. ``blocked``: the required ones, for which a
-    create waits. ``held``: a create that cannot go while these fields are not put right.
+    create waits. ``held``: a create that cannot go while these fields are not put right. ``free``: paths whose hold is over, for the
+    system holds golden.
     """
 
     step: Step | None = None
@@ -68,6 +69,7 @@ class Decision(Struct):
     pending: dict[str, tuple[str, str]] = {}
     blocked: list[tuple[str, str]] = []
     held: str = ""
+    free: list[str] = []
 
 
 def placeholder(entity: str, golden_id: str) -> str:
@@ -81,10 +83,9 @@ def label_of(fields: Fields) -> str:
     return str(named or fields.get("email") or "")
 
 
-def held_digest(golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, path: str = "*") -> str:
+def held_digest(golden: GoldenRow, link: LinkRow, mapping: CompiledMapping) -> str:
     """Return what a refusal for good rests on: tried again only when golden, base, mapping or describe change."""
-    about = golden.fields if path == "*" else golden.fields.get(path)
-    return digest([about, link.base, mapping.digest])
+    return digest([golden.fields, link.base, mapping.digest])
 
 
 def decide(
@@ -95,17 +96,21 @@ def decide(
     connection: str,
     moves: Mapping[str, Mapping[str, tuple[str, ...]]],
     frozen: frozenset[str],
+    unit: Callable[[str], Unit],
     refs_in: Refs,
     refs_out: Refs,
 ) -> Decision:
-    """Return what is to be done to make this link's system hold golden. ``frozen`` are paths in clash, pushed nowhere."""
+    """Return what is to be done to make this link's system hold golden. ``frozen`` are paths in clash, pushed nowhere; ``unit`` gives the
+    paths that move as one value with a path."""
     if golden.state == "gone":
         return _delete(golden, link, mapping, connection)
     if link.held.get("*") == held_digest(golden, link, mapping):
         return Decision()
     if link.key is None:
-        return _create(golden, link, mapping, connection, frozen, refs_out)
-    return _update(golden, link, mapping, connection, moves, frozen, refs_in, refs_out)
+        return _create(golden, link, mapping, connection, frozen, unit, refs_out)
+    if link.rules != mapping.digest:
+        return Decision()  # not read under these rules yet (L13)
+    return _update(golden, link, mapping, connection, moves, frozen, unit, refs_in, refs_out)
 
 
 def _step(operation: StepOperation, golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, connection: str, **more: Any) -> Step:
@@ -131,11 +136,20 @@ def _delete(golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, connecti
 
 
 def _create(
-    golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, connection: str, frozen: frozenset[str], refs_out: Refs
+    golden: GoldenRow,
+    link: LinkRow,
+    mapping: CompiledMapping,
+    connection: str,
+    frozen: frozenset[str],
+    unit: Callable[[str], Unit],
+    refs_out: Refs,
 ) -> Decision:
     errors: list[FieldError] = []
     fields = {path: value for path, value in golden.fields.items() if path not in frozen}
     put = mapping.put(fields, None, refs_out, errors, create=True)
+    failed = _withheld(errors, unit)
+    if failed - {error.path for error in errors}:
+        put = mapping.put({path: value for path, value in fields.items() if path not in failed}, None, refs_out, [], create=True)
     lists: dict[str, LineSteps] = {}
     for name, compiled in mapping.lists.items():
         added = {
@@ -145,7 +159,7 @@ def _create(
     sorted_out = _sort_out(errors, mapping, put, frozen)
     if sorted_out.blocked or sorted_out.held:
         return sorted_out
-    settles = [path for path in mapping.writable if path not in frozen and path not in sorted_out.pending]
+    settles = [path for path in mapping.writable if path not in frozen and path not in failed and path not in sorted_out.pending]
     sorted_out.step = _step(
         "create",
         golden,
@@ -161,6 +175,11 @@ def _create(
     return sorted_out
 
 
+def _withheld(errors: list[FieldError], unit: Callable[[str], Unit]) -> set[str]:
+    """Return the paths that wait because of these errors: with a field the members of its group (L9)."""
+    return {path for error in errors if error.reference is None for path in unit(error.path)}
+
+
 def _sort_out(errors: list[FieldError], mapping: CompiledMapping, put: Fields, frozen: frozenset[str]) -> Decision:
     """Tell apart what a create waits for: parents, people, and what may follow later (L7, L9)."""
     decision = Decision()
@@ -174,7 +193,7 @@ def _sort_out(errors: list[FieldError], mapping: CompiledMapping, put: Fields, f
                 decision.pending[error.path] = error.reference
             continue
         decision.errors.append(error)
-        if error.path in required or "/" in error.path or error.path.partition(".")[0] in mapping.lists:
+        if error.path in required or error.path.partition(".")[0] in mapping.lists:
             decision.held = f"{error.path}: {error.reason}"
     for rule in mapping.rules:
         if rule.required and rule.direction != "to_canonical" and not decision.held:
@@ -192,6 +211,7 @@ def _update(
     connection: str,
     moves: Mapping[str, Mapping[str, tuple[str, ...]]],
     frozen: frozenset[str],
+    unit: Callable[[str], Unit],
     refs_in: Refs,
     refs_out: Refs,
 ) -> Decision:
@@ -199,6 +219,8 @@ def _update(
     ignored: list[FieldError] = []
     before = mapping.get(base, refs_in, ignored)
     unread = {error.path for error in ignored if error.reference is None}
+    holds = held_digest(golden, link, mapping) if link.held else ""
+    held = {path for path, why in link.held.items() if why in (UNREADABLE, holds)}
     wanted = frozenset(
         path
         for path in mapping.writable
@@ -206,14 +228,17 @@ def _update(
         and path not in frozen
         and path not in unread
         and path not in link.pending  # what the system says there has not been heard yet
-        and not _is_held(path, golden, link, mapping)
+        and path not in held
         and not base_means(path, golden.fields.get(path), before.get(path), link.answered)
     )
     state_paths = {path for rule in mapping.rules if rule.state for path in rule.canonical}
     errors: list[FieldError] = []
     put = mapping.put(golden.fields, base, refs_out, errors, create=False, paths=wanted - state_paths) if wanted - state_paths else {}
+    withheld = _withheld(errors, unit)
+    if withheld - {error.path for error in errors}:
+        put = mapping.put(golden.fields, base, refs_out, [], create=False, paths=wanted - state_paths - withheld)
     lists, line_errors, list_answers = _list_steps(golden, link, mapping, base, frozen, refs_in, refs_out)
-    decision = Decision()
+    decision = Decision(free=[path for path in link.held if path not in held and path not in wanted])
     references = {path: rule.reference[1] for rule in mapping.rules if rule.reference for path in rule.canonical}
     for error in [*errors, *line_errors]:
         if error.reference is not None:
@@ -222,7 +247,9 @@ def _update(
                 decision.blocked.append(error.reference)
         else:
             decision.errors.append(error)
-    failed = {error.path for error in decision.errors} | set(decision.pending)
+    if any(error.reference is None for error in line_errors):
+        return decision  # a bad line holds its document (L9)
+    failed = withheld | {error.path for error in decision.errors} | set(decision.pending)
     settles = sorted(path for path in wanted - state_paths if path not in failed)
     changed = {name: [base.get(name), value] for name, value in put.items()}
     if changed or lists:
@@ -244,11 +271,6 @@ def _update(
         return _move(golden, link, mapping, connection, move, before.get(move), moves, decision)
     decision.answered = {path: digest(golden.fields.get(path)) for path in settles} | list_answers
     return decision
-
-
-def _is_held(path: str, golden: GoldenRow, link: LinkRow, mapping: CompiledMapping) -> bool:
-    why = link.held.get(path)
-    return why == UNREADABLE or (why is not None and why == held_digest(golden, link, mapping, path))
 
 
 def _move(

@@ -10,9 +10,11 @@ from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import HistoryRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.decide import UNREADABLE
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.lines import flatten, unflatten
 from erpcrm_bridge.sync.notes import instant, new_run
+from erpcrm_bridge.sync.pull import ask_again
 
 
 def settle_clash(
@@ -75,15 +77,26 @@ def _checked(entity: str, path: str, value: Any) -> Any:
 
 
 def retry(store: Store, parked_id: str, *, clock: Callable[[], float] = time.time) -> ParkedRow:
-    """Let what is parked be tried again by the next run. Raises UsageError where there is nothing open of that id."""
+    """Let what is parked be tried again by the next run: its record is read anew, and what its system refused is sent once more.
+
+    What could not be read stays unwritten until it can be. Raises UsageError where there is nothing open of that id, or where only a
+    decision helps.
+    """
     row = _open(store, parked_id)
+    if row.kind == "clash":
+        raise UsageError(
+            f"{parked_id} is a clash: trying again would only forget it.", way_out=f"erpcrm-bridge conflicts settle {parked_id}"
+        )
+    if row.error == "deleted":
+        raise UsageError(f"{parked_id} asks what a delete means: trying again does not tell.", way_out="erpcrm-bridge parked lists it.")
     with store.transaction():
         if row.stream_id is not None and row.key is not None:
             store.set_incoming_state(row.stream_id, [row.key], "new")
+            ask_again(store, row.stream_id, row.key)
         links = store.links_of([row.golden_id]).get(row.golden_id, []) if row.golden_id else []
         for link in links:
             if link.stream_id == row.stream_id and link.held:
-                link.held, link.dirty = {}, True
+                link.held, link.dirty = {path: why for path, why in link.held.items() if why == UNREADABLE}, True
                 store.update_links([link])
         store.close_parked([row.subject], "tried again", instant(clock()))
     return row

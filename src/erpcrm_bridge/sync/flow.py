@@ -16,7 +16,6 @@ from erpcrm_bridge.mapping import (
     FieldPolicy,
     Library,
     MappingSpec,
-    MatchRule,
     compile_mapping,
     load_library,
     shipped,
@@ -40,7 +39,7 @@ class Side:
     stream_id: int
     mapping: CompiledMapping
     create: bool
-    match: tuple[MatchRule, ...] = ()
+    policies: Policies
 
     @property
     def entity(self) -> str:
@@ -54,7 +53,7 @@ class Side:
     def match_externals(self) -> tuple[tuple[str, ...], ...]:
         """External fields by which a record may be found just before it is created: those of the match rules that bind."""
         found = []
-        for rule in self.match:
+        for rule in self.policies.rules.match:
             names = tuple(name for path in rule.keys for name in self.mapping.externals(path))
             if not rule.review and len(names) == len(rule.keys):
                 found.append(names)
@@ -191,7 +190,7 @@ def _build(
                     )
                 stream_id = store.stream_id(described.identity, spec.stream)
                 sides[entity].append(
-                    Side(role, connection, connectors[connection], described.identity, stream, stream_id, mapping, create, rules.match)
+                    Side(role, connection, connectors[connection], described.identity, stream, stream_id, mapping, create, policies[entity])
                 )
     roles = {connection: role for role, connection in wanted.roles.items()}
     return Flow(name, tuple(order), sides, policies, wanted.brakes, roles)

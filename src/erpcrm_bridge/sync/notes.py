@@ -21,9 +21,8 @@ def quiet(sentence: str, count: int) -> None:
 
 @dataclass(slots=True)
 class RunNote:
-    """One run: its id, flow, when it began (UTC text), and what it has counted so far. ``remapped`` are streams whose
-    rules changed. ``old_until`` is the store's sequence up to which records count as there before the adoption: they are not created
-    elsewhere by themselves."""
+    """One run: its id, flow, when it began (UTC text), and what it has counted so far. ``old_until`` is the store's sequence up to which
+    records count as there before the adoption: they are not created elsewhere by themselves."""
 
     id: str
     flow: str
@@ -36,7 +35,6 @@ class RunNote:
     progress: Progress = quiet
     old_until: int = -1
     counts: Counter[str] = field(default_factory=Counter)
-    remapped: set[int] = field(default_factory=set)
 
 
 def new_run(flow: str, clock: Callable[[], float], fence: Fence | None = None, progress: Progress = quiet, old_until: int = -1) -> RunNote:

@@ -24,8 +24,8 @@ FORMAT = "erpcrm-bridge/plan/v1"
 
 class PlanHead(Struct):
     """What stands above the steps. ``counts`` by ``system:operation``; ``adoption`` if the plan is the first joining of two filled
-    systems; ``review`` if it re-maps fields after a change of rules; ``windows`` the window of L5 by connection and stream;
-    ``undoes`` the run that it undoes."""
+    systems; ``review`` if it re-maps fields after a change of rules; ``windows`` the window of L5 by connection and stream; ``rules`` the
+    digest of each mapping that it rests on, by entity, connection and stream; ``undoes`` the run that it undoes."""
 
     flow: str
     run: str
@@ -37,6 +37,7 @@ class PlanHead(Struct):
     review: bool = False
     windows: dict[str, str] = {}
     undoes: str = ""
+    rules: dict[str, str] = {}
     format: str = FORMAT
 
 

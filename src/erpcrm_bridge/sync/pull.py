@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from erpcrm_bridge.errors import CursorExpired
 from erpcrm_bridge.model.records import Change, Selection
 from erpcrm_bridge.store import IncomingRow, ParkedRow, Store
@@ -14,7 +16,23 @@ from erpcrm_bridge.sync.notes import RunNote, parked_row
 def pull(flow: Flow, store: Store, run: RunNote) -> None:
     """Read every stream of the flow to its present end. Each page is stored whole, with its cursor, or not at all (L4)."""
     for stream_id, sides in flow.streams().items():
+        _read_asked(store, run, stream_id, sides)
         _pull_stream(flow, store, run, stream_id, sides)
+
+
+def ask_again(store: Store, stream_id: int, key: str) -> None:
+    """Let the next run read a record by its key, changed or not."""
+    asked = msgspec.json.decode(store.fact(f"again:{stream_id}") or "[]", type=list[str])
+    store.set_fact(f"again:{stream_id}", msgspec.json.encode([*asked, key]).decode())
+
+
+def _read_asked(store: Store, run: RunNote, stream_id: int, sides: list[Side]) -> None:
+    asked = store.fact(f"again:{stream_id}")
+    if asked is not None:
+        rows = _read_by_key(store, run, sides[0], selection_of(sides), msgspec.json.decode(asked, type=list[str]), store.seq())
+        with store.transaction(run.fence):
+            store.put_incoming(rows)
+            store.set_fact(f"again:{stream_id}", None)
 
 
 def rules_digest(sides: Iterable[Side]) -> str:
@@ -42,7 +60,7 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
     changed_rules = settled_by is not None and settled_by != rules
     if changed_rules:
         since = None
-        run.remapped.add(stream_id)
+        store.set_fact(f"review:{flow.name}", run.id)
     seq = store.seq()
     try:
         _read(flow, store, run, stream_id, sides, selection, since, seq, changed_rules, name)
@@ -50,6 +68,8 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
         store.set_cursor(flow.name, stream_id, None)
         _read(flow, store, run, stream_id, sides, selection, None, store.seq(), changed_rules, name)
     if settled_by != rules:
+        for one in sides:
+            store.set_fact(f"meanings:{one.mapping.digest}", msgspec.json.encode(one.mapping.meanings).decode())
         store.set_fact(f"rules:{flow.name}:{stream_id}", rules)
 
 

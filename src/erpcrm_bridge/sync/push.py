@@ -93,6 +93,7 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             connection=side.connection,
             moves=side.offers.moves,
             frozen=frozen.get(golden.id, frozenset()),
+            unit=side.policies.unit,
             refs_in=refs_in,
             refs_out=refs_out,
         )
@@ -106,15 +107,12 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
         parked.extend(_pending_row(run, side, link, path, *target) for path, target in pending.items())
         closed.extend(s for path, s in known.items() if path not in decision.pending and s.startswith("later:"))
         if decision.step is None and not decision.blocked and not decision.held and not decision.pending:
-            if frozen.get(golden.id) or decision.errors or link.held or link.key is None:
-                if decision.answered:
-                    link.answered = {**link.answered, **decision.answered}
-                    settled.append(link)
-                continue
-            link.answered = {**link.answered, **decision.answered}
-            link.dirty = False
-            settled.append(link)
-            closed.extend((f"blocked:{link.id}", f"record:{link.id}"))
+            _rest(side, link, golden, decision, bool(frozen.get(golden.id)))
+            if decision.answered or decision.errors or decision.free or not link.dirty:
+                settled.append(link)
+            closed.extend(f"field:{link.id}:{path}" for path in decision.free)
+            if not link.dirty:
+                closed.extend((f"blocked:{link.id}", f"record:{link.id}"))
     if settled or parked or closed:
         with store.transaction(run.fence):
             seq = store.next_seq() if settled else 0
@@ -145,6 +143,15 @@ def _not_offered_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
         error="permission",
         reason=f"{where} {step.key or 'new'}: the {step.operation} waits, for this credential may not {step.operation} there",
     )
+
+
+def _rest(side: Side, link: LinkRow, golden: GoldenRow, decision: Decision, in_clash: bool) -> None:
+    """Settle a link that needs no write now: what is answered for, what is held, and whether it is clean."""
+    link.answered = {**link.answered, **decision.answered}
+    link.held = {path: why for path, why in link.held.items() if path not in decision.free}
+    withheld = {path for error in decision.errors for path in side.policies.unit(error.path)}
+    link.held |= dict.fromkeys(withheld, held_digest(golden, link, side.mapping))
+    link.dirty = bool(in_clash or link.held or link.key is None or link.rules != side.mapping.digest)
 
 
 def _belongs(side: Side, golden: GoldenRow) -> bool:
@@ -266,6 +273,13 @@ def push(flow: Flow, store: Store, run: RunNote, steps: Iterable[Step]) -> Pushe
     return pushed
 
 
+def is_stale(step: Step, link: LinkRow | None, golden: GoldenRow | None) -> bool:
+    """Tell whether what a step rests on has moved since it was decided."""
+    return (
+        link is None or golden is None or link.seq != step.link_seq or golden.seq != step.golden_seq or link.state not in ("live", "wanted")
+    )
+
+
 def _chunks(steps: Iterator[Step], size: int) -> Iterator[list[Step]]:
     batch: list[Step] = []
     for step in steps:
@@ -282,14 +296,7 @@ def _push_batch(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[
     goldens = store.golden([step.golden_id for step in steps])
     fresh: list[Step] = []
     for step in steps:
-        link, golden = links.get(step.link_id), goldens.get(step.golden_id)
-        if (
-            link is None
-            or golden is None
-            or link.seq != step.link_seq
-            or golden.seq != step.golden_seq
-            or link.state not in ("live", "wanted")
-        ):
+        if is_stale(step, links.get(step.link_id), goldens.get(step.golden_id)):
             pushed.stale.append(step)
             pushed.add("stale")
         else:
@@ -601,7 +608,9 @@ def settle_applied(
         link.line_keys = {**link.line_keys, name: {line_id: key for line_id, key in keys.items() if key in there}}
         if compiled.external in asked_lists and _other_rows(compiled, old, outcome.fields, write, link.line_keys[name]):
             surprising = True
-    link.key, link.version, link.base, link.rules, link.state = outcome.key, outcome.version, base, mapping.digest, "live"
+    link.key, link.version, link.base, link.state = outcome.key, outcome.version, base, "live"
+    if old is None:
+        link.rules = mapping.digest
     said = _as_canonical(side, link, base, refs)
     lists = list(mapping.lists)
     flat_golden, flat_said = flatten(golden.fields, lists), flatten(said, lists)
@@ -616,6 +625,7 @@ def settle_applied(
             if field in compiled.writable and not same(flat_said.get(path), flat_golden.get(path)):
                 answered[path] = digest(flat_golden.get(path))
     link.answered = answered
+    link.held = {path: why for path, why in link.held.items() if path != "*" and path not in step.settles}
     link.pending = [path for path in link.pending if path not in step.settles]
     link.dirty = is_dirty(golden.fields, link, mapping, said)
     if not surprising:
@@ -649,10 +659,8 @@ def _hold(side: Side, link: LinkRow, golden: GoldenRow, step: Step, outcome: Rej
     """A link refused for good is held until its golden record, base, mapping or describe changes.
     A refused field holds itself alone (L9)."""
     paths = _paths_of(side, outcome.field) if outcome.reject == "field" and step.operation != "create" else ()
-    if paths:
-        link.held = {**link.held, **{path: held_digest(golden, link, side.mapping, path) for path in paths}}
-    else:
-        link.held = {**link.held, "*": held_digest(golden, link, side.mapping)}
+    held = {member for path in paths for member in side.policies.unit(path)} or {"*"}
+    link.held = link.held | dict.fromkeys(held, held_digest(golden, link, side.mapping))
     return link
 
 

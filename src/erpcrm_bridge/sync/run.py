@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from erpcrm_bridge.errors import AdoptionNeeded, BridgeError, UsageError
-from erpcrm_bridge.store import Fence, RunRow, Store
+from erpcrm_bridge.store import Fence, GoldenRow, LinkRow, RunRow, Store
 from erpcrm_bridge.sync import brake
 from erpcrm_bridge.sync.absorb import absorb, want_everywhere
 from erpcrm_bridge.sync.decide import Step
@@ -19,7 +20,7 @@ from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.notes import Progress, RunNote, instant, new_run, quiet
 from erpcrm_bridge.sync.plan import PlanHead, Spool, check, plan_folder, read_steps
 from erpcrm_bridge.sync.pull import pull
-from erpcrm_bridge.sync.push import Pushed, decide_all, push
+from erpcrm_bridge.sync.push import BATCH, Pushed, decide_all, is_stale, push
 from erpcrm_bridge.sync.recover import recover
 from erpcrm_bridge.sync.undo import Undoing, carry_out, plan_undo
 
@@ -80,11 +81,13 @@ def run_flow(
         absorb(flow, store, run, adopting=adopting)
         for entity in creating if adopting else ():
             run.counts[f"wanted {entity}"] = want_everywhere(flow, store, run, entity)
-        report.review = bool(run.remapped) or store.fact(f"review:{flow.name}") is not None
-        if report.review or adopting:
-            store.set_fact(f"{'adoption' if adopting else 'review'}:{flow.name}", run.id)
+        report.review = store.fact(f"review:{flow.name}") is not None
+        if adopting:
+            store.set_fact(f"adoption:{flow.name}", run.id)
         if not write or report.review:
             _save_plan(flow, store, run, folder, report, adopting)
+            if report.review and report.head and not report.head.steps:
+                store.set_fact(f"review:{flow.name}", None)  # the new rules change nothing anywhere
         else:
             for _ in range(ROUNDS):
                 if not _push_round(flow, store, run, folder, report):
@@ -127,7 +130,7 @@ def _save_plan(flow: Flow, store: Store, run: RunNote, folder: Path, report: Rep
 
 def _close_plan(flow: Flow, run: RunNote, spool: Spool, report: Report, **more: Any) -> None:
     windows = {f"{side.connection} {side.stream.name}": side.offers.window for side in flow.all_sides() if side.offers.window}
-    head = PlanHead(flow.name, run.id, run.at, spool.fingerprint, spool.counts, spool.steps, windows=windows, **more)
+    head = PlanHead(flow.name, run.id, run.at, spool.fingerprint, spool.counts, spool.steps, windows=windows, rules=_rules(flow), **more)
     report.plan, report.head = str(spool.close(head)), head
 
 
@@ -157,12 +160,18 @@ def undo_run(
         pull(flow, store, run)
         brake.check_incoming(flow, store, run)
         absorb(flow, store, run, adopting=False)
-        if run.remapped:
-            store.set_fact(f"review:{flow.name}", run.id)
         spool = Spool(plan_folder(folder))
         report.undoing = plan_undo(flow, store, run, undone, spool)
         _close_plan(flow, run, spool, report, undoes=undone)
     return report
+
+
+def _rules(flow: Flow) -> dict[str, str]:
+    return {_ruled(side.entity, side.connection, side.stream.name): side.mapping.digest for side in flow.all_sides()}
+
+
+def _ruled(entity: str, connection: str, stream: str) -> str:
+    return f"{entity} {connection} {stream}"
 
 
 def apply_plan(
@@ -189,12 +198,20 @@ def apply_plan(
     with _recorded(store, run, report, clock):
         brake.refuse_if_tripped(flow, store)
         recover(flow, store, run)
-        stale = stale_steps(store, path) if all_or_nothing else []
-        if stale:
+        rules = _rules(flow)
+        other_rules = {name for name, digest in head.rules.items() if rules.get(name) != digest}
+        busy = {intention.link_id for intention in store.open_intentions([side.stream_id for side in flow.all_sides()])}
+        stale = stale_steps(store, path, other_rules, busy)
+        if stale and all_or_nothing:
             report.stale = stale
             return report
-        steps = read_steps(path)
-        pushed = carry_out(flow, store, run, head.undoes, steps) if head.undoes else push(flow, store, run, steps)
+        if head.undoes:
+            pushed = carry_out(flow, store, run, head.undoes, read_steps(path))
+        else:
+            out = {step.link_id for step in stale}
+            pushed = push(flow, store, run, (step for step in read_steps(path) if step.link_id not in out))
+            pushed.stale.extend(stale)
+            pushed.add("stale", len(stale))
         _count(report, run, pushed)
         if head.adoption:
             store.set_fact(f"adoption:{flow.name}", None)
@@ -205,15 +222,27 @@ def apply_plan(
     return report
 
 
-def stale_steps(store: Store, path: Path) -> list[Step]:
-    """Return the steps of a plan whose golden record or link has moved since."""
+def stale_steps(store: Store, path: Path, other_rules: Collection[str] = (), busy: Collection[str] = ()) -> list[Step]:
+    """Return the steps of a plan whose golden record or link has moved since, whose mapping is one of ``other_rules`` now, or whose link
+    (of ``busy``) has a write of unknown outcome."""
     stale: list[Step] = []
-    for step in read_steps(path):
-        link, golden = store.links([step.link_id]).get(step.link_id), store.golden([step.golden_id]).get(step.golden_id)
-        unlinked = step.operation != "restore" and (link is None or link.seq != step.link_seq)
-        if unlinked or golden is None or golden.seq != step.golden_seq:
-            stale.append(step)
+    for _, part in groupby(enumerate(read_steps(path)), lambda numbered: numbered[0] // BATCH):
+        steps = [step for _, step in part]
+        links, goldens = store.links([step.link_id for step in steps]), store.golden([step.golden_id for step in steps])
+        stale.extend(
+            step
+            for step in steps
+            if _ruled(step.entity, step.connection, step.stream) in other_rules
+            or step.link_id in busy
+            or _has_moved(step, links.get(step.link_id), goldens.get(step.golden_id))
+        )
     return stale
+
+
+def _has_moved(step: Step, link: LinkRow | None, golden: GoldenRow | None) -> bool:
+    if step.operation == "restore":  # it writes to no system, and has no link
+        return golden is None or golden.seq != step.golden_seq
+    return is_stale(step, link, golden)
 
 
 def _count(report: Report, run: RunNote, pushed: Pushed) -> None:

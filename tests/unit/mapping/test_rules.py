@@ -375,7 +375,7 @@ def test_lines_are_mapped_with_their_document_s_currency(compiled: Compile) -> N
     assert lines.put({"product": "B", "quantity": None}, {"currency": "JPY"}, None, {}, errors, create=True) == {"Item": "B"}
     assert errors == []
     assert lines.get({"Qty": "x"}, {}, {}, errors) == {}
-    assert [error.path for error in errors] == ["quantity"]
+    assert [error.path for error in errors] == ["lines.quantity"]
 
 
 def test_a_child_list_is_selected_and_told_as_the_engine_needs_it(compiled: Compile) -> None:
