@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from erpcrm_bridge.errors import Locked
-from erpcrm_bridge.store import open_store
+from erpcrm_bridge.store import Store, open_store
 from erpcrm_bridge.work.inline import exclusively
 
 TAKE_AND_DIE = """
@@ -31,9 +31,7 @@ def test_what_a_worker_held_that_was_killed_here_is_free_at_once(store_url: str)
 
 def test_what_a_living_worker_holds_is_locked(store_url: str) -> None:
     with open_store(store_url) as store, open_store(store_url) as other, exclusively(store, "trade"):
-        with pytest.raises(Locked):  # noqa: SIM117 - what is refused is the inner one
-            with exclusively(other, "trade"):
-                pass
+        refuse(other)
 
 
 @pytest.mark.parametrize("change", [lambda owner: owner.replace("/", "/1"), lambda owner: f"other-{owner}", lambda owner: "worker"])
@@ -44,6 +42,9 @@ def test_nothing_is_concluded_about_a_worker_of_another_machine(store_url: str, 
         dead = store.holder("trade")
         assert dead is not None
         assert store.lease("trade", change(dead), 60, dead=dead) is not None
-        with pytest.raises(Locked):  # noqa: SIM117 - as above
-            with exclusively(store, "trade"):
-                pass
+        refuse(store)
+
+
+def refuse(store: Store) -> None:
+    with pytest.raises(Locked), exclusively(store, "trade"):
+        pass
