@@ -138,6 +138,8 @@ class MemoryConnector:
             changes = [self._change(selection, row) for row in answer["rows"]]
             if answer["last"]:
                 reached = answer["now"] if answer["exact"] else began
+            elif not answer["rows"]:
+                continue
             else:
                 place = [answer["rows"][-1]["stamp"], answer["rows"][-1]["key"]]
                 reached = place[0] if answer["exact"] else min(place[0], began)
