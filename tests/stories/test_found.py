@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from stories.world import FLOW, World, says
@@ -130,3 +129,39 @@ def test_deletes_that_were_looked_at_do_not_trip_the_brake_again(tmp_path: Path)
         release_brake(world.store, FLOW, person="op", clock=world.clock)
     world.sync_until_quiet()
     assert world.erp.all("customer") == {}
+
+
+def test_a_lone_edit_does_not_lose_to_the_golden_value_that_it_moved_on_from(tmp_path: Path) -> None:
+    """Of two edits one is contested by golden; the other was made where golden stood, and golden is no rival of it."""
+    world = World(tmp_path, roles=("crm", "erp", "shop"))
+    account = world.crm.create("Account", {"Name": "Acme"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    world.erp.edit("customer", world.only("erp", "customer")[0], {"companyName": "Erp AG"})
+    world.shop.edit("client", world.only("shop", "client")[0], {"label": "Shop AG"})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, Name="Erp AG")  # the ERP is preferred to the shop
+
+
+def test_a_delete_while_a_clash_is_open_asks_and_deletes_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, roles=("crm", "erp", "shop"), rules={"customer": {"on_delete": "delete"}})
+    account, customer = world.joined_customer()
+    world.crm.edit("Account", account, {"Email": "crm@acme.example"})
+    world.erp.edit("customer", customer, {"mail": "erp@acme.example"})
+    world.shop.delete("client", world.only("shop", "client")[0])
+    for _ in range(3):
+        world.sync()
+    assert says(world.crm.get("Account", account) or {}, Email="crm@acme.example")
+    assert says(world.erp.get("customer", customer) or {}, mail="erp@acme.example")
+    assert {row.kind for row in world.parked()} == {"clash", "review"}
+
+
+def test_a_create_that_could_only_come_in_by_itself_is_known_again_with_what_was_asked(tmp_path: Path) -> None:
+    change = {"normalisers": {"town": ("upper",)}, "capabilities": {"find": False, "upsert": True}}
+    world = World(tmp_path, specs={"erp.customer": change})
+    account = world.crm.create("Account", {"Name": "Acme", "City": "Bonn"})
+    world.erp.faults.add("write", "answer_lost")
+    for _ in range(4):
+        world.sync()
+    assert says(world.crm.get("Account", account) or {}, City="Bonn")
+    assert says(world.only("erp", "customer")[1], town="BONN")

@@ -247,7 +247,7 @@ def _merge_unit(
     held = values_at(golden, unit)
     policy = policies.policy(unit[0])
     edits: list[Candidate] = []
-    clean = True
+    clean = False  # whether one of the edits was made where golden stood: then golden is what it moved on from, and no rival
     converged: list[Saying] = []
     unheard: list[Refusal] = []
     for saying in sayings:
@@ -269,10 +269,10 @@ def _merge_unit(
             (unheard if adopting and all(value is None for value in held) else merged.refused).append(refusal)
             continue
         if adopting:
-            clean = clean and all(value is None for value in held)
+            clean = clean or all(value is None for value in held)
         else:
             before = saying.before or {}
-            clean = clean and all(base_means(path, golden.get(path), before.get(path), saying.answered) for path in unit)
+            clean = clean or all(base_means(path, golden.get(path), before.get(path), saying.answered) for path in unit)
         edits.append(Candidate(saying.by, saying.role, saying.version, list(values), saying.order))
 
     if line_of(unit[0]) == unit[0] and any(edit.values == [None] for edit in edits):

@@ -15,7 +15,7 @@ from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.merge import Candidate, Clash, golden_candidate, same_all, settle_by_policy
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import read_again
-from erpcrm_bridge.sync.push import references, settle_applied, settle_refs
+from erpcrm_bridge.sync.push import BATCH, references, settle_applied, settle_refs
 
 
 def recover(flow: Flow, store: Store, run: RunNote) -> None:
@@ -43,6 +43,22 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
             _updates(flow, store, run, side, updates)
         if creates:
             _creates(flow, store, run, side, creates)
+
+
+def arrived(flow: Flow, store: Store, run: RunNote) -> None:
+    """Settle the creates that could not be looked up, and whose record has come in by itself with the reference that it was given."""
+    for side in flow.all_sides():
+        external_id = side.selection.external_id
+        intentions = {i.reference: i for i in store.open_intentions([side.stream_id]) if i.operation == "create"} if external_id else {}
+        after = ""
+        while intentions and (rows := store.incoming_unlinked(side.stream_id, after, BATCH)):
+            after = rows[-1].key
+            for row in rows:
+                intention = intentions.get((row.fields or {}).get(external_id or ""))
+                link = store.links([intention.link_id]).get(intention.link_id) if intention else None
+                if intention is not None and link is not None and link.key is None and row.fields is not None:
+                    _settle_known(flow, store, run, side, intention, link, Record(row.key, row.version, row.fields))
+                    del intentions[intention.reference]
 
 
 def _creates(flow: Flow, store: Store, run: RunNote, side: Side, creates: list[tuple[Intention, LinkRow]]) -> None:

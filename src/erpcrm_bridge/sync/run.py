@@ -21,7 +21,7 @@ from erpcrm_bridge.sync.notes import Progress, RunNote, instant, new_run, quiet
 from erpcrm_bridge.sync.plan import PlanHead, Spool, check, plan_folder, read_steps
 from erpcrm_bridge.sync.pull import pull
 from erpcrm_bridge.sync.push import BATCH, Pushed, decide_all, is_stale, push
-from erpcrm_bridge.sync.recover import recover
+from erpcrm_bridge.sync.recover import arrived, recover
 from erpcrm_bridge.sync.undo import Undoing, carry_out, plan_undo
 
 ROUNDS = 5
@@ -75,6 +75,7 @@ def run_flow(
         _refuse_open_adoption(flow, store, adopting)
         recover(flow, store, run)
         pull(flow, store, run)
+        arrived(flow, store, run)
         brake.check_incoming(flow, store, run)
         if adopting:
             _begin_adoption(flow, store, run)
@@ -158,6 +159,7 @@ def undo_run(
         _refuse_open_adoption(flow, store, adopting=False)
         recover(flow, store, run)
         pull(flow, store, run)
+        arrived(flow, store, run)
         brake.check_incoming(flow, store, run)
         absorb(flow, store, run, adopting=False)
         spool = Spool(plan_folder(folder))

@@ -168,7 +168,7 @@ class Play:
         except BrakeTripped:
             ground.tell("the brake is on")
             ground.note("brake tripped")
-            self.released = release_brake(ground.store(), FLOW, person="op")
+            self.released = release_brake(ground.store(), FLOW, person="op", clock=ground.clock)
         except BridgeError as error:
             ground._db.execute("UPDATE work SET lease_until = NULL")  # a process that lives gives its lease back
             ground.tell(f"the run ends with {type(error).__name__}: {error}")
