@@ -1,0 +1,76 @@
+"""Real crashes: the bridge's process is killed, and the power cut, wherever it stands.
+
+What a red test prints is the story of its world. ``CRASH_SEED`` and ``CRASH_KILLS`` choose others than those of every day; the soak goes
+on until it has died at every place that it met.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import postgres
+import pytest
+from crashes.books import CRM, Files, Servers
+from crashes.play import Child, Play, Tally, child
+
+GROUNDS: dict[str, Any] = {"files": Files, "servers": Servers}
+NewStore: TypeAlias = Callable[[Path], AbstractContextManager[str]]
+SEED = int(os.environ.get("CRASH_SEED", "1"))
+KILLS = int(os.environ.get("CRASH_KILLS", "7"))
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Child]:
+    with child() as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def new_store(request: pytest.FixtureRequest) -> NewStore:
+    """Gives the URL of an empty store for a world in a folder, on each engine in turn."""
+    if request.param == "sqlite":
+        return lambda folder: nullcontext(f"sqlite:///{folder / '.erpcrm-bridge' / 'store.db'}")
+    server: str = request.getfixturevalue("postgres_server")
+    return lambda folder: postgres.schema(server, f"t{os.getpid()}_{uuid.uuid4().hex[:12]}")
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_killed_anywhere_the_next_runs_lose_nothing_and_double_nothing(
+    ground: str, new_store: NewStore, tmp_path: Path, runs: Child
+) -> None:
+    tally = Tally()
+    with closing(GROUNDS[ground](tmp_path)) as made, new_store(tmp_path) as url:
+        play = Play(made, tmp_path, url, runs, SEED, tally)
+        play.round(2, sides=(CRM,))
+        while tally.kills < KILLS:
+            play.round(2)
+    assert tally.kills >= KILLS
+
+
+@pytest.mark.soak
+@pytest.mark.skipif("SOAK_SECONDS" not in os.environ, reason="runs for SOAK_SECONDS: make soak")
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_killed_at_every_place_the_next_runs_lose_nothing_and_double_nothing(
+    ground: str, new_store: NewStore, tmp_path: Path, runs: Child
+) -> None:
+    """A world lasts some rounds; the places of a first run are met in each new one. A place of bad luck is aimed at five times."""
+    tally, seed, began = Tally(), SEED, time.monotonic()
+    while tally.kills < 60 or (tally.untried(5) and time.monotonic() - began < float(os.environ["SOAK_SECONDS"])):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        with closing(GROUNDS[ground](folder)) as made, new_store(folder) as url:
+            play = Play(made, folder, url, runs, seed, tally)
+            play.round(2, sides=(CRM,), place=tally.untried(5))
+            for _ in range(10):
+                play.round(2, place=tally.untried(5))
+        seed += 1
+    sys.stdout.write(f"{ground}: {tally} seeds={SEED}..{seed - 1}\n")
+    missed = tally.passed.keys() - tally.died.keys()
+    assert len(missed) <= len(tally.passed) * 0.05, sorted(missed)
