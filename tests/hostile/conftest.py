@@ -5,4 +5,5 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # import-mode=importlib puts no folder of tests on the path
+# import-mode=importlib puts no folder of tests on the path
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "stories")]

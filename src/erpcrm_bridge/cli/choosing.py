@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def chosen_plan(folder: Path, named: str | None, flow: Callable[[], str]) -> Pat
         if path is None:
             raise UsageError(f"There is no plan of {name} yet.", way_out=f"erpcrm-bridge plan {name}")
         return path
-    if Path(named).is_file():
+    if os.path.isfile(named):  # unlike Path.is_file it takes a name too long for a path
         return Path(named)
     found = [path for path in sorted(plan_folder(folder).glob("*.plan")) if path.stem.startswith(named)]
     if len(found) == 1:

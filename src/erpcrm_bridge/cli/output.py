@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 Advance = Callable[[int, int | None], None]
 """Called with how many are done, and of how many (None: not known)."""
 
-_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of what follows: a plan must read as it will be written."""
 
 
 class Output:

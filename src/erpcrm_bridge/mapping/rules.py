@@ -365,4 +365,4 @@ def _near(name: str, known: Any) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, list(known), 1)
-    return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(known)[:12])}"
+    return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(one[:40] for one in sorted(known)[:12])}"

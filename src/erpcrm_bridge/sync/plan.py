@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from erpcrm_bridge.errors import InputError
-from erpcrm_bridge.model.values import pack, unpack
+from erpcrm_bridge.model.values import UNREADABLE, pack, unpack
 from erpcrm_bridge.sync.decide import Step
 
 FORMAT = "erpcrm-bridge/plan/v1"
@@ -107,7 +107,7 @@ def read_head(path: Path) -> PlanHead:
 def _head(path: Path, line: bytes) -> PlanHead:
     try:
         head = msgspec.convert(unpack(line), PlanHead)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path} is no plan: its first line cannot be understood.", way_out="erpcrm-bridge plan FLOW makes a new one."
         ) from error
@@ -121,12 +121,26 @@ def read_steps(path: Path) -> Iterator[Step]:
     with path.open("rb") as file:
         file.readline()
         for number, line in enumerate(file, 2):
-            try:
-                yield msgspec.convert(unpack(line), Step)
-            except (msgspec.MsgspecError, ValueError) as error:
-                raise InputError(
-                    f"{path}:{number}: this line is no step of a plan.", way_out="erpcrm-bridge plan FLOW makes a new one."
-                ) from error
+            yield _step(path, number, line)
+
+
+def _step(path: Path, number: int, line: bytes) -> Step:
+    try:
+        step = msgspec.convert(unpack(line), Step)
+    except UNREADABLE:
+        step = None
+    if step is None or not _is_whole(step):
+        raise InputError(f"{path}:{number}: this line is no step of a plan.", way_out="erpcrm-bridge plan FLOW makes a new one.")
+    return step
+
+
+def _is_whole(step: Step) -> bool:
+    """Tell whether each change is a pair of old and new, and a move names its field and its state."""
+    changes = [step.fields, *(row for lines in step.lists.values() for row in lines.change.values())]
+    moves = step.operation == "move"
+    return all(len(pair) == 2 for fields in changes for pair in fields.values()) and (
+        len(step.move) == 2 and all(isinstance(part, str) for part in step.move) if step.move is not None else not moves
+    )
 
 
 def check(path: Path) -> PlanHead:
@@ -139,13 +153,14 @@ def check(path: Path) -> PlanHead:
             for line in file:
                 digest.update(line)
                 steps += 1
+                _step(path, steps + 1, line)
     except OSError as error:
         raise InputError(
             f"The plan {path} cannot be read: {error.strerror}.", way_out="erpcrm-bridge plan FLOW makes a new one."
         ) from error
     if digest.hexdigest() != head.fingerprint or steps != head.steps:
         raise InputError(
-            f"{path} was altered or cut short: its steps do not have the fingerprint {head.fingerprint}.",
+            f"{path} was altered or cut short: its steps do not have the fingerprint {head.fingerprint[:40]}.",
             way_out="erpcrm-bridge plan FLOW makes a new one.",
         )
     return head
@@ -158,7 +173,8 @@ def plan_folder(folder: Path) -> Path:
 
 def newest(folder: Path, flow: str) -> Path | None:
     """Return the flow's plan that was made last; None where there is none."""
-    made = sorted(plan_folder(folder).glob("*.plan"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    found = [path for path in plan_folder(folder).glob("*.plan") if path.is_file()]
+    made = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     return next((path for path in made if read_head(path).flow == flow), None)
 
 

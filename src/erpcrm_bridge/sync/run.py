@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from erpcrm_bridge.errors import AdoptionNeeded, BridgeError, UsageError
+from erpcrm_bridge.errors import AdoptionNeeded, BridgeError, InputError, UsageError
 from erpcrm_bridge.store import Fence, GoldenRow, LinkRow, RunRow, Store
 from erpcrm_bridge.sync import brake
 from erpcrm_bridge.sync.absorb import absorb, want_everywhere
@@ -189,12 +189,12 @@ def apply_plan(
     """Do exactly the steps of a plan; leave out and list those gone stale. With ``all_or_nothing`` nothing is done if one is stale.
 
     A plan was seen by a person: what it writes does not count for the brakes; it does not pass one that is on.
-    Raises InputError for a plan that was altered, UsageError for one of
-    another flow.
+    Raises InputError for a plan that was altered or names what the flow does not have, UsageError for one of another flow.
     """
     head = check(path)
     if head.flow != flow.name:
         raise UsageError(f"{path} is a plan of the flow {head.flow}, not of {flow.name}.", way_out=f"erpcrm-bridge apply {path}")
+    _refuse_strange(flow, path, head.undoes)
     run = new_run(flow.name, clock, fence, progress, int(store.fact(f"old until:{flow.name}") or -1))
     report = Report(run.id, flow.name, "undo" if head.undoes else "apply", {}, {}, head=head)
     with _recorded(store, run, report, clock):
@@ -222,6 +222,17 @@ def apply_plan(
         _adopted(flow, store, run)
         absorb(flow, store, run, adopting=False)
     return report
+
+
+def _refuse_strange(flow: Flow, path: Path, undoes: str) -> None:
+    """Raise InputError where a step is for a stream that the flow does not have: the configuration has changed since."""
+    known = {(entity, side.connection, side.stream.name) for entity, sides in flow.sides.items() for side in sides}
+    for number, step in enumerate(read_steps(path), 2):
+        of_undo = step.operation in ("restore", "ask")
+        there = step.entity in flow.sides if step.operation == "restore" else (step.entity, step.connection, step.stream) in known
+        if not there or (of_undo and not undoes):
+            what = f"{path}:{number}: this step is for a stream that the flow {flow.name} does not have."
+            raise InputError(what, way_out=f"erpcrm-bridge plan {flow.name} makes a new plan.")
 
 
 def stale_steps(store: Store, path: Path, other_rules: Collection[str] = (), busy: Collection[str] = ()) -> list[Step]:
