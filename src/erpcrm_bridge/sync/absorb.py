@@ -196,9 +196,18 @@ def _refs(flow: Flow, store: Store, side: Side, records: Iterable[Fields]) -> di
             wanted.setdefault(entity, set()).add(key)
     refs: dict[tuple[str, str], str] = {}
     for entity, keys in wanted.items():
-        found = store.golden_of(flow.streams_of(side.system, entity), sorted(keys))
+        found = referred(store, flow.streams_of(side.system, entity), sorted(keys))
         refs.update({(entity, key): golden_id for key, golden_id in found.items()})
     return refs
+
+
+def referred(store: Store, stream_ids: Sequence[int], keys: Sequence[str]) -> dict[str, str]:
+    """Return, by key, the golden id that a reference to it means. One to a record that is deleted still says whom it meant."""
+    found = store.golden_of(stream_ids, keys)
+    for stream_id in stream_ids:
+        left = [key for key in keys if key not in found]
+        found.update({key: link.golden_id for key, link in store.links_by_key(stream_id, left).items()} if left else {})
+    return found
 
 
 def _golden_nodes(store: Store, entity: str, nodes: Sequence[Node], rules: int) -> list[Node]:

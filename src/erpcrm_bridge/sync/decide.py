@@ -268,7 +268,7 @@ def _update(
         return decision
     move = next((path for path in sorted(wanted & state_paths)), None)
     if move is not None:
-        return _move(golden, link, mapping, connection, move, before.get(move), moves, decision)
+        return _move(golden, link, mapping, connection, move, before.get(move), moves, refs_out, decision)
     decision.answered = {path: digest(golden.fields.get(path)) for path in settles} | list_answers
     return decision
 
@@ -281,19 +281,26 @@ def _move(
     path: str,
     now: Any,
     moves: Mapping[str, Mapping[str, tuple[str, ...]]],
+    refs_out: Refs,
     decision: Decision,
 ) -> Decision:
-    """Take the first move on a shortest way to the state wanted; a way that the mapping or the system lacks parks the field."""
+    """Take the first move on a shortest way to the state wanted; a way that the mapping or the system lacks parks the field.
+
+    The mapping declares its moves in canonical states, the system in its own.
+    """
     rule = next(rule for rule in mapping.rules if path in rule.canonical)
     allowed = {state: tuple(_targets(to)) for state, to in (rule.state or {}).items()}
-    offered = moves.get(rule.external[0])
+    external = rule.external[0]
+    offered = moves.get(external)
     way = _shortest(allowed, now, golden.fields.get(path))
-    if not way or (offered is not None and way[0] not in offered.get(str(now), ())):
+    next_state = {**golden.fields, path: way[0]} if way else {}
+    target = mapping.put(next_state, None, refs_out, [], create=True, paths=frozenset((path,))).get(external)
+    if target is None or (offered is not None and target not in offered.get(str((link.base or {}).get(external)), ())):
         reason = f"there is no move from {now} to {golden.fields.get(path)}"
         decision.errors.append(FieldError(path=path, rule=rule.name, reason=reason))
         return decision
     decision.step = _step(
-        "move", golden, link, mapping, connection, fields={}, settles=[path], why=_why(golden, [path]), move=[rule.external[0], way[0]]
+        "move", golden, link, mapping, connection, fields={}, settles=[path], why=_why(golden, [path]), move=[external, target]
     )
     return decision
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from erpcrm_bridge.connector import ListsKeys
 from erpcrm_bridge.errors import CursorExpired
 from erpcrm_bridge.model.records import Change, Selection
-from erpcrm_bridge.store import IncomingRow, ParkedRow, Store
+from erpcrm_bridge.store import IncomingRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 
@@ -67,6 +68,7 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
     except CursorExpired:
         store.set_cursor(flow.name, stream_id, None)
         _read(flow, store, run, stream_id, sides, selection, None, store.seq(), changed_rules, name)
+    _reconcile(store, run, stream_id, side, selection)
     if settled_by != rules:
         for one in sides:
             store.set_fact(f"meanings:{one.mapping.digest}", msgspec.json.encode(one.mapping.meanings).decode())
@@ -119,15 +121,15 @@ def _read(
                 met.add(hash(problem.key))
         read += len(keys)
         absent: list[IncomingRow] = []
-        if page.complete:
+        if page.complete and len(met) < store.count_live(stream_id):
             absent = _absent(store, run, stream_id, sides[0], selection, met, seq)
+        _count_for_brakes(store, run, stream_id, [*moved, *absent])
         with store.transaction(run.fence):
             store.put_incoming([*moved, *absent])
             store.park(problems)
             if page.complete:
                 _readable_again(flow, store, run, stream_id, {row.subject for row in problems})
             store.set_cursor(flow.name, stream_id, page.cursor)
-        _count_for_brakes(store, run, stream_id, [*moved, *absent])
         run.counts["moved"] += len(absent)
         run.counts["read"] += len(keys)
         run.counts["moved"] += len(moved)
@@ -142,9 +144,7 @@ def incoming_row(stream_id: int, change: Change, seq: int) -> IncomingRow:
 
 
 def _absent(store: Store, run: RunNote, stream_id: int, side: Side, selection: Selection, met: set[int], seq: int) -> list[IncomingRow]:
-    """A complete read has not met some known keys: confirm each by a read before it counts as gone (L8). Returns states as now read."""
-    if len(met) >= store.count_live(stream_id):
-        return []
+    """A complete read may not have met some known keys: confirm each by a read before it counts as gone (L8). Returns states as now read."""
     found: list[IncomingRow] = []
     after = ""
     while keys := store.known_keys(stream_id, after, 10_000):
@@ -154,6 +154,27 @@ def _absent(store: Store, run: RunNote, stream_id: int, side: Side, selection: S
             continue
         found.extend(_read_by_key(store, run, side, selection, unmet, seq))
     return found
+
+
+def _reconcile(store: Store, run: RunNote, stream_id: int, side: Side, selection: Selection) -> None:
+    """A change log without deletes says nothing of what is gone, or seen again: ask what is there, where the system can list it (L8)."""
+    offers, connector = side.offers, side.connector
+    if offers.incremental != "log" or offers.reports_deletes or not offers.lists_keys or not isinstance(connector, ListsKeys):
+        return
+    seq = store.seq()
+    met: set[int] = set()
+    back: list[str] = []
+    for keys in connector.keys(selection):
+        met.update(map(hash, keys))
+        back.extend(key for key, head in store.heads(stream_id, keys).items() if head.state == "missing")
+    rows = _absent(store, run, stream_id, side, selection, met, seq)
+    if back:
+        rows.extend(_read_by_key(store, run, side, selection, back, seq))
+    if rows:
+        _count_for_brakes(store, run, stream_id, rows)
+        with store.transaction(run.fence):
+            store.put_incoming(rows)
+        run.counts["moved"] += len(rows)
 
 
 def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[str]) -> None:
@@ -181,12 +202,23 @@ def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[
 
 
 def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[IncomingRow]) -> None:
-    """Count what the brakes look at: known records that are gone, and known records that stand again as they stood before."""
-    run.counts[f"gone in {stream_id}"] += sum(1 for row in rows if row.fields is None)
-    links = store.links_by_key(stream_id, [row.key for row in rows if row.fields is not None])
-    run.counts[f"reverts in {stream_id}"] += sum(
-        1 for row in rows if row.key in links and links[row.key].version != row.version and row.version in links[row.key].earlier
-    )
+    """Count what the brakes look at: known records that are gone, and known records that stand again as they stood before.
+
+    ``rows`` are about to be stored; what is stored already was counted when it came, however it came.
+    """
+    links = store.links_by_key(stream_id, [row.key for row in rows])
+    telling = [row for row in rows if row.key in links and _tells_of_damage(row, links[row.key])]
+    stored = store.incoming(stream_id, [row.key for row in telling]) if telling else {}
+    for row in telling:
+        before = stored.get(row.key)
+        if before is None or (before.version, before.fields is None) != (row.version, row.fields is None):
+            run.counts[f"{'gone' if row.fields is None else 'reverts'} in {stream_id}"] += 1
+
+
+def _tells_of_damage(row: IncomingRow, link: LinkRow) -> bool:
+    if row.fields is None:
+        return link.state != "tombstone"
+    return link.version != row.version and row.version in link.earlier
 
 
 def _readable_again(flow: Flow, store: Store, run: RunNote, stream_id: int, still: set[str]) -> None:
@@ -197,6 +229,7 @@ def _readable_again(flow: Flow, store: Store, run: RunNote, stream_id: int, stil
 def read_again(store: Store, run: RunNote, side: Side, keys: list[str]) -> None:
     """Read records by key and store them as incoming. A key that is not there is gone, or missing where the system cannot tell (L8)."""
     rows = _read_by_key(store, run, side, side.selection, keys, store.seq())
+    _count_for_brakes(store, run, side.stream_id, rows)
     with store.transaction(run.fence):
         store.put_incoming(rows)
 

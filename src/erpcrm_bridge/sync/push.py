@@ -14,7 +14,7 @@ from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Operation, Outcome, Question, Rejected, Stale, Unknown, Write
 from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.absorb import clash_paths, pending_paths
+from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, referred
 from erpcrm_bridge.sync.decide import Decision, Step, decide, held_digest, is_dirty, placeholder
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
@@ -173,7 +173,7 @@ def references(
     refs_in: dict[tuple[str, str], str] = {}
     refs_out: dict[tuple[str, str], str] = {}
     for entity, keys in inward.items():
-        found = store.golden_of(flow.streams_of(side.system, entity), sorted(keys))
+        found = referred(store, flow.streams_of(side.system, entity), sorted(keys))
         refs_in.update({(entity, key): golden_id for key, golden_id in found.items()})
     for entity, ids in outward.items():
         known = store.key_of(flow.streams_of(side.system, entity), sorted(ids))
@@ -571,7 +571,7 @@ def settle_refs(store: Store, side: Side, applied: list[Applied]) -> dict[tuple[
     streams = store.streams()
     mine = [stream_id for stream_id, (system, _) in streams.items() if system == side.system]
     for entity, keys in wanted.items():
-        refs.update({(entity, key): golden_id for key, golden_id in store.golden_of(mine, sorted(keys)).items()})
+        refs.update({(entity, key): golden_id for key, golden_id in referred(store, mine, sorted(keys)).items()})
     return refs
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import GoldenRow, LinkRow, Store
-from erpcrm_bridge.sync.absorb import clash_paths, pending_paths
+from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, referred
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.merge import base_means
@@ -76,7 +76,7 @@ def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result:
     refs = {
         (entity, key): golden_id
         for entity, keys in wanted.items()
-        for key, golden_id in store.golden_of(flow.streams_of(side.system, entity), sorted(keys)).items()
+        for key, golden_id in referred(store, flow.streams_of(side.system, entity), sorted(keys)).items()
     }
     for link in links:
         result.records += 1
