@@ -265,6 +265,9 @@ def test_a_tripped_brake_stops_until_it_is_released(world: CliWorld) -> None:
     assert len(world.erp()) == 3
     assert world.run("sync").code == 4
     assert "brake" in world.ok("status").out.lower()
+    plan = world.ok("plan", "--json").object
+    assert (plan["braked"], plan["steps"], plan["next"]) == (True, 2, "erpcrm-bridge parked release main")
+    assert world.run("apply", "--yes").code == 4
     (world.folder / "config.yaml").write_text(text)
     assert world.ok("parked", "release", FLOW, "--json").object["released"] == 1
     assert world.ok("sync", "--json").object["written"] == {"erp-files": {"create": 2}}

@@ -24,6 +24,8 @@ class Made:
     @property
     def next(self) -> str:
         """The command that carries the plan out; empty where there is nothing to carry out."""
+        if self.report.braked:
+            return f"erpcrm-bridge parked release {self.head.flow}"
         wanted = self.head.steps or self.head.adoption or self.head.review
         return f"erpcrm-bridge apply {self.head.fingerprint[:8]}" if wanted else ""
 
@@ -47,6 +49,7 @@ def told(plan: Made) -> dict[str, Any]:
         "fingerprint": head.fingerprint,
         "adoption": head.adoption,
         "review": head.review,
+        "braked": plan.report.braked,
         "steps": head.steps,
         "groups": steps.told(plan.groups),
         "windows": head.windows,
@@ -58,6 +61,8 @@ def told(plan: Made) -> dict[str, Any]:
 def show(out: Output, plan: Made, *, whole: bool) -> None:
     """Show a plan, what waits beside it, and how it is carried out."""
     head = plan.head
+    if plan.report.braked:
+        out.line("The brake is on: nothing was read, and this is what waits behind it.")
     if head.review:
         out.line("The rules of the mappings have changed: this plan maps anew what they touch.")
     if plan.groups:

@@ -42,6 +42,7 @@ class Report(Struct):
     stale: list[Step] = []
     away: dict[str, str] = {}
     review: bool = False
+    braked: bool = False
     undoing: Undoing | None = None
 
     @property
@@ -64,24 +65,19 @@ def run_flow(
     """Run a flow once: recover, pull, absorb, decide, brake, push, settle. With ``write`` false the push is a plan in a file instead.
 
     With ``adopting`` two filled systems are joined: what they hold is identified and merged, and records that stand on one side only are
-    created on the other only for the entities in ``creating``.
+    created on the other only for the entities in ``creating``. A plan under a brake that is on reads nothing: it shows what waits behind it.
 
     Raises BrakeTripped, AdoptionNeeded, and what connectors and store raise; what was settled before stays.
     """
     run = new_run(flow.name, clock, fence, progress, int(store.fact(f"old until:{flow.name}") or -1))
     report = Report(run.id, flow.name, "adopt" if adopting else "sync" if write else "plan", {}, {})
     with _recorded(store, run, report, clock):
-        brake.refuse_if_tripped(flow, store)
+        report.braked = bool(store.tripped(flow.name))
+        if write or adopting:
+            brake.refuse_if_tripped(flow, store)
         _refuse_open_adoption(flow, store, adopting)
-        recover(flow, store, run)
-        pull(flow, store, run)
-        arrived(flow, store, run)
-        brake.check_incoming(flow, store, run)
-        if adopting:
-            _begin_adoption(flow, store, run)
-        absorb(flow, store, run, adopting=adopting)
-        for entity in creating if adopting else ():
-            run.counts[f"wanted {entity}"] = want_everywhere(flow, store, run, entity)
+        if not report.braked:
+            _take_in(flow, store, run, adopting, creating)
         report.review = store.fact(f"review:{flow.name}") is not None
         if adopting:
             store.set_fact(f"adoption:{flow.name}", run.id)
@@ -96,6 +92,19 @@ def run_flow(
                 absorb(flow, store, run, adopting=False)
             _adopted(flow, store, run)
     return report
+
+
+def _take_in(flow: Flow, store: Store, run: RunNote, adopting: bool, creating: Collection[str]) -> None:
+    """All that comes before the push: settle what an earlier run left open, read every system, and merge."""
+    recover(flow, store, run)
+    pull(flow, store, run)
+    arrived(flow, store, run)
+    brake.check_incoming(flow, store, run)
+    if adopting:
+        _begin_adoption(flow, store, run)
+    absorb(flow, store, run, adopting=adopting)
+    for entity in creating if adopting else ():
+        run.counts[f"wanted {entity}"] = want_everywhere(flow, store, run, entity)
 
 
 def _begin_adoption(flow: Flow, store: Store, run: RunNote) -> None:
