@@ -39,7 +39,8 @@ def standing(version: str, where: str) -> Literal["current", "older"]:
 def upgrade(dialect: str, connect: Callable[[], Any], to: str = "head") -> None:
     """Bring the store behind ``connect`` up to the schema ``to``, whole or not at all; one that is there already is left alone.
 
-    ``dialect`` is ``sqlite`` or ``postgresql``; ``connect`` opens a new driver connection that begins no transactions by itself. Raises the driver's and SQLAlchemy's errors.
+    ``dialect`` is ``sqlite`` or ``postgresql``; ``connect`` opens a new driver connection that begins no transactions by
+    itself. Raises the driver's and SQLAlchemy's errors.
     """
     from alembic import command
 

@@ -144,7 +144,8 @@ def incoming_row(stream_id: int, change: Change, seq: int) -> IncomingRow:
 
 
 def _absent(store: Store, run: RunNote, stream_id: int, side: Side, selection: Selection, met: set[int], seq: int) -> list[IncomingRow]:
-    """A complete read may not have met some known keys: confirm each by a read before it counts as gone (L8). Returns states as now read."""
+    """A complete read may not have met some known keys: confirm each by a read before it counts as gone (L8). Returns states now
+    read."""
     found: list[IncomingRow] = []
     after = ""
     while keys := store.known_keys(stream_id, after, 10_000):

@@ -65,7 +65,8 @@ def run_flow(
     """Run a flow once: recover, pull, absorb, decide, brake, push, settle. With ``write`` false the push is a plan in a file instead.
 
     With ``adopting`` two filled systems are joined: what they hold is identified and merged, and records that stand on one side only are
-    created on the other only for the entities in ``creating``. A plan under a brake that is on reads nothing: it shows what waits behind it.
+    created on the other only for the entities in ``creating``. A plan under a brake that is on reads nothing and
+    shows what waits behind it.
 
     Raises BrakeTripped, AdoptionNeeded, and what connectors and store raise; what was settled before stays.
     """
