@@ -195,3 +195,9 @@ def test_a_template_that_does_more_than_hold_a_number_is_refused(tmp_path: Path,
 def _with_stream(**stream: Any) -> dict[str, Any]:
     connection = {"connector": "csv", "settings": {"folder": "./crm", "streams": {"A.csv": stream}}}
     return {**CONFIG, "connections": {**CONFIG["connections"], "crm": connection}}
+
+
+def test_a_secret_in_the_wrong_place_is_not_quoted_by_the_complaint(tmp_path: Path) -> None:
+    error = refused(lambda: opened(tmp_path, flow_style(_with_stream(encoding="${env:SECRET}"))))
+    assert "is no known encoding" in str(error)
+    assert SECRET not in str(error)

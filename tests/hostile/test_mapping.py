@@ -289,3 +289,22 @@ def test_the_entity_files_that_are_altered_here_are_good_ones() -> None:
     for path in ENTITIES:
         assert parse(EntityFile, read_yaml(plain(path), path.name))
     assert len(FILES) >= 6
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_an_error_of_a_field_holds_no_value_but_an_unknown_code(path: Path) -> None:
+    """What a customer's record holds goes into logs with no message; an unknown code is shown, cut short."""
+    (found,) = checked(plain(path))
+    for sign in ("S3ntinel", "2026-13-45 S3ntinel", "12.S3ntinel", "S3ntinel" * 100):
+        errors: list[FieldError] = []
+        record = dict.fromkeys(found.selection.fields, sign)
+        found.get(record, {}, errors)
+        found.put(dict.fromkeys(found.writable, sign), None, {}, errors, create=True)
+        for one in found.lists.values():
+            fields = one.child.fields if one.child else ()
+            one.get(dict.fromkeys(fields, sign), {}, {}, errors)
+            one.put(dict.fromkeys(one.writable, sign), {}, None, {}, errors, create=True)
+        assert errors
+        for error in errors:
+            assert len(error.reason) < 200
+            assert "S3ntinel" not in error.reason or error.transform in ("map", "code", "country"), error.reason
