@@ -9,6 +9,7 @@ it with another edit that a rule lets win: one that was made in sight of it, or,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -43,8 +44,11 @@ class Violation(Exception):
     """A law was broken: which, and what was seen."""
 
     def __init__(self, law: str, what: str) -> None:
-        super().__init__(f"{law}: {what}")
+        super().__init__(law, what)
         self.law, self.what = law, what
+
+    def __str__(self) -> str:
+        return f"{self.law}: {self.what}"
 
 
 class Edit(Struct, frozen=True):
@@ -109,6 +113,7 @@ def check(ground: Ground, changed: bool, settled: Sequence[tuple[int, str, list[
         _fate(ground, facts, edit, by_person)
     for thing, places in facts.places.items():
         _presence(ground, facts, thing, places, parked)
+        _sums(facts, thing, places, parked)
         _equality(ground, facts, thing, places, parked)
 
 
@@ -261,6 +266,9 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         if other[0] != role or not facts.live.get(other) or other[2] == entry.event.key:
             continue
         born = facts.born[other]
+        if born.actor == "bridge" and not able.upsert and _overtaken(ground, born.order, entry.order):
+            ground.note("double by a worker whose lease had run out before its call")
+            continue
         if born.actor == "bridge":
             raise Violation("L3", f"the bridge made {thing[1]} twice in {role}: {other[2]} and {entry.event.key}")
         if able.find and born.order < asked:
@@ -275,6 +283,12 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         known = any(seen < gone.order for seen in facts.seen.get(gone.place, ()))
         if known and not again and not unsure:
             raise Violation("L8", f"a person deleted {thing[1]} in {role}, and the bridge made it again as {entry.event.key}")
+
+
+def _overtaken(ground: Ground, first: int, second: int) -> bool:
+    """Tell whether two workers, of which one had lost its lease, wrote these: no fence reaches a system that has no upsert."""
+    calls = [next(call for call in reversed(ground.calls) if call.order < order) for order in (first, second)]
+    return calls[0].run == calls[1].run and calls[0].worker != calls[1].worker
 
 
 def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where: str) -> None:
@@ -311,7 +325,7 @@ def _delivered_before(ground: Ground, facts: Facts, edit: Edit, order: int, role
     for role in roles:
         if role not in _roles_of(entity, unit):
             return True
-        if _was_held(ground, facts, edit, role, 0, order):
+        if any(_was_held(ground, facts, edit, place, 0, order) for place in facts.places[edit.thing] if place[0] == role):
             return True
     return False
 
@@ -330,6 +344,8 @@ def _after_quota(calls: Sequence[Call]) -> None:
 
 
 def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Unit]]) -> None:
+    if edit.unit in ("total", "state"):
+        return  # a total follows its lines, a state its moves: see ``_sums`` and ``_equality``
     history = facts.held[edit.place, edit.unit]
     after = next((held for held in history if held.order > edit.order), None)
     if after is None or after.actor != "bridge":
@@ -339,6 +355,8 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     if any(e.place == edit.place and e.unit == edit.unit and e.order == after.order for e in facts.of_unit[edit.thing, edit.unit]):
         return  # the system's own trigger
     entity, unit = edit.thing[0], edit.unit
+    if edit.value in (None, (None, None)) and not any(seen < edit.order for seen in facts.seen.get(edit.place, ())):
+        return  # where nothing was read before, emptiness says nothing
     if not _known(facts, edit, after.order):
         if _in_window(ground, edit, after.order):
             ground.note("edit in the window of L5")
@@ -363,7 +381,7 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     for other in said:
         if other.place != edit.place and _in_sight(ground, facts, edit, other):
             return
-        if not _in_sight(ground, facts, other, edit) and _prefers(entity, unit, other, edit):
+        if _prefers(entity, unit, other, edit) and (not _in_sight(ground, facts, other, edit) or _in_doubt(ground, edit)):
             return
     raise Violation("L5", f"the bridge overwrote {edit} with {said[0]} at {after.order}, by no rule")
 
@@ -385,6 +403,25 @@ def _in_window(ground: Ground, edit: Edit, order: int) -> bool:
     return bool(earlier) and earlier[-1].verb == "read" and key in earlier[-1].keys and earlier[-1].order < edit.order
 
 
+def _in_doubt(ground: Ground, edit: Edit) -> bool:
+    """Tell whether the answer of the bridge's last write to the record before the edit may have been lost: then the edit looks like that
+    write's rendition, and stands against what was asked as if it had been made without having seen it."""
+    last = next(
+        (
+            entry
+            for entry in reversed(ground.journal)
+            if entry.order < edit.order
+            and entry.event.actor == "bridge"
+            and (entry.role, entry.event.stream, entry.event.key) == edit.place
+        ),
+        None,
+    )
+    if last is None:
+        return False
+    run = next((call.run for call in reversed(ground.calls) if call.order <= last.order), 0)
+    return any(number == run for _, _, number in ground.struck)
+
+
 def _roles_of(entity: str, unit: Unit) -> set[str]:
     return set(UNITS[entity][unit]) if isinstance(unit, str) else {"crm", "erp"}
 
@@ -396,17 +433,14 @@ def _as_held(ground: Ground, entity: str, unit: Unit, role: str, value: Any) -> 
     return rendition(ground.place, entity, unit, role, value)
 
 
-def _was_held(ground: Ground, facts: Facts, edit: Edit, role: str, since: int, until: int) -> bool:
-    """Tell whether a record of the thing in ``role`` held the value of an edit at some time between."""
-    wanted = _as_held(ground, edit.thing[0], edit.unit, role, edit.value)
-    for place in facts.places[edit.thing]:
-        if place[0] != role:
-            continue
-        history = facts.held.get((place, edit.unit), [])
-        for n, held in enumerate(history):
-            ends = history[n + 1].order if n + 1 < len(history) else until + 1
-            if held.order < until and ends > since and _alike(held.value, wanted):
-                return True
+def _was_held(ground: Ground, facts: Facts, edit: Edit, place: Place, since: int, until: int) -> bool:
+    """Tell whether a record held the value of an edit at some time between."""
+    wanted = _as_held(ground, edit.thing[0], edit.unit, place[0], edit.value)
+    history = facts.held.get((place, edit.unit), [])
+    for n, held in enumerate(history):
+        ends = history[n + 1].order if n + 1 < len(history) else until + 1
+        if held.order < until and ends > since and _alike(held.value, wanted):
+            return True
     return False
 
 
@@ -414,7 +448,7 @@ def _in_sight(ground: Ground, facts: Facts, first: Edit, second: Edit, depth: in
     """Tell whether ``second`` was made where ``first``, or an edit made in sight of it, had been seen."""
     if first.order >= second.order:
         return False
-    if first.place == second.place or _was_held(ground, facts, first, second.role, first.order, second.order):
+    if first.place == second.place or _was_held(ground, facts, first, second.place, first.order, second.order):
         return True
     if depth == 0:
         return False
@@ -510,6 +544,19 @@ def _presence(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place
         raise Violation("L7", f"{thing[0]} {thing[1]} stands in {', '.join(there)}, is not in {role}, and nothing says why")
 
 
+def _sums(facts: Facts, thing: Thing, places: Sequence[Place], parked: dict[Thing, set[Unit]]) -> None:
+    """The lines of an order make its total: people have never written one that does not add up."""
+    if thing[0] != "order" or parked.get(thing):
+        return
+    for place in places:
+        if not facts.live.get(place):
+            continue
+        lines = [unit for where, unit in facts.held if where == place and isinstance(unit, tuple) and len(unit) == 2]
+        amounts = [facts.now(place, (*unit, "amount")) or 0 for unit in lines if facts.now(place, unit)]
+        if not same(normal(sum(amounts, Decimal(0))), facts.now(place, "total") or 0):
+            raise Violation("L10", f"the lines of {place[0]} {place[2]} make {sum(amounts)}, and its total is {facts.now(place, 'total')}")
+
+
 def _equality(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place], parked: dict[Thing, set[Unit]]) -> None:
     there = {role: found[0] for role, found in _present(facts, places).items() if len(found) == 1}
     excused = parked.get(thing, set())
@@ -522,7 +569,8 @@ def _equality(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place
     for unit in units:
         if (unit if isinstance(unit, str) else "lines") in excused:
             continue
-        held = {role: facts.now(place, unit) for role, place in there.items() if role in _roles_of(entity, unit)}
+        nothing = (None, None) if unit == "billing" else None
+        held = {role: facts.now(place, unit) or nothing for role, place in there.items() if role in _roles_of(entity, unit)}
         if isinstance(unit, tuple) and len(unit) == 3 and any(facts.now(there[role], unit[:2]) is None for role in held):
             continue
         if len(held) < 2 or _agree(ground, facts, thing, unit, held):
@@ -536,12 +584,13 @@ def _agree(ground: Ground, facts: Facts, thing: Thing, unit: Unit, held: dict[st
     if writers is not None and all(value is None for role, value in held.items() if role in writers):
         return True  # emptiness is not written over a value that a permitted system did not give
     nothing = (None, None) if unit == "billing" else None
+    first = next(iter(held.values()))
+    if all(_alike(value, first) for value in held.values()):
+        return True
     values = [edit.value for edit in facts.of_unit.get((thing, unit), ())] + [nothing]
     if unit == "status":
         values.append("archived")
-    return any(all(_alike(_as_held(ground, entity, unit, role, value), now) for role, now in held.items()) for value in values) or all(
-        value in (None, (None, None)) for value in held.values()
-    )
+    return any(all(_alike(_as_held(ground, entity, unit, role, value), now) for role, now in held.items()) for value in values)
 
 
 def facts_of(ground: Ground) -> Iterator[str]:

@@ -22,7 +22,7 @@ from erpcrm_bridge.settings import ConnectionSettings
 from erpcrm_bridge.store import Store, open_store
 from erpcrm_bridge.store.engines import Bulk, SqliteEngine, Values
 from erpcrm_bridge.testing.memory import MemoryConnector
-from erpcrm_bridge.testing.stories.scene import ROLES, Scene, scene
+from erpcrm_bridge.testing.stories.scene import ROLES, Scene
 from erpcrm_bridge.testing.system import AnswerLost, Event, MemorySystem, copied
 
 START = 1_780_000_000.0
@@ -81,9 +81,9 @@ class _Journal(list[Event]):
 class Ground:
     """See the module's text. ``telling`` gathers sentences in ``story``."""
 
-    def __init__(self, seed: int, *, telling: bool = False, place: Scene | None = None) -> None:
+    def __init__(self, seed: int, place: Scene, *, telling: bool = False) -> None:
         self.seed = seed
-        self.place = place or scene(random.Random(f"{seed}/scene"))
+        self.place = place
         self.now = START
         self.order = 0
         self.run = 0

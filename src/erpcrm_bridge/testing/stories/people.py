@@ -170,7 +170,7 @@ def _remote(ground: Ground, doing: Act, rng: random.Random) -> None:
 
 
 def _delete(ground: Ground, doing: Act, rng: random.Random) -> None:
-    entity = rng.choice(["customer", "customer", "contact", "order"])
+    entity = "customer" if doing.what == "delete customer" else rng.choice(["customer", "customer", "contact", "order"])
     key = _pick(rng, list(_records(ground, doing.role, entity)))
     ground.systems[doing.role].delete(STREAM_OF[doing.role][entity], key)
 
@@ -230,7 +230,7 @@ def _state(ground: Ground, doing: Act, rng: random.Random) -> None:
     key = _pick(rng, list(_records(ground, doing.role, "order")))
     stream = STREAM_OF[doing.role]["order"]
     if doing.role == "crm":
-        ground.systems["crm"].edit(stream, key, {"Stage": rng.choice(["Draft", "Won", "Lost"])})
+        ground.systems["crm"].edit(stream, key, {"Stage": rng.choice(["Won", "Won", "Lost", "Draft"])})
         return
     now = (ground.systems["erp"].get(stream, key) or {}).get("state")
     ground.systems["erp"].move(stream, key, "state", _pick(rng, list(MOVES["state"].get(now or "", ()))))
@@ -276,6 +276,7 @@ ACTS: dict[str, Callable[[Ground, Act, random.Random], None]] = {
     "clear": _edit("customer", clearing=True),
     "two edits": _remote,
     "delete": _delete,
+    "delete customer": _delete,
     "restore": _restore,
     "merge": _merge,
     "reparent": _reparent,
@@ -287,6 +288,6 @@ ACTS: dict[str, Callable[[Ground, Act, random.Random], None]] = {
 }
 WEIGHTS = {
     "create customer": 10, "create contact": 7, "create order": 7, "enter again": 4, "enter double": 0.5, "edit customer": 16,
-    "edit contact": 6, "edit order": 4, "clear": 4, "two edits": 8, "delete": 6, "restore": 3, "merge": 1.5, "reparent": 4, "lines": 7,
+    "edit contact": 6, "edit order": 4, "clear": 4, "two edits": 8, "delete": 5, "delete customer": 1, "restore": 3, "merge": 1.5, "reparent": 4, "lines": 7,
     "state": 4, "rights": 2, "expire": 1, "wait": 3,
 }  # fmt: skip

@@ -6,6 +6,7 @@ import random
 import traceback
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,7 @@ from erpcrm_bridge.sync.run import apply_plan, run_flow
 from erpcrm_bridge.testing.stories.check import Violation, check, silent
 from erpcrm_bridge.testing.stories.ground import CALL_SITES, STORE_SITES, Died, Fault, Ground, Meddler, opener
 from erpcrm_bridge.testing.stories.people import WEIGHTS, Act, act
-from erpcrm_bridge.testing.stories.scene import FLOW, ROLES, STREAM_OF, compiled, library
+from erpcrm_bridge.testing.stories.scene import FLOW, ROLES, compiled, library, scene
 from erpcrm_bridge.testing.system import Rights
 
 QUIET_WITHIN = 8
@@ -84,41 +85,73 @@ class Outcome(Struct):
 # --- what happens -----------------------------------------------------------------------------------------------------------------
 
 
+def aim_of(seed: int) -> tuple[str, str]:
+    """Return the fault and the place that a story aims at, so that all are met often."""
+    return PAIRS[seed % len(PAIRS)]
+
+
+STAKES = ("create customer", "create contact", "create order", "edit customer", "edit contact", "clear", "delete", "lines", "two edits")
+"""What people do before a run, so that each law is at stake in it."""
+LEADS_TO = {
+    "create": ("create customer", "create customer"),
+    "find": ("create customer",),
+    "update": ("edit customer", "edit customer"),
+    "delete": ("delete customer", "delete customer"),
+    "move": ("state", "state", "state"),
+}
+FAR = {"statement": 80, "commit": 14, "begin": 14, "describe": 3}
+"""How late, counted in calls, a fault may strike at a place."""
+
+
 def script(seed: int) -> list[Step]:
-    """Draw the steps of a story. Each aims at one fault and place, so that all are met often."""
+    """Draw the steps of a story: some records that all systems come to hold, then twice or thrice what people do and a run with faults."""
     rng = random.Random(f"{seed}/script")
-    aim = PAIRS[seed % len(PAIRS)]
+    aim = aim_of(seed)
     steps: list[Step] = []
     whats, weights = list(WEIGHTS), list(WEIGHTS.values())
 
-    def people(number: int, many: int, first: Sequence[str] = ()) -> list[Act]:
-        doing = [*first, *rng.choices(whats, weights, k=many)]
-        return [Act(number + n, what, rng.choice(ROLES)) for n, what in enumerate(doing)]
+    def add(doing: str | Run, role: str = "") -> None:
+        if isinstance(doing, str) and doing in WEIGHTS:
+            steps.append(Step(str(len(steps)), Act(10_000 + len(steps) * 100, doing, role or rng.choice(ROLES))))
+        else:
+            steps.append(Step(str(len(steps)), doing))
 
-    def add(doing: Act | Run | str) -> None:
-        steps.append(Step(str(len(steps)), doing))
-
-    def number() -> int:
-        return 10_000 + len(steps) * 100
-
-    for doing in people(number(), rng.randint(1, 3), ("create customer", "create contact", "create order")):
-        add(Act(number(), doing.what, doing.role))
-    for _ in range(rng.randint(2, 4)):
+    def run(*, aimed: bool) -> None:
+        number = len(steps)
         faults: list[Fault] = []
-        for n in range(rng.choice([0, 1, 1, 2, 2, 3])):
-            kind, site = aim if rng.random() < 0.5 else rng.choice(PAIRS)
-            far = {"statement": 60, "commit": 12, "begin": 12, "describe": 3}.get(site, 4)
-            acts = tuple(people(number() + 10 * (n + 1), rng.randint(1, 2))) if kind.startswith("people") else ()
-            faults.append(Fault(f"{len(steps)}.{n}", site, kind, 1 if rng.random() < 0.5 else rng.randint(1, far), acts))
+
+        def strike(kind: str, site: str, nth: int) -> None:
+            first = 10_000 + number * 100 + 10 * (len(faults) + 1)
+            doing = rng.choices(whats, weights, k=rng.randint(1, 2)) if kind.startswith("people") else []
+            acts = tuple(Act(first + n, what, rng.choice(ROLES)) for n, what in enumerate(doing))
+            faults.append(Fault(f"{number}.{len(faults)}", site, kind, nth, acts))
+
+        if aimed:
+            if rng.random() < 0.6:
+                strike("people after", rng.choice(["changes", "describe"]), rng.randint(1, 3))
+            strike(*aim, 1 if rng.random() < 0.7 else rng.randint(1, FAR.get(aim[1], 3)))
+        for _ in range(rng.choice([0, 0, 1, 2])):
+            kind, site = rng.choice(PAIRS)
+            strike(kind, site, rng.randint(1, FAR.get(site, 4)))
         long = rng.random() < 0.5 and not any(fault.kind == "overtaken" for fault in faults)
-        add(Run(len(steps), rng.choice(["timer", "timer", "keys"]), tuple(faults), long))
-        first = {"delete": ("delete", "delete"), "move": ("state",), "create": ("create customer",), "update": ("edit customer",)}
-        for doing in people(number(), rng.randint(1, 5), first.get(aim[1], ())):
-            add(Act(number(), doing.what, doing.role))
-        if rng.random() < 0.06:
-            add("settle")
-        if rng.random() < 0.05:
+        add(Run(number, rng.choice(["timer", "timer", "keys"]), tuple(faults), long))
+
+    for what, role in (("customer", "crm"), ("customer", ""), ("contact", "crm"), ("order", "crm"), ("order", "crm")):
+        if role != "crm" or rng.random() < 0.8:
+            add(f"create {what}", role)
+    run(aimed=False) if rng.random() < 0.3 else add(Run(len(steps), "timer", ()))
+    for _ in range(rng.randint(2, 3)):
+        if rng.random() < 0.25:
             add("other rules")
+        for what in LEADS_TO.get(aim[1], ()):
+            add(what, "crm" if what == "state" else "")
+        for what in rng.sample(STAKES, rng.randint(3, 6)):
+            add(what, "crm" if "order" in what else "")
+        run(aimed=True)
+        for what in rng.choices(whats, weights, k=rng.randint(0, 3)):
+            add(what)
+        if rng.random() < 0.1:
+            add("settle")
     return steps
 
 
@@ -140,8 +173,10 @@ class Play:
     """One story, played."""
 
     def __init__(self, seed: int, *, telling: bool = False, faults: Collection[str] | None = None) -> None:
-        self.ground = Ground(seed, telling=telling)
+        self.ground = Ground(seed, scene(random.Random(f"{seed}/scene"), aim_of(seed)), telling=telling)
         self.changed = False
+        self.rules_changed = False
+        self.settled: list[tuple[int, str, list[str]]] = []
         self.kills = 0
         self.stakes: dict[int, set[str]] = {}
         self._faults = faults
@@ -207,8 +242,6 @@ class Play:
             report = run_flow(flow, store, folder=folder, fence=fence, clock=ground.clock)
             if report.review and report.plan:
                 ground.tell("a person applies the plan")
-                from pathlib import Path
-
                 apply_plan(flow, store, Path(report.plan), fence=fence, clock=ground.clock)
         store.finish(fence)
 
@@ -268,7 +301,7 @@ class Play:
                     stakes.add("L8")
             if event.stream in ("Order", "salesorder", "OrderItem"):
                 stakes.add("L10")
-        if self.changed:
+        if self.rules_changed:
             stakes.add("L13")
         self.stakes[number] = stakes
         died_or_broke = any(run == number for _, _, run in ground.struck)
@@ -291,7 +324,8 @@ class Play:
             elif step.doing == "settle":
                 self.settle()
             else:
-                self.changed = True
+                self.changed = not self.changed
+                self.rules_changed = True
         self.calm()
 
     def settle(self, *, every: bool = False) -> int:
@@ -311,8 +345,6 @@ class Play:
             self.settled.append((self.ground.order, row.golden_id or "", row.data["unit"]))
             done += 1
         return done
-
-    settled: list[tuple[int, str, list[str]]]
 
     def calm(self) -> None:
         ground = self.ground
@@ -345,7 +377,6 @@ def play(seed: int, *, keep: Collection[str] | None = None, telling: bool = Fals
     """Play the story of a seed; with ``keep`` only these steps and faults of it."""
     steps = [step for step in script(seed) if keep is None or step.id in keep]
     played = Play(seed, telling=telling, faults=keep)
-    played.settled = []
     violation = None
     with _same_ids(seed):
         try:
@@ -359,6 +390,3 @@ def play(seed: int, *, keep: Collection[str] | None = None, telling: bool = Fals
         seed, len(steps), len(ground.struck), played.kills, violation, ground.struck, played.stakes, ground.notes, told, ground.run
     )
 
-
-def roles_of(entity: str) -> list[str]:
-    return [role for role in ROLES if entity in STREAM_OF[role]]
