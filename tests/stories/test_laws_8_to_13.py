@@ -34,19 +34,25 @@ def make(tmp_path: Path) -> Iterator[Make]:
         one.close()
 
 
+class Tally:
+    """A connector that counts the calls of one verb."""
+
+    def __init__(self, connector: Connector, verb: str, counted: list[str]) -> None:
+        self._connector, self._verb, self._counted = connector, verb, counted
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._verb:
+            self._counted.append(name)
+        return getattr(self._connector, name)
+
+
 def calls(world: World, role: str, verb: str, act: Callable[[], object]) -> int:
-    """Return how many calls of ``verb`` a system served while ``act`` ran."""
-    system, served, count = world.systems[role], world.systems[role].serve, 0
-
-    def counting(credential: str, asked: str, args: Any) -> Any:
-        nonlocal count
-        count += asked == verb
-        return served(credential, asked, args)
-
-    system.serve = counting
+    """Return how many calls of ``verb`` the bridge made to a system while ``act`` ran."""
+    opener, counted = world.opener, list[str]()
+    world.opener = lambda name, settings: Tally(opener(name, settings), verb, counted) if name == role else opener(name, settings)
     act()
-    system.serve = served
-    return count
+    world.opener = opener
+    return len(counted)
 
 
 # --- L8: absence is not deletion --------------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
@@ -82,12 +84,32 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
     Raises AdoptionNeeded where two systems hold records that nothing links and ``adopting`` is false; what our external ids bind is
     stored before.
     """
+    _rekey(flow, store, run)
     for entity in flow.order:
         _wake_references(flow, store, run, entity)
         _unlinked(flow, store, run, entity, adopting)
         _linked(flow, store, run, entity)
         if _wake_references(flow, store, run, entity):
             _linked(flow, store, run, entity)
+
+
+def note_rekey(store: Store, flow: str, golden_id: str) -> None:
+    """Let the next run note a golden record's natural keys anew: a person changed it."""
+    noted = msgspec.json.decode(store.fact(f"rekey:{flow}") or "[]", type=list[str])
+    store.set_fact(f"rekey:{flow}", msgspec.json.encode([*noted, golden_id]).decode())
+
+
+def _rekey(flow: Flow, store: Store, run: RunNote) -> None:
+    noted = store.fact(f"rekey:{flow.name}")
+    if noted is None:
+        return
+    goldens = store.golden(msgspec.json.decode(noted, type=list[str]))
+    with store.transaction(run.fence):
+        store.drop_match_keys(list(goldens))
+        for golden in goldens.values():
+            keys = hashes(flow.policies[golden.entity].rules, golden.fields) if golden.entity in flow.policies else []
+            store.add_match_keys(golden.entity, [(number, h, golden.id) for number, h in enumerate(keys) if h is not None])
+        store.set_fact(f"rekey:{flow.name}", None)
 
 
 # --- who is who -------------------------------------------------------------------------------------------------------------------
@@ -664,7 +686,7 @@ def _saying(
         moved=moved - withheld,
         carries=lambda path: path.partition("/")[0] in mapping.readable,
         answered=link.answered,
-        order=None,
+        order=_order(side, row.version),
     )
     old_base = link.base
     link.base = _base_after(member, withheld)
@@ -674,6 +696,19 @@ def _saying(
         link.earlier = [*link.earlier[-4:], link.version]
     link.version, link.rules, link.pending, link.state, link.key = row.version, mapping.digest, pending, "live", row.key
     return saying
+
+
+def _order(side: Side, version: str) -> float | None:
+    """Return when a record was changed, in Unix seconds, where its stream declares its versions ordered and they are instants."""
+    if side.offers.version_order is None:
+        return None
+    try:
+        at = datetime.fromisoformat(version)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=ZoneInfo(side.stream.zone or "UTC"))
+    return at.timestamp()
 
 
 def _moved(
@@ -1104,7 +1139,12 @@ def _history(run: RunNote, work: Work, merged: Merged, spoke: list[Member], gone
         data["fields"] = {path: [old, new] for change in told for path, old, new in zip(change.unit, change.old, change.new, strict=True)}
         data["by"] = {path: change.by for change in told for path in change.unit}
         data["rules"] = {path: change.rule for change in told for path in change.unit}
-        losers = {change.unit[0]: [_plain_candidate(loser) for loser in change.losers] for change in told if change.losers}
+        losers = {
+            path: [{**_plain_candidate(loser), "values": [loser.values[at]]} for loser in change.losers]
+            for change in told
+            if change.losers
+            for at, path in enumerate(change.unit)
+        }
         if losers:
             data["losers"] = losers
     if merged.refused:

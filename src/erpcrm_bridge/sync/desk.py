@@ -10,6 +10,7 @@ from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import HistoryRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.absorb import note_rekey
 from erpcrm_bridge.sync.decide import UNREADABLE
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.lines import flatten, unflatten
@@ -55,7 +56,7 @@ def settle_clash(
         "fields": {path: [before, after] for path, before, after in zip(unit, old, values, strict=True)},
         "by": dict.fromkeys(unit, f"person:{person}"),
         "rules": dict.fromkeys(unit, f"settled by {person}"),
-        "losers": {unit[0]: [c for c in candidates if c["values"] != values]},
+        "losers": {path: [{**c, "values": [c["values"][at]]} for c in candidates if c["values"] != values] for at, path in enumerate(unit)},
     }
     with store.transaction():
         golden.seq = store.next_seq()
@@ -63,6 +64,7 @@ def settle_clash(
         store.set_dirty([link.id for link in store.links_of([golden.id])[golden.id] if link.state in ("live", "wanted")])
         store.add_history([HistoryRow(golden.id, run.id, run.at, data)])
         store.close_parked([row.subject], person, run.at)
+        note_rekey(store, row.flow, golden.id)
     return row
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -115,17 +116,38 @@ def _events(row: HistoryRow, path: str) -> list[dict[str, Any]]:
                 event["losers"] = [{"by": loser["by"], "values": loser["values"]} for loser in losers]
             events.append(event)
     events.extend(
-        {**at, "what": "refused", "by": refusal["by"], "values": refusal["values"], "why": "this role may not change the field"}
+        {
+            **at,
+            "what": "refused",
+            "by": refusal["by"],
+            "values": _own(refusal["unit"], refusal["values"], path),
+            "why": "this role may not change the field",
+        }
         for refusal in data.get("refused") or ()
-        if path in refusal["unit"]
+        if _concerns(refusal["unit"], path)
     )
     events.extend(
-        {**at, "what": "clash", "why": clash["why"], "candidates": [{"by": c["by"], "values": c["values"]} for c in clash["candidates"]]}
+        {
+            **at,
+            "what": "clash",
+            "why": clash["why"],
+            "candidates": [{"by": c["by"], "values": _own(clash["unit"], c["values"], path)} for c in clash["candidates"]],
+        }
         for clash in data.get("clashes") or ()
-        if path in clash["unit"]
+        if _concerns(clash["unit"], path)
     )
-    if data.get("kind") == "settle" and path in (data.get("unit") or ()):
+    if data.get("kind") == "settle" and _concerns(data.get("unit") or (), path):
         events.append({**at, "what": "settled", "by": data["person"], "took": data["took"]})
-    if data.get("kind") == "write" and path in (data.get("settles") or ()):
+    if data.get("kind") == "write" and _concerns([*(data.get("settles") or ()), *(data.get("lists") or ())], path):
         events.append({**at, "what": "written", "to": data["connection"], "key": data["key"], "fields": data.get("written", {})})
     return events
+
+
+def _concerns(unit: Sequence[str], path: str) -> bool:
+    """Tell whether a field, or a list by one of its lines, is among these paths."""
+    return any(member == path or member.startswith(path + "/") for member in unit)
+
+
+def _own(unit: Sequence[str], values: list[Any], path: str) -> list[Any]:
+    """Return the values of the path itself, where it moves as one with others."""
+    return [values[unit.index(path)]] if path in unit else values

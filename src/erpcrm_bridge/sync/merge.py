@@ -317,7 +317,9 @@ def _settle_edits(
             return
         _accept(unit, held, edits[0], "only it moved" if len(edits) == 1 else "all moved to the same", [], merged)
         return
-    candidates = edits if clean else [*edits, golden_candidate(unit, held, authors, roles)]
+    theirs = golden_candidate(unit, held, authors, roles)
+    # What golden holds of one who says something else now is no more a candidate.
+    candidates = edits if clean or any(edit.by == theirs.by for edit in edits) else [*edits, theirs]
     winner, rule = settle_by_policy(candidates, policy)
     if winner is None:
         merged.clashes.append(Clash(list(unit), candidates))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from erpcrm_bridge.mapping import FieldError
-from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge.model.values import Fields, same
 from erpcrm_bridge.store import GoldenRow, LinkRow, Store
 from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, referred
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -70,8 +70,8 @@ def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result:
     goldens = store.golden([link.golden_id for link in links])
     clashes, pending = clash_paths(store, list(goldens)), pending_paths(store, list(goldens))
     wanted: dict[str, set[str]] = {}
-    for record in records.values():
-        for entity, key in side.mapping.references_in(record.fields):
+    for fields in (*(record.fields for record in records.values()), *(link.base for link in links if link.base)):
+        for entity, key in side.mapping.references_in(fields):
             wanted.setdefault(entity, set()).add(key)
     refs = {
         (entity, key): golden_id
@@ -101,19 +101,14 @@ def _differences(
 ) -> list[Difference]:
     mapping = side.mapping
     errors: list[FieldError] = []
-    said = mapping.get(fields, refs, errors)
-    for name, compiled in mapping.lists.items():
-        line_ids = {key: line_id for line_id, key in link.line_keys.get(name, {}).items()}
-        said[name] = [
-            {"id": line_ids.get(str(row[compiled.key]), f"?{row[compiled.key]}"), **compiled.get(row, said, refs, errors)}
-            for row in fields.get(compiled.external) or ()
-        ]
-    flat_golden, flat_said = flatten(golden.fields, mapping.lists), flatten(said, mapping.lists)
+    flat_golden = flatten(golden.fields, mapping.lists)
+    flat_said, flat_base = _flat(side, link, fields, refs, errors), _flat(side, link, link.base or {}, refs, [])
     paths = {path for path in mapping.readable if path not in mapping.lists and path in mapping.writable}
     for name, compiled in mapping.lists.items():
         both = {path for path in (*flat_golden, *flat_said) if path.startswith(name + "/")}
         paths |= {path for path in both if path.count("/") == 1 or path.split("/")[2] in compiled.readable & compiled.writable}
     unreadable = {error.path for error in errors}
+    untouched = {path for path in paths if same(flat_said.get(path), flat_base.get(path))}
     return [
         Difference(
             golden.entity,
@@ -122,18 +117,37 @@ def _differences(
             side.stream.name,
             link.key or "",
             path,
-            _why(path, link, frozen, pending, unreadable),
+            _why(path, link, frozen, pending, path in untouched or path in unreadable),
         )
         for path in sorted(paths)
-        if not base_means(path, flat_golden.get(path), flat_said.get(path), link.answered)
+        if path in unreadable
+        or (
+            not base_means(path, flat_golden.get(path), flat_base.get(path), link.answered)
+            if path in untouched
+            else not same(flat_said.get(path), flat_golden.get(path))
+        )
     ]
 
 
-def _why(path: str, link: LinkRow, frozen: frozenset[str], pending: frozenset[str], unreadable: set[str]) -> str:
+def _flat(side: Side, link: LinkRow, fields: Fields, refs: dict[tuple[str, str], str], errors: list[FieldError]) -> Fields:
+    said = side.mapping.get(fields, refs, errors)
+    for name, compiled in side.mapping.lists.items():
+        line_ids = {key: line_id for line_id, key in link.line_keys.get(name, {}).items()}
+        said[name] = [
+            {"id": line_ids.get(str(row[compiled.key]), f"?{row[compiled.key]}"), **compiled.get(row, said, refs, errors)}
+            for row in fields.get(compiled.external) or ()
+        ]
+    return flatten(said, side.mapping.lists)
+
+
+def _why(path: str, link: LinkRow, frozen: frozenset[str], pending: frozenset[str], as_known: bool) -> str:
+    """Return why a difference is known; what the system holds beyond what the bridge knows of is not."""
     if path in frozen:
         return "in clash"
     if path in pending:
         return "pending"
-    if path in unreadable or path in link.held or "*" in link.held:
+    if not as_known:
+        return ""
+    if path in link.held or "*" in link.held:
         return "parked"
     return "not pushed yet" if link.dirty else ""

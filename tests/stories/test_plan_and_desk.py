@@ -1,0 +1,762 @@
+"""Policies, plans, brakes, and what a person decides: facts about whole runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import permutations
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import pytest
+from stories.world import FLOW, World, row_write, says
+
+from erpcrm_bridge.connector import Applied, Change, Connector, Outcome, Page, Record, Selection, Write
+from erpcrm_bridge.errors import BrakeTripped, InputError, UsageError
+from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge.sync.desk import bind, found_new, release_brake, retry, settle_clash
+from erpcrm_bridge.sync.explain import Explained, FieldStory, explain, field_story
+from erpcrm_bridge.sync.plan import read_steps
+
+
+class Make(Protocol):
+    def __call__(self, **more: Any) -> World: ...
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    made: list[World] = []
+
+    def world(**more: Any) -> World:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(World(folder, **{"entities": ("customer",), **more}))
+        return made[-1]
+
+    yield world
+    for one in made:
+        one.close()
+
+
+def phone_by(policy: Any, **more: Any) -> dict[str, Any]:
+    """Return rules under which the telephone obeys a policy."""
+    return {"customer": {"fields": {"phone": {"on_clash": policy, **more}}}}
+
+
+def both_edit(world: World, here: str | None, there: str | None, before: str | None = "0") -> tuple[str, str]:
+    """Join a customer, and let its telephone be edited on both sides."""
+    account, customer = world.joined_customer(Phone=before)
+    world.crm.edit("Account", account, {"Phone": here})
+    world.erp.edit("customer", customer, {"tel": there})
+    world.sync_until_quiet()
+    return account, customer
+
+
+def phones(world: World, account: str, customer: str) -> tuple[Any, Any]:
+    return (world.crm.get("Account", account) or {})["Phone"], (world.erp.get("customer", customer) or {})["tel"]
+
+
+# --- who wins a clash -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "here", "there", "wins"),
+    [
+        ({"prefer": ["crm", "erp"]}, "1", "2", "1"),
+        ({"prefer": ["erp", "crm"]}, "1", "2", "2"),
+        ({"prefer": ["crm", "erp"]}, None, "2", None),
+        ("non_empty", None, "2", "2"),
+        ("non_empty", "1", None, "1"),
+        ("max", "1", "2", "2"),
+        ("min", "1", "2", "1"),
+        ("union", "a;b", "b;c", "a;b;c"),
+    ],
+)
+def test_a_policy_says_who_wins(make: Make, policy: Any, here: str | None, there: str | None, wins: str | None) -> None:
+    world = make(rules=phone_by(policy))
+    account, customer = both_edit(world, here, there)
+    assert phones(world, account, customer) == (wins, wins)
+    assert world.parked() == []
+    world.assert_quiet()
+
+
+@pytest.mark.parametrize("policy", ["ask", "non_empty", "newer"])
+def test_what_no_policy_settles_is_asked_and_both_keep_theirs(make: Make, policy: str) -> None:
+    world = make(rules=phone_by(policy))
+    account, customer = both_edit(world, "1", "2")
+    assert phones(world, account, customer) == ("1", "2")
+    assert [row.field for row in world.parked("clash")] == ["phone"]
+    world.assert_quiet()
+
+
+class Stamped:
+    """A connector to a system whose versions are the instants of its changes."""
+
+    def __init__(self, connector: Connector, world: World, role: str) -> None:
+        self._connector, self._system = connector, world.systems[role]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connector, name)
+
+    def _stamp(self, stream: str, key: str) -> str:
+        at = next(event.at for event in reversed(self._system.log) if (event.stream, event.key) == (stream, key))
+        return datetime.fromtimestamp(at, UTC).isoformat()
+
+    def _record(self, stream: str, record: Record) -> Record:
+        return msgspec.structs.replace(record, version=self._stamp(stream, record.key))
+
+    def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
+        for page in self._connector.read_changes(selection, since):
+            changes = [
+                Change(change.key, self._record(selection.stream, change.record) if change.record else None, change.merged_into)
+                for change in page.changes
+            ]
+            yield msgspec.structs.replace(page, changes=changes)
+
+    def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
+        return [self._record(selection.stream, record) for record in self._connector.read(selection, keys)]
+
+    def write(self, selection: Selection, writes: Sequence[Write]) -> list[Outcome]:
+        outcomes = self._connector.write(selection, [msgspec.structs.replace(write, version=None) for write in writes])
+        return [
+            msgspec.structs.replace(outcome, version=self._stamp(selection.stream, outcome.key))
+            if isinstance(outcome, Applied)
+            else outcome
+            for outcome in outcomes
+        ]
+
+
+ORDERED = {"capabilities": {"version_order": 1.0}}
+
+
+@pytest.mark.parametrize(("first", "second"), [("crm", "erp"), ("erp", "crm")])
+def test_the_newer_edit_wins_where_versions_are_ordered_instants(make: Make, first: str, second: str) -> None:
+    world = make(rules=phone_by("newer"), specs={"crm.Account": ORDERED, "erp.customer": ORDERED})
+    world.opener = lambda name, _: Stamped(world.connect(name), world, name)
+    account, customer = world.joined_customer(Phone="0")
+    edits = {
+        "crm": lambda: world.crm.edit("Account", account, {"Phone": "crm"}),
+        "erp": lambda: world.erp.edit("customer", customer, {"tel": "erp"}),
+    }
+    edits[first]()
+    world.clock.now += 60
+    edits[second]()
+    world.sync_until_quiet()
+    assert phones(world, account, customer) == (second, second)
+
+
+def test_edits_within_the_skew_are_asked(make: Make) -> None:
+    world = make(
+        rules={"customer": {"skew": "5s", **phone_by("newer")["customer"]}}, specs={"crm.Account": ORDERED, "erp.customer": ORDERED}
+    )
+    world.opener = lambda name, _: Stamped(world.connect(name), world, name)
+    account, customer = world.joined_customer(Phone="0")
+    world.crm.edit("Account", account, {"Phone": "1"})
+    world.clock.now += 3
+    world.erp.edit("customer", customer, {"tel": "2"})
+    world.sync()
+    assert [row.field for row in world.parked("clash")] == ["phone"]
+
+
+def test_two_people_who_edit_two_fields_both_keep_their_edit(make: Make) -> None:
+    world = make()
+    account, customer = world.joined_customer()
+    world.crm.edit("Account", account, {"Phone": "1"})
+    world.erp.edit("customer", customer, {"mail": "new@acme.example"})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, Phone="1", Email="new@acme.example")
+    assert says(world.erp.get("customer", customer) or {}, tel="1", mail="new@acme.example")
+
+
+def test_a_lone_edit_is_accepted_whatever_the_policy_prefers(make: Make) -> None:
+    world = make(rules=phone_by({"prefer": ["crm", "erp"]}))
+    account, customer = world.joined_customer(Phone="0")
+    world.erp.edit("customer", customer, {"tel": "2"})
+    world.sync_until_quiet()
+    assert phones(world, account, customer) == ("2", "2")
+
+
+def test_a_clash_freezes_its_field_alone(make: Make) -> None:
+    world = make(rules=phone_by("ask"))
+    account, customer = both_edit(world, "1", "2")
+    world.crm.edit("Account", account, {"Email": "new@acme.example"})
+    world.sync()
+    assert says(world.erp.get("customer", customer) or {}, tel="2", mail="new@acme.example")
+    assert phones(world, account, customer) == ("1", "2")
+
+
+def test_a_clash_is_over_when_both_sides_agree_by_themselves(make: Make) -> None:
+    world = make(rules=phone_by("ask"))
+    _, customer = both_edit(world, "1", "2")
+    world.erp.edit("customer", customer, {"tel": "1"})
+    world.sync()
+    assert world.parked() == []
+    assert world.golden().fields["phone"] == "1"
+    world.assert_agree()
+
+
+def test_an_edit_while_a_clash_is_open_changes_what_the_clash_is_about(make: Make) -> None:
+    world = make(rules=phone_by("ask"))
+    _, customer = both_edit(world, "1", "2")
+    world.erp.edit("customer", customer, {"tel": "3"})
+    world.sync()
+    (row,) = world.parked("clash")
+    assert {candidate["by"]: candidate["values"] for candidate in row.data["candidates"]} == {"crm": ["1"], "erp": ["3"]}
+
+
+def test_an_edit_by_a_system_that_may_not_is_set_back_and_told(make: Make) -> None:
+    world = make()
+    account, customer = world.joined_customer()
+    world.erp.edit("customer", customer, {"credit": Decimal(100)})
+    world.sync()
+    world.crm.edit("Account", account, {"Limit": Decimal(999)})
+    world.sync()
+    assert (world.crm.get("Account", account) or {})["Limit"] == 100
+    assert (world.erp.get("customer", customer) or {})["credit"] == 100
+    refused = [event for event in story(world, "credit_limit").events if event["what"] == "refused"]
+    assert [(event["by"], event["values"]) for event in refused] == [("crm", [Decimal(999)])]
+    world.assert_quiet()
+
+
+def test_a_group_moves_as_one_value(make: Make) -> None:
+    world = make()
+    account, customer = world.joined_customer(Street="Weg 1", City="Bonn", Zip="53111")
+    world.crm.edit("Account", account, {"Street": "Gasse 2"})
+    world.erp.edit("customer", customer, {"town": "Ulm", "postcode": "89073"})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, Street="Weg 1", City="Ulm", Zip="89073")
+    assert says(world.erp.get("customer", customer) or {}, addr="Weg 1", town="Ulm", postcode="89073")
+
+
+def test_a_system_that_carries_only_part_of_a_group_cannot_move_it(make: Make) -> None:
+    world = make(mappings={"customer/erp": {"fields": {"billing.line1": None}}})
+    account, customer = world.joined_customer(Street="Weg 1", City="Bonn", Zip="53111")
+    world.erp.edit("customer", customer, {"town": "Ulm"})
+    world.sync()
+    assert says(world.crm.get("Account", account) or {}, Street="Weg 1", City="Bonn", Zip="53111")
+
+
+THREE = {"roles": ("crm", "erp", "shop")}
+
+
+def three_edits(world: World, order: Sequence[str], values: dict[str, str]) -> dict[str, Any]:
+    """Join a customer in three systems, edit its telephone in this order, sync until quiet; return what golden and the systems hold."""
+    account, customer = world.joined_customer(Phone="0")
+    client = world.partner("crm", "Account", account, "shop")[0]
+    edit: dict[str, Callable[[], None]] = {
+        "crm": lambda: world.crm.edit("Account", account, {"Phone": values["crm"]}),
+        "erp": lambda: world.erp.edit("customer", customer, {"tel": values["erp"]}),
+        "shop": lambda: world.shop.edit("client", client, {"tel": values["shop"]}),
+    }
+    for role in order:
+        world.clock.now += 60
+        edit[role]()
+    world.sync_until_quiet()
+    return {
+        "golden": world.golden().fields.get("phone"),
+        "crm": (world.crm.get("Account", account) or {})["Phone"],
+        "erp": (world.erp.get("customer", customer) or {})["tel"],
+        "shop": (world.shop.get("client", client) or {})["tel"],
+        "parked": [(row.kind, row.field, [candidate["by"] for candidate in row.data["candidates"]]) for row in world.parked()],
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome"),
+    [
+        ("ask", None),
+        ({"prefer": ["erp", "shop", "crm"]}, "2"),
+        ({"prefer": ["shop"]}, "3"),
+        ("max", "3"),
+        ("min", "1"),
+        ("union", "1;2;3"),
+    ],
+)
+def test_with_three_systems_the_order_of_arrival_decides_nothing(make: Make, policy: Any, outcome: str | None) -> None:
+    results = []
+    for order in permutations(("crm", "erp", "shop")):
+        world = make(rules=phone_by(policy), **THREE)
+        results.append(three_edits(world, order, {"crm": "1", "erp": "2", "shop": "3"}))
+    assert all(result == results[0] for result in results)
+    if outcome is None:
+        assert results[0] == {
+            "golden": "0",
+            "crm": "1",
+            "erp": "2",
+            "shop": "3",
+            "parked": [("clash", "phone", ["crm", "erp", "shop"])],
+        }
+    else:
+        assert results[0] == {"golden": outcome, "crm": outcome, "erp": outcome, "shop": outcome, "parked": []}
+
+
+# --- plan and apply ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_writes_nothing_and_applying_it_does_exactly_its_steps(make: Make) -> None:
+    world = make()
+    account, customer = world.joined_customer()
+    world.crm.edit("Account", account, {"Phone": "1"})
+    other = world.crm.create("Account", {"Name": "New"})
+    made: list[Any] = []
+    assert world.writes_of(lambda: made.append(world.plan())) == []
+    (plan,) = made
+    assert sorted(step.operation for step in read_steps(Path(plan.plan))) == ["create", "update"]
+    world.crm.edit("Account", account, {"Email": "later@acme.example"})
+    written = world.writes_of(lambda: world.apply(plan))
+    assert sorted(event.verb for event in written) == ["create", "edit"]
+    assert says(world.erp.get("customer", customer) or {}, tel="1", mail="info@acme.example")
+    assert says(world.erp_of(other), companyName="New")
+
+
+def test_steps_gone_stale_are_left_out_and_listed(make: Make) -> None:
+    world = make()
+    account, customer = world.joined_customer()
+    other, its = world.joined_customer(Name="Other", Email="o@x.example")
+    world.crm.edit("Account", account, {"Phone": "1"})
+    world.crm.edit("Account", other, {"Phone": "2"})
+    plan = world.plan()
+    world.crm.edit("Account", account, {"Phone": "9"})
+    world.plan()
+    report = world.apply(plan)
+    assert [step.label for step in report.stale] == ["Acme"]
+    assert (world.erp.get("customer", customer) or {})["tel"] is None
+    assert (world.erp.get("customer", its) or {})["tel"] == "2"
+    world.sync()
+    assert (world.erp.get("customer", customer) or {})["tel"] == "9"
+
+
+def test_all_or_nothing_does_nothing_where_one_step_is_stale(make: Make) -> None:
+    world = make()
+    account, _ = world.joined_customer()
+    other, its = world.joined_customer(Name="Other", Email="o@x.example")
+    world.crm.edit("Account", account, {"Phone": "1"})
+    world.crm.edit("Account", other, {"Phone": "2"})
+    plan = world.plan()
+    world.crm.edit("Account", account, {"Phone": "9"})
+    world.plan()
+    reports: list[Any] = []
+    assert world.writes_of(lambda: reports.append(world.apply(plan, all_or_nothing=True))) == []
+    assert [step.label for step in reports[0].stale] == ["Acme"]
+    assert (world.erp.get("customer", its) or {})["tel"] is None
+
+
+def test_a_plan_that_was_altered_is_refused(make: Make) -> None:
+    world = make()
+    account, _ = world.joined_customer()
+    world.crm.edit("Account", account, {"Phone": "1"})
+    plan = world.plan()
+    path = Path(plan.plan or "")
+    path.write_bytes(path.read_bytes().replace(b'"1"', b'"6"'))
+    with pytest.raises(InputError):
+        world.apply(plan)
+    assert world.erp_of(account)["tel"] is None
+
+
+def test_a_plan_that_was_cut_short_is_refused(make: Make) -> None:
+    world = make()
+    account, _ = world.joined_customer()
+    world.crm.edit("Account", account, {"Phone": "1"})
+    plan = world.plan()
+    path = Path(plan.plan or "")
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(InputError):
+        world.apply(plan)
+
+
+def test_a_plan_applied_twice_is_done_once(make: Make) -> None:
+    world = make()
+    account, _ = world.joined_customer()
+    world.crm.edit("Account", account, {"Phone": "1"})
+    world.crm.create("Account", {"Name": "New"})
+    plan = world.plan()
+    world.apply(plan)
+    again: list[Any] = []
+    assert world.writes_of(lambda: again.append(world.apply(plan))) == []
+    assert len(again[0].stale) == 2
+    assert len(world.erp.all("customer")) == 2
+
+
+def test_a_plan_applied_twice_repeats_no_create_whose_answer_was_lost(make: Make) -> None:
+    world = make(mappings={"customer/erp": {"key": {"id": "Id"}}})  # no external id: it can never be looked up by reference
+    world.crm.create("Account", {"Name": "New"})
+    plan = world.plan()
+    world.erp.faults.add("write", "answer_lost")
+    world.apply(plan)
+    world.apply(plan)
+    world.sync()
+    assert len(world.erp.all("customer")) == 1
+    assert [row.kind for row in world.parked("intention")] == ["intention"]
+
+
+def test_the_fingerprint_stands_for_the_steps(make: Make) -> None:
+    world = make()
+    account, _ = world.joined_customer()
+    world.crm.edit("Account", account, {"Phone": "1"})
+    first, again = world.plan(), world.plan()
+    world.crm.edit("Account", account, {"Phone": "2"})
+    other = world.plan()
+    assert first.head is not None
+    assert again.head is not None
+    assert other.head is not None
+    assert first.head.fingerprint == again.head.fingerprint != other.head.fingerprint
+
+
+# --- brakes -----------------------------------------------------------------------------------------------------------------------
+
+
+def many(world: World, count: int) -> list[str]:
+    keys = [world.crm.create("Account", {"Name": f"C{n:02}", "Vat": f"DE{n:02}"}) for n in range(count)]
+    world.sync_until_quiet()
+    return keys
+
+
+def test_many_deletes_trip_the_brake_and_nothing_is_written_until_a_person_releases_it(make: Make) -> None:
+    world = make(rules={"customer": {"on_delete": "delete"}}, brakes={"deletes": 3})
+    keys = many(world, 5)
+    for key in keys:
+        world.crm.delete("Account", key)
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    assert len(world.erp.all("customer")) == 5
+    assert release_brake(world.store, FLOW, person="op", clock=world.clock) == 1
+    with pytest.raises(BrakeTripped):
+        world.sync()  # the deletes in the ERP are looked at too
+    assert len(world.erp.all("customer")) == 5
+    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    world.sync()
+    assert world.erp.all("customer") == {}
+    world.assert_quiet()
+
+
+def test_a_brake_counts_over_its_window_and_not_by_run(make: Make) -> None:
+    world = make(brakes={"deletes": 3})
+    keys = many(world, 6)
+    for key in keys[:2]:
+        world.crm.delete("Account", key)
+    world.sync()
+    for key in keys[2:4]:
+        world.crm.delete("Account", key)
+    with pytest.raises(BrakeTripped):
+        world.sync()
+
+
+def test_a_brake_forgets_what_is_older_than_its_window(make: Make) -> None:
+    world = make(brakes={"deletes": 3})
+    keys = many(world, 6)
+    for key in keys[:3]:
+        world.crm.delete("Account", key)
+    world.sync()
+    world.clock.now += 25 * 3600
+    for key in keys[3:]:
+        world.crm.delete("Account", key)
+    world.sync()
+    assert world.store.tripped(FLOW) == []
+
+
+def test_many_creates_trip_the_brake(make: Make) -> None:
+    world = make(brakes={"creates": 3})
+    for n in range(4):
+        world.crm.create("Account", {"Name": f"C{n}"})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    assert world.erp.all("customer") == {}
+    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    world.sync()
+    assert len(world.erp.all("customer")) == 4
+
+
+def test_a_great_share_changed_trips_the_brake(make: Make) -> None:
+    world = make(brakes={"changed": 0.5})
+    keys = many(world, 50)
+    for key in keys[:25]:
+        world.crm.edit("Account", key, {"Phone": "1"})
+    world.sync()
+    for key in keys[25:27]:
+        world.crm.edit("Account", key, {"Phone": "1"})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    assert sum(record["tel"] == "1" for record in world.erp.all("customer").values()) == 25
+
+
+class Rewound:
+    """A connector to a system that was set back to what it was: equal records have equal versions, as files have."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connector, name)
+
+    def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
+        for page in self._connector.read_changes(selection, since):
+            changes = [Change(c.key, c.record and self._record(c.record), c.merged_into) for c in page.changes]
+            yield msgspec.structs.replace(page, changes=changes)
+
+    def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
+        return [self._record(record) for record in self._connector.read(selection, keys)]
+
+    def write(self, selection: Selection, writes: Sequence[Write]) -> list[Outcome]:
+        outcomes = self._connector.write(selection, [msgspec.structs.replace(write, version=None) for write in writes])
+        return [msgspec.structs.replace(o, version=repr(o.fields)) if isinstance(o, Applied) else o for o in outcomes]
+
+    def _record(self, record: Record) -> Record:
+        return msgspec.structs.replace(record, version=repr(record.fields))
+
+
+def test_an_old_file_saved_over_the_new_one_trips_the_brake(make: Make) -> None:
+    world = make(brakes={"reverts": 2})
+    world.opener = lambda name, _: Rewound(world.connect(name)) if name == "crm" else world.connect(name)
+    keys = many(world, 4)
+    for key in keys:
+        world.crm.edit("Account", key, {"Phone": "new"})
+    world.sync_until_quiet()
+    for key in keys:
+        world.crm.edit("Account", key, {"Phone": None})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    assert {record["tel"] for record in world.erp.all("customer").values()} == {"new"}
+
+
+def test_a_plan_can_be_looked_at_while_a_brake_is_on(make: Make) -> None:
+    world = make(brakes={"creates": 3})
+    for n in range(4):
+        world.crm.create("Account", {"Name": f"C{n}"})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    plan = world.plan()
+    assert plan.head is not None
+    assert plan.head.counts == {"erp:create": 4}
+    with pytest.raises(BrakeTripped):
+        world.apply(plan)
+    assert world.erp.all("customer") == {}
+
+
+# --- the desk ---------------------------------------------------------------------------------------------------------------------
+
+
+def story(world: World, path: str) -> FieldStory:
+    return field_story(told(world), path)
+
+
+def told(world: World) -> Explained:
+    return explain(world.store, world.golden().id, {system.identity: role for role, system in world.systems.items()})
+
+
+def test_a_settled_clash_goes_to_all_systems(make: Make) -> None:
+    world = make(rules=phone_by("ask"))
+    account, customer = both_edit(world, "1", "2")
+    (row,) = world.parked("clash")
+    settle_clash(world.store, row.id, take="erp", person="op", clock=world.clock)
+    world.sync()
+    assert phones(world, account, customer) == ("2", "2")
+    assert world.parked() == []
+    world.assert_quiet()
+    world.assert_agree()
+
+
+def test_a_clash_can_be_settled_with_a_value_of_its_own(make: Make) -> None:
+    world = make(rules=phone_by("ask"))
+    account, customer = both_edit(world, "1", "2")
+    (row,) = world.parked("clash")
+    settle_clash(world.store, row.id, value="3", person="op", clock=world.clock)
+    world.sync()
+    assert phones(world, account, customer) == ("3", "3")
+
+
+def test_a_clash_is_settled_once_and_only_with_one_of_its_candidates(make: Make) -> None:
+    world = make(rules=phone_by("ask"))
+    both_edit(world, "1", "2")
+    (row,) = world.parked("clash")
+    with pytest.raises(UsageError):
+        settle_clash(world.store, row.id, take="shop", person="op", clock=world.clock)
+    settle_clash(world.store, row.id, take="crm", person="op", clock=world.clock)
+    with pytest.raises(UsageError):
+        settle_clash(world.store, row.id, take="erp", person="op", clock=world.clock)
+
+
+def test_a_clash_is_not_forgotten_by_trying_again(make: Make) -> None:
+    world = make(rules=phone_by("ask"))
+    account, customer = both_edit(world, "1", "2")
+    (row,) = world.parked("clash")
+    with pytest.raises(UsageError):
+        retry(world.store, row.id, clock=world.clock)
+    world.sync()
+    assert phones(world, account, customer) == ("1", "2")
+
+
+def test_a_settled_natural_key_is_the_one_that_is_matched(make: Make) -> None:
+    world = make(rules={"customer": {"fields": {"tax_id": {"on_clash": "ask"}}}})
+    account, customer = world.joined_customer(Vat="DE0")
+    world.crm.edit("Account", account, {"Vat": "DE1"})
+    world.erp.edit("customer", customer, {"vat": "DE2"})
+    world.sync()
+    (row,) = world.parked("clash")
+    settle_clash(world.store, row.id, value="DE3", person="op", clock=world.clock)
+    world.crm.create("Account", {"Name": "Stranger", "Vat": "DE3"})
+    world.sync()
+    assert [row.error for row in world.parked("review")] == ["double"]
+    assert len(world.goldens()) == 1
+
+
+def double(world: World) -> str:
+    """Let a second account of the same name and address come up; return its key."""
+    key = world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example", "Phone": "77"})
+    world.sync()
+    return key
+
+
+def test_a_record_in_review_that_is_a_thing_of_its_own_gets_a_golden_record(make: Make) -> None:
+    world = make()
+    world.joined_customer()
+    key = double(world)
+    (row,) = world.parked("review")
+    with world.at_work() as (flow, store, _):
+        found_new(store, flow, row.id, person="op", clock=world.clock)
+    world.sync_until_quiet()
+    assert len(world.goldens()) == 2
+    assert says(world.erp_of(key), tel="77")
+    assert world.parked() == []
+    world.assert_quiet()
+
+
+def test_a_record_in_review_cannot_be_bound_to_what_has_one_there_already(make: Make) -> None:
+    world = make()
+    world.joined_customer()
+    double(world)
+    (row,) = world.parked("review")
+    with world.at_work() as (flow, store, _), pytest.raises(UsageError):
+        bind(store, flow, row.id, world.golden().id, person="op", clock=world.clock)
+
+
+def test_a_record_in_review_is_bound_to_the_golden_record_that_a_person_names(make: Make) -> None:
+    world = make(create_in={"customer": ["erp"]})
+    customer = world.erp.create("customer", {"companyName": "Acme", "tel": "1"})
+    world.sync()
+    account = world.crm.create("Account", {"Name": "Acme", "Email": "a@acme.example"})
+    world.sync()
+    (row,) = world.parked("review")
+    golden = world.golden()
+    with world.at_work() as (flow, store, _):
+        bind(store, flow, row.id, golden.id, person="op", clock=world.clock)
+    world.sync_until_quiet()
+    assert says(world.erp.get("customer", customer) or {}, mail="a@acme.example", tel="1")
+    assert says(world.crm.get("Account", account) or {}, Phone="1")
+    assert world.golden().id == golden.id
+    assert world.parked() == []
+
+
+def test_a_record_in_review_is_identified_again_when_it_changes(make: Make) -> None:
+    world = make()
+    world.joined_customer()
+    key = double(world)
+    world.crm.edit("Account", key, {"Name": "Other", "Email": "other@else.example"})
+    world.sync_until_quiet()
+    assert world.parked() == []
+    assert says(world.erp_of(key), companyName="Other")
+
+
+# --- what is told is true ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_field_tells_who_said_it_what_it_replaced_and_what_lost(make: Make) -> None:
+    world = make(rules=phone_by({"prefer": ["erp", "crm"]}))
+    account, customer = both_edit(world, "1", "2")
+    found = story(world, "phone")
+    assert (found.value, found.by) == ("2", "erp")
+    changed = [event for event in found.events if event["what"] == "changed"]
+    assert [(e["old"], e["new"], e["by"], e["rule"], e["losers"]) for e in changed] == [
+        ("0", "2", "erp", "prefer erp", [{"by": "crm", "values": ["1"]}])
+    ]
+    written = [event for event in found.events if event["what"] == "written"]
+    assert (written[-1]["to"], written[-1]["key"], written[-1]["fields"]) == ("crm", account, {"Phone": ["1", "2"]})
+    assert phones(world, account, customer) == ("2", "2")
+
+
+def test_each_member_of_a_group_tells_what_lost(make: Make) -> None:
+    world = make()
+    account, customer = world.joined_customer(Street="Weg 1", City="Bonn", Zip="53111")
+    world.crm.edit("Account", account, {"Street": "Gasse 2", "City": "Köln", "Zip": "50667"})
+    world.erp.edit("customer", customer, {"town": "Ulm"})
+    world.sync()
+    (event,) = [event for event in story(world, "billing.city").events if event["what"] == "changed"]
+    assert (event["old"], event["new"], event["losers"]) == ("Bonn", "Ulm", [{"by": "crm", "values": ["Köln"]}])
+    (event,) = [event for event in story(world, "billing.postal_code").events if event["what"] == "changed"]
+    assert (event["new"], event["losers"]) == ("53111", [{"by": "crm", "values": ["50667"]}])
+
+
+def test_a_settled_clash_tells_who_settled_it_and_what_lost(make: Make) -> None:
+    world = make(rules=phone_by("ask"))
+    both_edit(world, "1", "2")
+    (row,) = world.parked("clash")
+    settle_clash(world.store, row.id, take="erp", person="ada", clock=world.clock)
+    found = story(world, "phone")
+    assert found.by == "person:ada"
+    decided = [event for event in found.events if event["what"] != "written"]
+    assert [event["what"] for event in decided] == ["founded", "clash", "changed", "settled"]
+    assert decided[2]["losers"] == [{"by": "crm", "values": ["1"]}]
+
+
+def test_verify_says_equal_only_of_what_is(make: Make) -> None:
+    world = make()
+    account, customer = world.joined_customer()
+    assert (world.verify().records, world.verify().equal) == (2, 2)
+    world.erp.edit("customer", customer, {"tel": "5"})
+    (difference,) = world.verify().unknown
+    assert (difference.connection, difference.key, difference.path) == ("erp", customer, "phone")
+    world.crm.delete("Account", account)
+    assert world.verify().gone == [("crm", "Account", account)]
+
+
+def test_verify_sees_an_edit_of_what_a_system_holds_in_its_own_way(make: Make) -> None:
+    world = make(specs={"erp.customer": {"normalisers": {"tel": ("cut:3",)}}})
+    account, customer = world.joined_customer(Phone="12345")
+    assert phones(world, account, customer) == ("12345", "123")
+    assert world.verify().differences == []
+    world.erp.edit("customer", customer, {"tel": "999"})
+    assert [difference.path for difference in world.verify().unknown] == ["phone"]
+
+
+def test_verify_does_not_excuse_an_unread_edit_by_what_else_waits_for_the_record(make: Make) -> None:
+    world = make()
+    account, customer = world.joined_customer(Phone="0")
+    world.crm.edit("Account", account, {"Phone": "1"})
+    world.erp.faults.add("write", "refused")
+    world.sync()
+    world.erp.edit("customer", customer, {"mail": "new@acme.example"})
+    verified = world.verify()
+    assert {(d.path, d.known) for d in verified.differences} == {("phone", "not pushed yet"), ("email", "")}
+
+
+def test_verify_names_what_is_in_clash_and_what_is_parked(make: Make) -> None:
+    world = make(rules=phone_by("ask"))
+    account, _ = both_edit(world, "1", "2")
+    world.crm.edit("Account", account, {"Status": "who knows"})
+    world.sync()
+    assert {(d.connection, d.path, d.known) for d in world.verify().differences} == {
+        ("crm", "phone", "in clash"),
+        ("erp", "phone", "in clash"),
+        ("crm", "status", "parked"),
+    }
+
+
+def test_a_line_tells_its_story_by_its_list(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"))
+    world.sync()
+    line = (world.crm.get("Order", order) or {})["OrderItem"][0]["Id"]
+    change: Fields = {"Qty": Decimal(2), "Amount": Decimal(20)}
+    world.crm.edit("Order", order, {"Total": Decimal(20)}, {"OrderItem": row_write(change={line: change})})
+    world.sync()
+    golden = world.golden("order")
+    explained = explain(world.store, golden.id, {"crm-system": "crm", "erp-system": "erp"})
+    events = field_story(explained, "lines").events
+    assert [(event["old"], event["new"]) for event in events if event["what"] == "changed" and event["field"].endswith("quantity")] == [
+        (1, 2)
+    ]
+    assert "written" in {event["what"] for event in events}
