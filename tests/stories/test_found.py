@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from stories.world import FLOW, World, says
+from stories.world import FLOW, World, row_write, says
 
 from erpcrm_bridge.errors import BrakeTripped
 from erpcrm_bridge.sync.desk import release_brake
@@ -165,3 +166,30 @@ def test_a_create_that_could_only_come_in_by_itself_is_known_again_with_what_was
         world.sync()
     assert says(world.crm.get("Account", account) or {}, City="Bonn")
     assert says(world.only("erp", "customer")[1], town="BONN")
+
+
+def test_a_line_removed_here_and_edited_there_stays_whole_or_goes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("SCREW", 2, "3"), ("NUT", 1, "10"))
+    world.sync_until_quiet()
+    sales, held = world.only("erp", "salesorder")
+    screw = next(row for row in held["items"] if row["item"] == "SCREW")
+    world.erp.edit("salesorder", sales, {"total": Decimal(10)}, {"items": row_write(remove=[screw["line"]])})
+    item = next(key for key, row in world.crm.all("OrderItem").items() if row["Product"] == "SCREW")
+    world.crm.edit("Order", order, {"Total": Decimal(22)}, {"OrderItem": row_write(change={item: {"Qty": 4, "Amount": Decimal(12)}})})
+    world.sync_until_quiet()
+    lines = {row["Product"]: row["Qty"] for row in world.crm.all("OrderItem").values()}
+    assert lines in ({"SCREW": 4, "NUT": 1}, {"NUT": 1})
+    assert {row["item"]: row["qty"] for row in world.only("erp", "salesorder")[1]["items"]} == lines
+
+
+def test_a_state_that_is_two_moves_away_is_reached(tmp_path: Path) -> None:
+    world = World(tmp_path, rules={"order": {"fields": {"state": {"on_clash": {"prefer": ["crm", "erp"]}}}}})
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("SCREW", 2, "3"))
+    world.sync_until_quiet()
+    world.crm.edit("Order", order, {"Stage": "Invoiced"})
+    world.sync_until_quiet()
+    assert says(world.only("erp", "salesorder")[1], state="Billed")
+    world.assert_quiet()

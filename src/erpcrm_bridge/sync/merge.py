@@ -113,7 +113,9 @@ def merge(
         line = line_of(unit[0])
         if line is not None and line != unit[0] and (_line_is_gone(line, golden, merged) or (line,) in frozen):
             continue
-        _merge_unit(unit, golden, authors, sayings, policies, merged, roles, frozen, rewritten)
+        # A system in which a line is not there says nothing of its fields.
+        speaking = sayings if line in (None, unit[0]) else [saying for saying in sayings if saying.said.get(str(line)) is True]
+        _merge_unit(unit, golden, authors, speaking, policies, merged, roles, frozen, rewritten)
     return merged
 
 

@@ -616,7 +616,8 @@ def settle_applied(
     flat_golden, flat_said = flatten(golden.fields, lists), flatten(said, lists)
     answered = {path: mark for path, mark in link.answered.items() if path not in step.settles}
     for path in step.settles:
-        if path not in mapping.lists and not same(flat_said.get(path), flat_golden.get(path)):
+        # A move is one step on the way to the state wanted, and answers for nothing but where it led.
+        if path not in mapping.lists and step.operation != "move" and not same(flat_said.get(path), flat_golden.get(path)):
             answered[path] = digest(flat_golden.get(path))
     for name in step.lists:
         compiled = mapping.lists[name]
