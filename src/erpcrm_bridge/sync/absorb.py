@@ -591,7 +591,7 @@ def _merge_one(
     if work.restored or (golden.state == "gone" and any(saying.moved for saying in sayings)):
         _revive(flow, run, work, links, batch)
     if gone:
-        _gone(flow, run, work, gone, merged, batch, links, bool(merged.changes))
+        _gone(flow, run, work, gone, merged, batch, links, bool(merged.changes or merged.clashes or frozen))
         fields = unflatten(merged.fields, lists)
     if not sayings and golden.state == "live" and not merged.changes:
         _history(run, work, merged, [], gone, batch)
