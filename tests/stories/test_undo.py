@@ -213,6 +213,20 @@ def test_an_edit_that_waits_in_a_clash_survives_an_undoing(make: Make) -> None:
     quiet_for(world, 3)
 
 
+def test_a_group_of_which_one_part_waits_in_a_clash_stays_whole(make: Make) -> None:
+    world = make(rules={"customer": {"fields": {"billing.*": {"on_clash": "ask", "group": "billing"}}}})
+    account, key = world.joined_customer(Street="Old 1", City="Oldtown", Zip="1")
+    world.crm.edit("Account", account, {"Street": "New 2", "City": "Newtown"})
+    run = world.sync()
+    world.crm.edit("Account", account, {"City": "Here"})
+    world.erp.edit("customer", key, {"town": "There"})
+    world.sync()
+    assert len(world.parked("clash")) == 1
+    undo(world, run.run)
+    assert says(world.erp.get("customer", key), addr="New 2", town="There", postcode="1")
+    quiet_for(world, 3)
+
+
 def test_what_an_apply_wrote_goes_back_though_golden_was_moved_by_its_plan(make: Make) -> None:
     world = make()
     account, key = world.joined_customer()
@@ -378,6 +392,8 @@ def test_bindings_are_listed_and_stand(make: Make) -> None:
     assert report.undoing is not None
     assert [bound.records for bound in report.undoing.bound] == [{"crm": account, "erp": key}]
     assert set(world.links(world.golden().id)) == {"crm", "erp"}
+    world.apply(report)
+    assert says(world.golden().fields, name="Acme", tax_id="DE1")
 
 
 def test_what_an_adoption_wrote_goes_back(make: Make) -> None:

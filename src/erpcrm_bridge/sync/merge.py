@@ -106,10 +106,7 @@ def merge(
     """
     merged = Merged(fields=dict(golden))
     sayings = sorted(sayings, key=lambda saying: (saying.role, saying.by))
-    paths = _take_uncontested(golden, sayings, policies, merged, frozen)
-    if any(saying.before == {} for saying in sayings):
-        paths = paths.union(*frozen)  # read under new rules, each may have come to agree
-    for unit in _units(paths, policies):
+    for unit in _units(_take_uncontested(golden, sayings, policies, merged, frozen), policies):
         line = line_of(unit[0])
         if line is not None and line != unit[0] and (_line_is_gone(line, golden, merged) or (line,) in frozen):
             continue
@@ -254,8 +251,6 @@ def _merge_unit(
     unheard: list[Refusal] = []
     for saying in sayings:
         if not saying.moved.intersection(unit):
-            if unit in frozen and saying.before == {} and all(map(saying.carries, unit)):
-                converged.append(saying)  # under new rules it says what golden says
             continue
         if len(unit) > 1 and any(golden.get(path) is not None and not saying.carries(path) for path in unit):
             continue  # a system that does not carry every member which golden holds cannot move the group
