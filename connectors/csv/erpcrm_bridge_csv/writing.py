@@ -322,7 +322,7 @@ class _Draft:
     def _append(self, one: Write, reference: str, cells: list[str]) -> Outcome:
         stream = self._selection.stream
         key = self._promised.get(reference)
-        if key is None:
+        if key is None or self._is_of_others(key, one, cells):
             key = self._makers[stream].new(reference)
         if self._standing(key) is not None:
             return Rejected(one.ref, "duplicate", "the row that has its key carries another reference", self._selection.key, key)
@@ -342,6 +342,15 @@ class _Draft:
         line_keys = {name: edit.apply() for name, edit in zip(one.lists, edits, strict=True) if edit is not None}
         record = self._record(row)
         return Applied(one.ref, key, record.version, record.fields, line_keys)
+
+    def _is_of_others(self, key: str, one: Write, cells: list[str]) -> bool:
+        """Tell whether somebody entered a record under a promised key: its row is not the one that was asked for, whose reference they
+        may have taken away."""
+        row = self._standing(key)
+        if row is None:
+            return False
+        at = self._main.at
+        return any(row.cells[at[name]] != cells[at[name]] for name in one.fields if name != self._selection.key)
 
     def _defer(self, one: Write, reference: str, cells: list[str]) -> Outcome:
         """Put the record into the side file, or bring what waits there up to date. Lines carry the reference in their parent column."""

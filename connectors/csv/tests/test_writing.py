@@ -255,6 +255,29 @@ def test_counted_keys_go_on_from_the_greatest_and_are_never_given_twice(folder, 
     assert (first.key, second.key) == ("42", "43")
 
 
+def test_a_create_whose_promised_key_somebody_else_took_meanwhile_takes_the_next(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    wanted = create("G1", {"Name": "New", "Phone": "7"})
+    connector = opened(dialect="dataloader", streams={"Account.csv": COUNTER})
+    connector.write(ACCOUNT, [wanted])
+    (folder / "Account.csv").write_bytes(LOADER + b'"4","Somebody","","",""\n')  # the power was cut before the folder was on the disk
+    (again,) = connector.write(ACCOUNT, [wanted])
+    assert isinstance(again, Applied)
+    assert again.key == "5"
+    assert (folder / "Account.csv").read_bytes() == LOADER + b'"4","Somebody","","",""\n"5","New","","7","G1"\n'
+
+
+def test_a_create_whose_row_stands_without_its_reference_makes_no_second(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    wanted = create("G1", {"Name": "New", "Phone": "7"})
+    connector = opened(dialect="dataloader", streams={"Account.csv": COUNTER})
+    connector.write(ACCOUNT, [wanted])
+    (folder / "Account.csv").write_bytes(LOADER + b'"4","New","","7",""\n')
+    (again,) = connector.write(ACCOUNT, [wanted])
+    assert isinstance(again, Rejected)
+    assert (again.reject, again.existing) == ("duplicate", "4")
+
+
 def test_a_template_counts_in_its_frame_from_its_start(folder, opened):
     (folder / "Account.csv").write_bytes(b"Id,Name,Phone,Ref\n99999,A,,\n")
     assigns = {"bridge": "template", "template": "SO-{n:05d}", "start": 7}
