@@ -5,8 +5,8 @@ It reads one JSON object a line: ``cwd``, ``arguments``, ``trace`` (a file that 
 any place), or ``seconds`` (SIGKILL from here, so long after it began), or neither. ``shadows``: see ``disk.Recorder``. It answers each
 with the exit code, negative for a signal.
 
-Places are before and after every commit and statement of the store, every call of a connector, every call over the wire, and every step
-of the file layer in the watched folders. Those of the store are named after the function of the bridge that is at work.
+Places are before each statement of the store, and before and after every commit of it, every call of a connector or over the wire, and
+every step of the file layer in the watched folders. Those of the store are named after the function of the bridge that is at work.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Places:
                 os.kill(os.getpid(), signal.SIGKILL)
                 time.sleep(60)
 
-    def around(self, holder: Any, method: str, named: Callable[..., str | None]) -> None:
-        """Make a place before and one after each call of ``holder.method`` for which ``named`` gives a name."""
+    def around(self, holder: Any, method: str, named: Callable[..., str | None], *, after: bool = True) -> None:
+        """Make a place before and one ``after`` each call of ``holder.method`` for which ``named`` gives a name."""
         real = getattr(holder, method)
 
         @wraps(real)
@@ -62,7 +62,8 @@ class Places:
                 return real(*args, **more)
             self(f"before {name}")
             answer = real(*args, **more)
-            self(f"after {name}")
+            if after:
+                self(f"after {name}")
             return answer
 
         setattr(holder, method, placed)
@@ -79,14 +80,15 @@ def at_work() -> str:
     return "another thread"
 
 
+def statement(_: Any, what: Any, *more: Any) -> str | None:
+    return None if isinstance(what, str) and what.startswith(("BEGIN", "COMMIT", "SELECT")) else f"a statement of {at_work()}"
+
+
 def lay_places(places: Places, recorder: Recorder) -> None:
     for engine in (engines.SqliteEngine, engines.PostgresEngine):
         places.around(engine, "commit", lambda *_: f"the commit of {at_work()}")
-        for method in ("insert", "update"):
-            places.around(engine, method, lambda *_, **__: f"a statement of {at_work()}")
-        places.around(
-            engine, "run", lambda _, sql, *__: None if sql.startswith(("BEGIN", "COMMIT", "SELECT")) else f"a statement of {at_work()}"
-        )
+        for method in ("insert", "update", "run"):
+            places.around(engine, method, statement, after=False)
     for connector in (CsvConnector, MemoryConnector):
         for verb in VERBS:
             places.around(connector, verb, lambda _, *args, verb=verb: " ".join([verb, *(one.stream for one in args[:1])]))

@@ -23,6 +23,7 @@ from typing import Any
 from crashes import disk
 from crashes.books import ENTITIES, FLOW, NAMED, SIDES, Book, Ground, Line, Said
 
+EDITED = {"customer": ("email", "city"), "contact": ("first", "last"), "order": ("po", "lines")}
 KILLED = -9
 QUIET = 6
 """So many runs, at most, bring silence after the last kill."""
@@ -72,10 +73,9 @@ class Tally:
     cuts: int = 0
     rounds: int = 0
 
-    def untried(self, most: int) -> str | None:
-        """Return a place that nobody died at yet, of those aimed at fewer than ``most`` times the one aimed at least."""
-        left = [place for place in sorted(self.passed.keys() - self.died.keys()) if self.aimed[place] < most]
-        return min(left, key=lambda place: self.aimed[place], default=None)
+    def untried(self) -> list[str]:
+        """Return the places that nobody died at yet, but for those of bad luck, aimed at five times in vain."""
+        return [place for place in sorted(self.passed.keys() - self.died.keys()) if self.aimed[place] < 5]
 
     def __str__(self) -> str:
         places = f"{len(self.died)} of {len(self.passed)} places"
@@ -94,7 +94,8 @@ class Play:
         self._rng = random.Random(seed)
         self._shadows = {str(watched): str(folder / "shadow" / watched.name) for watched in ground.folders}
         self._number = 0
-        self._touched: set[str] = set()
+        self._touched: dict[str, str] = {}
+        self._edits: list[tuple[str, str, str, str]] = []
         self._passed, self._lasted = 150, 0.4
         self._places = {"a page of Account.csv"}
         self.truth = Book()
@@ -102,14 +103,16 @@ class Play:
         (folder / ".erpcrm-bridge").mkdir()
         (folder / "config.yaml").write_text(json.dumps(ground.config(store_url)))
 
-    def round(self, kills: int, *, sides: tuple[str, ...] = SIDES, place: str | None = None) -> None:
-        """Work, kill, work on, and look; ``place`` names where the first kill is to be, else each is anywhere."""
+    def round(self, kills: int, *, sides: tuple[str, ...] = SIDES, aimed: bool = False) -> None:
+        """Work, kill, work on, and look. A kill is anywhere, or, where it is ``aimed``, at a place that nobody died at yet."""
         self._tally.rounds += 1
         self._touched.clear()
+        self._edits.clear()
         self._work(self._rng.randint(3, 8), sides)
         for _ in range(kills):
-            self._die(place)
-            place = None
+            self._die(aimed)
+            if self._rng.random() < 0.7:
+                self._think_again()
             if self._rng.random() < 0.5:
                 self._work(self._rng.randint(1, 3), sides)
         self._settle()
@@ -141,25 +144,30 @@ class Play:
         both = entity == "customer" and len(sides) == 2 and self._rng.random() < 0.15
         for where in sides if both else (side,):
             self._ground.enter(where, entity, {NAMED[entity]: name, **said})
-        self._note("both" if both else side, f"enter {entity}", name)
-        self._expect(entity, name, said)
+        side = "both" if both else side
+        self._note(side, f"enter {entity}", name)
+        self._expect(side, entity, name, said)
+
+    def _think_again(self) -> None:
+        """Somebody edits once more what was edited last in this round, and that the bridge may be about to write."""
+        if self._edits:
+            self._put(*self._rng.choice(self._edits))
 
     def _edit(self, side: str, book: Book) -> None:
-        free = [(entity, name) for entity in ENTITIES for name in book.records[entity] if name not in self._touched]
+        free = [(entity, name) for entity in ENTITIES for name in book.records[entity] if self._touched.get(name, side) == side]
         if not free:
             return
         entity, name = self._rng.choice(sorted(free))
+        edit = (side, entity, name, self._rng.choice(EDITED[entity]))
+        self._edits.append(edit)
+        self._put(*edit)
+
+    def _put(self, side: str, entity: str, name: str, field: str) -> None:
         self._number += 1
-        n = self._number
-        kinds: dict[str, list[Said]] = {
-            "customer": [{"email": f"info{n}@kunde.example"}, {"city": f"Ort {n}"}],
-            "contact": [{"first": f"Vorname{n}"}, {"last": f"Nachname{n}"}],
-            "order": [{"po": f"PO-{n}"}, {"lines": self._other_lines(name)}],
-        }
-        said = self._rng.choice(kinds[entity])
+        said: Said = {field: self._other_lines(name) if field == "lines" else f"{field}{self._number}@kunde.example"}
         self._ground.edit(side, entity, name, said)
-        self._note(side, f"edit {', '.join(said)} of {entity}", name)
-        self._expect(entity, name, said)
+        self._note(side, f"edit {field} of {entity}", name)
+        self._expect(side, entity, name, said)
 
     def _lines(self, products: list[int]) -> list[Line]:
         return [(f"P-{product:02d}", Decimal(self._rng.randint(1, 9)), Decimal(self._rng.randint(100, 9999)) / 100) for product in products]
@@ -179,19 +187,21 @@ class Play:
             del lines[self._rng.choice(sorted(lines))]
         return list(lines.values())
 
-    def _expect(self, entity: str, name: str, said: Said) -> None:
+    def _expect(self, side: str, entity: str, name: str, said: Said) -> None:
         known = self.truth.records[entity].setdefault(name, {})
         known.update(said)
         if "lines" in said:
             known["lines"] = sorted((*line, line[1] * line[2]) for line in said["lines"])
             known["total"] = sum((line[3] for line in known["lines"]), Decimal(0))
-        self._touched.add(name)
+        self._touched[name] = side
 
     # -- the bridge --------------------------------------------------------------------------------------------------------------------
 
-    def _die(self, place: str | None) -> None:
+    def _die(self, aimed: bool) -> None:
         """Start a run that is killed, at a named place, at any, or after a while; then the power may be cut."""
         chance = self._rng.random()
+        untried = self._tally.untried() if aimed else []
+        place = self._rng.choice(untried) if untried else None
         if place is not None:
             self._tally.aimed[place] += 1
         how: dict[str, Any] = {"place": place or self._rng.choice(sorted(self._places)), "nth": 1 if place else self._rng.randint(1, 2)}

