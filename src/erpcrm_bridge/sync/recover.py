@@ -54,7 +54,7 @@ def arrived(flow: Flow, store: Store, run: RunNote) -> None:
         while intentions and (rows := store.incoming_unlinked(side.stream_id, after, BATCH)):
             after = rows[-1].key
             for row in rows:
-                intention = intentions.get((row.fields or {}).get(external_id or ""))
+                intention = intentions.get(str((row.fields or {}).get(external_id or "")))
                 link = store.links([intention.link_id]).get(intention.link_id) if intention else None
                 if intention is not None and link is not None and link.key is None and row.fields is not None:
                     _settle_known(flow, store, run, side, intention, link, Record(row.key, row.version, row.fields))
