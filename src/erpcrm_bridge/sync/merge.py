@@ -305,18 +305,16 @@ def _settle_edits(
     rewritten: Callable[[Unit, tuple[Any, ...], str], bool],
 ) -> None:
     """Give golden what the edits of those who may come to: their one value, the winner's, or a clash."""
+    theirs = golden_candidate(unit, held, authors, roles)
+    clean = clean or any(edit.by == theirs.by for edit in edits)  # who said golden says something else now
     one_value = all(same_all(edit.values, edits[0].values) for edit in edits[1:])
     if clean and one_value:
         if rewritten(unit, tuple(edits[0].values), edits[0].by):
-            merged.clashes.append(
-                Clash(list(unit), [golden_candidate(unit, held, authors, roles), *edits], "two systems rewrite one another")
-            )
+            merged.clashes.append(Clash(list(unit), [theirs, *edits], "two systems rewrite one another"))
             return
         _accept(unit, held, edits[0], "only it moved" if len(edits) == 1 else "all moved to the same", [], merged)
         return
-    theirs = golden_candidate(unit, held, authors, roles)
-    # What golden holds of one who says something else now is no more a candidate.
-    candidates = edits if clean or any(edit.by == theirs.by for edit in edits) else [*edits, theirs]
+    candidates = edits if clean else [*edits, theirs]
     winner, rule = settle_by_policy(candidates, policy)
     if winner is None:
         merged.clashes.append(Clash(list(unit), candidates))

@@ -96,6 +96,7 @@ _JOINED = (
     ("public limited company", ""),
     ("besloten vennootschap", ""),
     ("sp z o o", ""),
+    ("sp z oo", ""),
     ("societa per azioni", ""),
 )
 

@@ -1,0 +1,122 @@
+"""Who is who: a binding needs exactly one hit in both directions."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from erpcrm_bridge.mapping import MatchRule
+from erpcrm_bridge.sync.identify import Identified, Node, identify
+
+TAX, NAME = MatchRule(("tax_id",), {}, False), MatchRule(("name",), {}, False)
+RULES = (TAX, NAME)
+CRM, ERP, SHOP = 1, 2, 3
+
+
+def node(stream: int, key: str, tax: int | None = None, name: int | None = None, **more: Any) -> Node:
+    return Node(stream, key, [tax, name], {}, **more)
+
+
+def golden(id: str, *linked: int, tax: int | None = None, name: int | None = None) -> Node:
+    return Node(0, "", [tax, name], {}, golden_id=id, linked=frozenset(linked))
+
+
+def shown(found: Identified) -> tuple[Any, Any]:
+    groups = {(group.golden_id, frozenset(group.members)) for group in found.groups}
+    return groups, {(doubt.stream_id, doubt.key, doubt.double) for doubt in found.doubts}
+
+
+def test_one_hit_in_both_directions_binds() -> None:
+    groups, doubts = shown(identify([node(CRM, "a", tax=1), node(ERP, "b", tax=1), node(ERP, "c", tax=2)], RULES))
+    assert groups == {(None, frozenset({(CRM, "a"), (ERP, "b")})), (None, frozenset({(ERP, "c")}))}
+    assert doubts == set()
+
+
+def test_two_of_one_system_are_doubles_and_wait_with_whom_they_may_be() -> None:
+    found = identify([node(CRM, "a", tax=1), node(CRM, "b", tax=1), node(ERP, "c", tax=1)], RULES)
+    assert shown(found) == (set(), {(CRM, "a", True), (CRM, "b", True), (ERP, "c", False)})
+    assert {frozenset(doubt.others) for doubt in found.doubts if doubt.key == "c"} == {frozenset({(CRM, "a"), (CRM, "b")})}
+
+
+def test_another_rule_may_tell_apart_what_one_leaves_in_doubt() -> None:
+    found = identify([node(CRM, "a", tax=1, name=7), node(CRM, "b", tax=1, name=8), node(ERP, "c", tax=1, name=7)], RULES)
+    assert shown(found) == ({(None, frozenset({(CRM, "a"), (ERP, "c")}))}, {(CRM, "b", True)})
+
+
+def test_a_record_joins_the_golden_record_that_shares_its_key_where_it_has_no_link_yet() -> None:
+    groups, _ = shown(identify([node(ERP, "b", tax=1), golden("G", CRM, tax=1)], RULES))
+    assert groups == {("G", frozenset({(ERP, "b")}))}
+
+
+def test_a_record_of_a_stream_in_which_its_golden_record_is_linked_already_is_a_double() -> None:
+    _, doubts = shown(identify([node(CRM, "b", tax=1), golden("G", CRM, tax=1)], RULES))
+    assert doubts == {(CRM, "b", True)}
+
+
+def test_a_record_that_two_golden_records_could_be_waits() -> None:
+    found = identify([node(ERP, "b", tax=1), golden("G1", CRM, tax=1), golden("G2", CRM, tax=1)], RULES)
+    assert shown(found) == (set(), {(ERP, "b", False)})
+
+
+def test_our_reference_goes_before_every_natural_key() -> None:
+    found = identify([node(ERP, "b", tax=1, reference="G2"), golden("G1", CRM, tax=1), golden("G2", CRM, tax=2)], RULES)
+    assert shown(found) == ({("G2", frozenset({(ERP, "b")}))}, set())
+
+
+def test_a_copied_reference_is_doubt() -> None:
+    found = identify([node(ERP, "b", reference="G"), node(ERP, "c", reference="G"), golden("G", CRM)], RULES)
+    assert shown(found) == (set(), {(ERP, "b", True), (ERP, "c", True)})
+
+
+def test_what_a_rule_leaves_to_a_person_waits_though_it_is_the_only_hit() -> None:
+    found = identify([node(CRM, "a", tax=1), node(ERP, "b", tax=1)], (MatchRule(("tax_id",), {}, True),))
+    assert shown(found) == (set(), {(CRM, "a", False), (ERP, "b", False)})
+
+
+def test_a_rule_s_hit_must_agree_in_what_it_compares() -> None:
+    rule = MatchRule(("email", "name"), {"name": 90}, False)
+
+    def named(stream: int, key: str, name: str) -> Node:
+        return Node(stream, key, [1], {"name": name})
+
+    close = identify([named(CRM, "a", "Acme Tools GmbH"), named(ERP, "b", "ACME Tools")], (rule,))
+    apart = identify([named(CRM, "a", "Acme Tools GmbH"), named(ERP, "b", "Bolt Works")], (rule,))
+    assert len(close.groups) == 1
+    assert len(apart.groups) == 2
+
+
+few = st.one_of(st.none(), st.integers(1, 3))
+people = st.lists(
+    st.builds(node, st.sampled_from([CRM, ERP, SHOP]), st.uuids().map(str), few, few, reference=st.sampled_from([None, None, "G1", "G2"])),
+    max_size=7,
+)
+known_ones = st.builds(
+    lambda id, linked, tax, name: golden(id, *linked, tax=tax, name=name),
+    st.sampled_from(["G1", "G2"]),
+    st.sets(st.sampled_from([CRM, ERP])),
+    few,
+    few,
+)
+goldens = st.lists(known_ones, max_size=2, unique_by=lambda one: one.golden_id)
+
+
+@given(people, goldens)
+def test_each_record_has_one_place_and_no_group_holds_two_of_a_stream(records: list[Node], known: list[Node]) -> None:
+    found = identify([*records, *known], RULES)
+    placed = [member for group in found.groups for member in group.members] + [(d.stream_id, d.key) for d in found.doubts]
+    assert sorted(placed) == sorted((record.stream_id, record.key) for record in records)
+    linked = {one.golden_id: one.linked for one in known}
+    for group in found.groups:
+        streams = [stream for stream, _ in group.members] + sorted(linked.get(group.golden_id, frozenset()))
+        assert len(set(streams)) == len(streams)
+    taken = [group.golden_id for group in found.groups if group.golden_id]
+    assert len(set(taken)) == len(taken)
+
+
+@given(st.lists(st.builds(node, st.sampled_from([CRM, ERP]), st.uuids().map(str), few, few), max_size=4), goldens)
+def test_the_order_of_records_decides_nothing(records: list[Node], known: list[Node]) -> None:
+    results = [shown(identify(list(order), RULES)) for order in permutations([*records, *known[:1]])]
+    assert all(result == results[0] for result in results)

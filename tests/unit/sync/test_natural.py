@@ -1,0 +1,79 @@
+"""Natural keys forgive spelling, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from erpcrm_bridge.mapping import MatchRule
+from erpcrm_bridge.sync.natural import agrees, form, hashes, name_form, plain
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Müller GmbH", "MUELLER G.m.b.H."),
+        ("Société Générale S.A.", "Societe Generale SA"),
+        ("Acme Tools, Inc.", "ACME TOOLS INCORPORATED"),
+        ("Tools Acme", "Acme Tools"),
+        ("Straßenbau AG", "Strassenbau"),
+        ("Łódź Sp. z o.o.", "Lodz sp z o o"),
+        ("O'Brien Ltd", "OBrien Limited"),
+    ],
+)
+def test_spellings_of_one_name_have_one_form(one: str, other: str) -> None:
+    assert name_form(one) == name_form(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("Acme North", "Acme South"), ("Müller 1", "Müller 2"), ("AG", "GmbH")])
+def test_different_names_keep_different_forms(one: str, other: str) -> None:
+    assert name_form(one) != name_form(other)
+
+
+def test_a_name_of_nothing_but_a_legal_form_is_still_a_name() -> None:
+    assert name_form("The Group") == "group the"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("tax_id", "DE 123.456", "de123456"),
+        ("number", "000-17", "17"),
+        ("billing.postal_code", "01067", "1067"),
+        ("email", "a@b.example", "a@b.example"),
+        ("customer", "G00", "G00"),
+        ("billing.city", "Köln ", "koln"),
+        ("name", "", None),
+        ("tax_id", None, None),
+        ("tax_id", "--", None),
+        ("number", "000", None),
+    ],
+)
+def test_each_kind_of_field_has_its_form(path: str, value: Any, expected: str | None) -> None:
+    assert form(path, value) == expected
+
+
+def test_words_are_parted_by_anything_that_is_no_letter_or_digit() -> None:
+    assert plain("Müller & Söhne - A/B") == "muller sohne a b"
+
+
+def test_a_rule_of_which_a_field_is_empty_says_nothing(rules: Any) -> None:
+    found = hashes(rules("customer"), {"tax_id": None, "email": "a@b.example", "name": None, "billing.postal_code": "1"})
+    assert found[0] is None
+    assert found[1] is not None  # the name is compared by likeness, not by key
+    assert found[2] is None
+
+
+def test_equal_forms_have_equal_keys_and_the_rule_is_part_of_them(rules: Any) -> None:
+    one = hashes(rules("customer"), {"name": "Müller GmbH", "billing.postal_code": "01067", "tax_id": "1067"})
+    other = hashes(rules("customer"), {"name": "Mueller", "billing.postal_code": "1067", "tax_id": "1067"})
+    assert one == other
+    assert one[0] != one[2]
+
+
+def test_likeness_counts_only_where_both_say_something() -> None:
+    rule = MatchRule(("email", "name"), {"name": 90}, False)
+    assert agrees(rule, {"name": "Acme Tools"}, {"name": "Acme Tool"})
+    assert not agrees(rule, {"name": "Acme Tools"}, {"name": None})
+    assert not agrees(rule, {"name": "Acme"}, {"name": "Bolt"})
