@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -13,7 +14,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # import-mode=importlib puts no 
 
 from console import ROOT, documents
 
+from erpcrm_bridge import registry
 from erpcrm_bridge.cli import exit_codes
+from erpcrm_bridge.connector import Budget
 
 LAWS = {f"L{number}" for number in range(1, 14)}
 NAMED_TEST = re.compile(r"`(test_\w+)`")
@@ -31,8 +34,9 @@ def test_the_reference_is_what_the_code_says(monkeypatch: pytest.MonkeyPatch) ->
         assert (generate.REFERENCE / name).read_text(encoding="utf-8") == text, f"docs/reference/{name} is old: python docs/generate.py"
 
 
-def test_each_law_stands_there_and_names_tests_that_exist() -> None:
-    parts = re.split(r"^## (L\d+) .*$", (ROOT / "docs/laws.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+@pytest.mark.parametrize("page", ["laws.md", "proof.md"])
+def test_each_law_stands_there_and_names_tests_that_exist(page: str) -> None:
+    parts = re.split(r"^#{2,3} (L\d+) .*$", (ROOT / "docs" / page).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     laws = dict(zip(parts[::2], parts[1::2], strict=True))
     assert set(laws) == LAWS
     for law, text in laws.items():
@@ -42,6 +46,20 @@ def test_each_law_stands_there_and_names_tests_that_exist() -> None:
         assert len(named) == len(NAMED_TEST.findall(text)), f"{law}: a test stands below no file"
         for file, test in named:
             assert re.search(rf"^def {test}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), f"{law}: {file} has no {test}"
+
+
+def test_the_proof_names_the_window_of_each_connector(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "demo/data/crm", tmp_path / "crm")
+    opened = {"csv": {"folder": str(tmp_path / "crm")}}
+    assert set(registry.names()) - {"memory"} == set(opened)
+    windows = {}
+    for name, settings in opened.items():
+        factory = registry.factory(name)
+        connector = factory.open(factory.settings.model_validate(settings), budget=Budget(), codes={})
+        windows[name] = "; ".join(sorted({stream.capabilities.window for stream in connector.describe().streams.values()}))
+        connector.close()
+    section = (ROOT / "docs/proof.md").read_text(encoding="utf-8").split("## The window of L5")[1].split("\n## ")[0]
+    assert dict(re.findall(r"^\| (\w+) \| (.+) \|$", section, re.MULTILINE)) == {"connector": "window", **windows}
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
