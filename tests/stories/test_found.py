@@ -6,12 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from stories.world import FLOW, World, row_write, says
+from stories.world import FLOW, Died, World, row_write, says
 
 from erpcrm_bridge.errors import BrakeTripped
 from erpcrm_bridge.sync.desk import release_brake
 from erpcrm_bridge.sync.run import Report
-from erpcrm_bridge.testing.system import Rights
+from erpcrm_bridge.testing.system import Rights, Trigger
 
 
 def remapped(world: World) -> Report:
@@ -193,3 +193,32 @@ def test_a_state_that_is_two_moves_away_is_reached(tmp_path: Path) -> None:
     world.sync_until_quiet()
     assert says(world.only("erp", "salesorder")[1], state="Billed")
     world.assert_quiet()
+
+
+def test_a_system_whose_limit_is_used_up_is_left_alone_until_the_run_ends(tmp_path: Path) -> None:
+    world = World(tmp_path, specs={"crm.Account": {"triggers": (Trigger("Phone", "1", on="create"),)}})
+    world.crm.create("Account", {"Name": "Acme"})
+    world.erp.create("customer", {"companyName": "Beta"})  # what the CRM's trigger adds to it makes another round
+    world.erp.faults.add("write", "quota", times=None)
+    world.sync()
+    assert [kind for verb, kind in world.erp.faults.struck if kind == "quota"] == ["quota"]
+
+
+def test_a_run_that_dies_after_its_writes_counts_them_for_the_brake(tmp_path: Path) -> None:
+    world = World(tmp_path, brakes={"creates": 3})
+    for n in range(2):
+        world.crm.create("Account", {"Name": f"Firm {n}"})
+    counted = world.dying(0)
+    kept = world.remember()
+    world.sync()
+    at = 1 + next(n for n, where in enumerate(counted.where) if where.startswith("after a write"))
+    world.recall(kept)
+    world.dying(at)
+    with pytest.raises(Died):
+        world.sync()
+    world.living()
+    for n in range(2, 4):
+        world.crm.create("Account", {"Name": f"Firm {n}"})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    assert len(world.erp.all("customer")) == 2

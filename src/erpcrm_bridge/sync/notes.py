@@ -35,6 +35,10 @@ class RunNote:
     progress: Progress = quiet
     old_until: int = -1
     counts: Counter[str] = field(default_factory=Counter)
+    away: dict[str, str] = field(default_factory=dict)
+    """connections out of reach, with the reason: left alone until the run's end (L12)"""
+    counted: bool = False
+    """whether what is written counts for the brakes"""
 
 
 def new_run(flow: str, clock: Callable[[], float], fence: Fence | None = None, progress: Progress = quiet, old_until: int = -1) -> RunNote:

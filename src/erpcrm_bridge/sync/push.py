@@ -8,13 +8,14 @@ from typing import Any, cast
 
 from msgspec import Struct
 
-from erpcrm_bridge.errors import AuthError, ConnectorBug, PermissionDenied, TransientError
+from erpcrm_bridge.errors import AuthError, BridgeError, ConnectorBug, PermissionDenied, TransientError
 from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Operation, Outcome, Question, Rejected, Stale, Unknown, Write
 from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, referred
+from erpcrm_bridge.sync.brake import KINDS
 from erpcrm_bridge.sync.decide import Decision, Step, decide, held_digest, is_dirty, placeholder
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
@@ -259,14 +260,14 @@ def push(flow: Flow, store: Store, run: RunNote, steps: Iterable[Step]) -> Pushe
     for (entity, connection, stream, _), same_kind in groupby(steps, key=lambda s: (s.entity, s.connection, s.stream, s.operation)):
         side = next(s for s in flow.sides[entity] if s.connection == connection and s.stream.name == stream)
         for batch in _chunks(same_kind, min(side.offers.max_batch, BATCH)):
-            if connection in pushed.away:
+            if connection in run.away:
                 pushed.add("put off", len(batch))
                 continue
             try:
                 _push_batch(flow, store, run, side, batch, pushed)
             except (TransientError, AuthError, PermissionDenied) as error:
                 # This system is out of reach; the links stay dirty, and the other systems go on.
-                pushed.away[connection] = str(error)
+                run.away[connection] = pushed.away[connection] = str(error)
                 pushed.add("put off", len(batch))
             done += len(batch)
             run.progress(f"write {connection} {stream}", done)
@@ -455,10 +456,18 @@ def _carry_out(
                 None,
                 run.id,
             )
-        with store.transaction(run.fence):
-            store.add_intentions(list(intentions.values()))
+    kind = KINDS[operation]
+    with store.transaction(run.fence):
+        store.add_intentions(list(intentions.values()))
+        if run.counted:
+            store.note_writes(run.flow, side.connection, kind, len(writes), run.unix)
     # Whatever is raised here leaves the intentions open: the next run looks up whether something was done.
-    outcomes = side.connector.write(side.selection, writes)
+    try:
+        outcomes = side.connector.write(side.selection, writes)
+    except BridgeError:  # nothing was done
+        if run.counted:
+            store.note_writes(run.flow, side.connection, kind, -len(writes), run.unix)
+        raise
     by_ref = _by_ref(side, writes, outcomes)
     _settle(store, run, side, steps, writes, by_ref, links, goldens, intentions, pushed)
 

@@ -125,11 +125,11 @@ def _push_round(flow: Flow, store: Store, run: RunNote, folder: Path, report: Re
             return False
         counts = brake.kinds(spool.counts)
         brake.check(flow, store, run, counts)
+        run.counted = True
         pushed = push(flow, store, run, spool.steps_so_far())
     finally:
         spool.discard()
     _count(report, run, pushed)
-    brake.note(flow, store, run, brake.kinds({name: count for name, count in pushed.counts.items() if ":" in name}))
     return any(name not in ("put off", "waiting", "deferred") for name in pushed.counts)
 
 

@@ -241,6 +241,8 @@ class MemoryConnector:
                 break
             try:
                 present.update({record.key: record for record in self.read(selection, behind)})
+            except QuotaExhausted:
+                break
             except TransientError:
                 continue
         outcomes: list[Outcome] = []

@@ -40,6 +40,10 @@ Unit: TypeAlias = Any
 """the name of a unit, or ("line", product) or ("line", product, field)"""
 
 
+PARENTS = {by_role[role][0] for by_role in (UNITS["contact"]["customer"], UNITS["order"]["customer"]) for role in by_role}
+"""The fields that hold a required parent."""
+
+
 class Violation(Exception):
     """A law was broken: which, and what was seen."""
 
@@ -97,6 +101,8 @@ class Facts(Struct):
     live: dict[Place, bool] = {}
     born: dict[Place, Life] = {}
     seen: dict[Place, list[int]] = {}
+    joined: dict[Thing, int] = {}
+    """when the bridge first wrote any record of the thing"""
 
     def now(self, place: Place, unit: Unit) -> Any:
         history = self.held.get((place, unit))
@@ -109,6 +115,7 @@ def check(ground: Ground, changed: bool, settled: Sequence[tuple[int, str, list[
     parked = _parked(ground, facts)
     by_person = _settled(ground, facts, settled)
     _after_quota(ground.calls)
+    _brakes(ground)
     for edit in facts.edits:
         _fate(ground, facts, edit, by_person)
     for thing, places in facts.places.items():
@@ -173,6 +180,7 @@ def _retell_record(ground: Ground, facts: Facts, entry: Entry) -> None:
     entity, place = ENTITY_OF[role, event.stream], (entry.role, event.stream, event.key)
     thing = facts.things[place]
     if event.actor == "bridge":
+        facts.joined.setdefault(thing, entry.order)
         _may_the_bridge(ground, facts, entry, thing, place)
     life = Life(entry.order, place, event.verb, event.actor)
     if event.verb in ("create", "restore", "delete") or (event.verb == "merge" and event.after is None):
@@ -330,6 +338,37 @@ def _delivered_before(ground: Ground, facts: Facts, edit: Edit, order: int, role
     return False
 
 
+def _brakes(ground: Ground) -> None:
+    """Between two releases the bridge creates and deletes no more than the brakes allow; what a person looked at and released passes."""
+    brakes = ground.place.brakes
+    limits = {"create": brakes.creates, "delete": brakes.deletes}
+    runs = {entry.order: call.run for call, entry in _with_calls(ground)}
+    count: dict[tuple[str, str], int] = {}
+    for entry in ground.journal:
+        limit = limits.get(entry.event.verb)
+        if entry.event.actor != "bridge" or limit is None or (entry.role, entry.event.stream) not in ENTITY_OF:
+            continue
+        run = runs[entry.order]
+        if run - 1 in ground.tripped or run in ground.tripped:
+            count.clear()
+            continue
+        name = (entry.role, entry.event.verb)
+        count[name] = count.get(name, 0) + 1
+        if count[name] > limit:
+            raise Violation("L8", f"the brake allows {limit} {entry.event.verb}s in {entry.role} a day, and there were {count[name]}")
+
+
+def _with_calls(ground: Ground) -> Iterator[tuple[Call, Entry]]:
+    """Yield each of the bridge's events with the call that brought it."""
+    calls = iter(sorted((call for call in ground.calls if call.verb == "write"), key=lambda call: call.order))
+    call = following = next(calls, None)
+    for entry in ground.journal:
+        while following is not None and following.order < entry.order:
+            call, following = following, next(calls, None)
+        if entry.event.actor == "bridge" and call is not None:
+            yield call, entry
+
+
 def _after_quota(calls: Sequence[Call]) -> None:
     used_up: set[tuple[int, int, str]] = set()
     for call in calls:
@@ -338,6 +377,9 @@ def _after_quota(calls: Sequence[Call]) -> None:
             raise Violation("L12", f"the limit of {call.role} was used up, and the bridge called it again ({call.verb} {call.stream})")
         if call.broke == "QuotaExhausted":
             used_up.add(run)
+        for reject, reason, field, _ in call.refused:
+            if field in PARENTS and reject == "field":
+                raise Violation("L7", f"the bridge wrote {call.role} {call.stream} without its parent: {reason}")
 
 
 # --- what became of an edit -------------------------------------------------------------------------------------------------------
@@ -355,8 +397,8 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     if any(e.place == edit.place and e.unit == edit.unit and e.order == after.order for e in facts.of_unit[edit.thing, edit.unit]):
         return  # the system's own trigger
     entity, unit = edit.thing[0], edit.unit
-    if edit.value in (None, (None, None)) and not any(seen < edit.order for seen in facts.seen.get(edit.place, ())):
-        return  # where nothing was read before, emptiness says nothing
+    if edit.value in (None, (None, None)) and facts.joined.get(edit.thing, edit.order) >= edit.order:
+        return  # before the thing's records were joined, emptiness says nothing
     if not _known(facts, edit, after.order):
         if _in_window(ground, edit, after.order):
             ground.note("edit in the window of L5")

@@ -64,6 +64,7 @@ class Call(Struct, frozen=True):
     run: int
     worker: int
     broke: str = ""
+    refused: tuple[Any, ...] = ()
 
 
 class _Journal(list[Event]):
@@ -93,6 +94,7 @@ class Ground:
         self.story: list[str] = []
         self.struck: list[tuple[str, str, int]] = []
         self.notes: dict[str, int] = {}
+        self.tripped: set[int] = set()
         self.telling = telling
         self.systems = {role: self._system(role) for role in ROLES}
         self.folder = Path(_scratch())
@@ -210,32 +212,29 @@ class Meddler:
         site = str(args["rows"][0]["operation"]) if verb == "write" else verb
         struck = self.due(site)
         kinds = {fault.kind for fault in struck}
-        began = ground.tick()
+        served = ground.tick()
         where = f"{role} {site} {args.get('stream', '')}".rstrip()
         if ground._db.in_transaction:
             raise AssertionError(f"{where} is called inside a transaction of the store")
-        for fault in struck:
-            self._before(fault, where, system, args)
-        if verb == "write" and "partial" in kinds and len(args["rows"]) > 1:
-            system.faults.add("write", "partial", done=len(args["rows"]) // 2)
-        elif kinds & {"stale", "page twice"}:
-            system.faults.add(verb, "stale" if "stale" in kinds else "page_twice")
-        broke = ""
+        broke, answer = "", None
         try:
+            for fault in struck:
+                self._before(fault, where)
+            if verb == "write" and "partial" in kinds and len(args["rows"]) > 1:
+                system.faults.add("write", "partial", done=len(args["rows"]) // 2)
+            elif kinds & {"stale", "page twice"}:
+                system.faults.add(verb, "stale" if "stale" in kinds else "page_twice")
             served = ground.tick()
             answer = copied(system.serve("bridge", verb, copied(args)))
-        except AnswerLost:
-            broke = "partial"
-            raise
-        except Exception as error:
+        except BaseException as error:
             broke = type(error).__name__
             raise
         finally:
-            keys = _keys(system, verb, args, answer) if not broke else ()
-            ground.calls.append(Call(served, role, verb, args.get("stream", ""), keys, ground.run, self.number, broke))
-            if ground.telling:
-                ground.tell(f"the bridge asks {where}: {_said(verb, args, None if broke else answer)}{f'  BROKE {broke}' if broke else ''}")
-        del began
+            keys = () if broke else _keys(system, verb, args, answer)
+            refused = () if broke or verb != "write" else tuple(row["refused"] for row in answer if "refused" in row)
+            ground.calls.append(Call(served, role, verb, args.get("stream", ""), keys, ground.run, self.number, broke, refused))
+            if ground.telling and broke != "Died":
+                ground.tell(f"the bridge asks {where}: {_said(verb, args, answer)}{f'  BROKE {broke}' if broke else ''}")
         for fault in struck:
             if fault.kind == "people after":
                 ground.tell(f"just after {where}:")
@@ -247,7 +246,7 @@ class Meddler:
             raise AnswerLost(f"the connection broke during {verb}")
         return answer
 
-    def _before(self, fault: Fault, where: str, system: MemorySystem, args: Mapping[str, Any]) -> None:
+    def _before(self, fault: Fault, where: str) -> None:
         self.ground.tell(f"FAULT at {where}: {fault.kind}")
         match fault.kind:
             case "refused":
@@ -285,6 +284,8 @@ def _keys(system: MemorySystem, verb: str, args: Mapping[str, Any], answer: Any)
 
 
 def _said(verb: str, args: Mapping[str, Any], answer: Any) -> str:
+    if answer is None and verb not in ("write", "find"):
+        return ""
     if verb == "write":
         return "; ".join(
             f"{row['operation']} {row['key'] or 'new'} {_short(row['fields'])} {row['lists'] or ''}{row['move'] or ''}".rstrip()

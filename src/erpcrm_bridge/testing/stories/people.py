@@ -240,8 +240,7 @@ def _rights(ground: Ground, doing: Act, rng: random.Random) -> None:
     """Somebody withdraws rights of the bridge's credential, or gives them back."""
     system = ground.systems[doing.role]
     if system.rights["bridge"] != Rights():
-        system.rights["bridge"] = Rights()
-        ground.tell(f"{doing.role}: the bridge has all its rights again")
+        give_back(ground, doing.role)
         return
     entity = rng.choice(list(STREAM_OF[doing.role]))
     stream = STREAM_OF[doing.role][entity]
@@ -254,6 +253,20 @@ def _rights(ground: Ground, doing: Act, rng: random.Random) -> None:
         name = {"crm": "Phone", "erp": "tel", "shop": "tel"}[doing.role]
         system.rights["bridge"] = Rights(hidden_fields={STREAM_OF[doing.role]["customer"]: (name,)})
     ground.tell(f"{doing.role}: the bridge loses its right to {what} of {stream}")
+
+
+def give_back(ground: Ground, role: str) -> None:
+    """Give the bridge its rights back. A record that was hidden is saved anew: a change log tells nothing of what becomes visible."""
+    system = ground.systems[role]
+    if system.rights["bridge"] == Rights():
+        return
+    hidden = system.rights["bridge"].hidden_records
+    system.rights["bridge"] = Rights()
+    ground.tell(f"{role}: the bridge has all its rights again")
+    for stream, keys in hidden.items():
+        for key in keys:
+            if system.get(stream, key) is not None:
+                system.edit(stream, key, {UNMAPPED[role]: "seen again"})
 
 
 def _expire(ground: Ground, doing: Act, rng: random.Random) -> None:

@@ -30,7 +30,7 @@ from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.run import apply_plan, run_flow
 from erpcrm_bridge.testing.stories.check import Violation, check, silent
 from erpcrm_bridge.testing.stories.ground import CALL_SITES, STORE_SITES, Died, Fault, Ground, Meddler, opener
-from erpcrm_bridge.testing.stories.people import WEIGHTS, Act, act
+from erpcrm_bridge.testing.stories.people import WEIGHTS, Act, act, give_back
 from erpcrm_bridge.testing.stories.scene import FLOW, ROLES, compiled, library, scene
 from erpcrm_bridge.testing.system import Rights
 
@@ -203,7 +203,8 @@ class Play:
         except BrakeTripped:
             ground.tell("the brake is on")
             ground.note("brake tripped")
-            self.released = release_brake(ground.store(), FLOW, person="op", clock=ground.clock)
+            ground.tripped.add(number)
+            release_brake(ground.store(), FLOW, person="op", clock=ground.clock)
         except BridgeError as error:
             ground._db.execute("UPDATE work SET lease_until = NULL")  # a process that lives gives its lease back
             ground.tell(f"the run ends with {type(error).__name__}: {error}")
@@ -350,7 +351,7 @@ class Play:
         ground = self.ground
         ground.tell("=== the storm is over")
         for role in ROLES:
-            ground.systems[role].rights["bridge"] = Rights()
+            give_back(ground, role)
             ground.systems[role].faults.clear()
         self.until_quiet()
         check(ground, self.changed, self.settled)
