@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from crashes import disk
-from crashes.books import ENTITIES, FLOW, NAMED, SIDES, Book, Ground, Line, Said
+from crashes.books import CRM, ENTITIES, FLOW, NAMED, SIDES, Book, Ground, Line, Said
 
 EDITED = {"customer": ("email", "city"), "contact": ("first", "last"), "order": ("po", "lines")}
 KILLED = -9
@@ -115,6 +115,21 @@ class Play:
                 self._think_again()
             if self._rng.random() < 0.5:
                 self._work(self._rng.randint(1, 3), sides)
+        self._settle()
+
+    def scene(self, place: str, nth: int) -> None:
+        """Customers are entered and one is edited in the CRM, the run dies at the nth ``place``, and the edit is made once more."""
+        self._touched.clear()
+        self._edits.clear()
+        name = min(self.truth.records["customer"])
+        self._put(CRM, "customer", name, "city")
+        for _ in range(2):
+            self._enter(CRM, "customer", self._ground.book(CRM), (CRM,))
+        code, _ = self._run({"place": place, "nth": nth})
+        if code != KILLED:
+            raise self._wrong(f"the run did not die at {place}")
+        self._tally.kills += 1
+        self._put(CRM, "customer", name, "city")
         self._settle()
 
     # -- people ------------------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from crashes.books import CRM, Files, Servers
 from crashes.play import Child, Play, Tally, child
 
 GROUNDS: dict[str, Any] = {"files": Files, "servers": Servers}
+WRITTEN = {"files": "customers.csv", "servers": "customer"}
 NewStore: TypeAlias = Callable[[Path], AbstractContextManager[str]]
 SEED = int(os.environ.get("CRASH_SEED", "1"))
 KILLS = int(os.environ.get("CRASH_KILLS", "7"))
@@ -51,6 +52,17 @@ def test_killed_anywhere_the_next_runs_lose_nothing_and_double_nothing(
         while tally.kills < KILLS:
             play.round(2)
     assert tally.kills >= KILLS
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_a_write_that_was_done_and_not_known_is_neither_repeated_nor_taken_for_an_edit(
+    ground: str, new_store: NewStore, tmp_path: Path, runs: Child
+) -> None:
+    with closing(GROUNDS[ground](tmp_path)) as made, new_store(tmp_path) as url:
+        play = Play(made, tmp_path, url, runs, SEED, Tally())
+        play.round(0, sides=(CRM,))
+        for nth in (1, 2):  # the creates, the update
+            play.scene(f"after write {WRITTEN[ground]}", nth)
 
 
 @pytest.mark.soak
