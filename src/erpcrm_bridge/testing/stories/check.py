@@ -342,15 +342,18 @@ def _brakes(ground: Ground) -> None:
     """Between two releases the bridge creates and deletes no more than the brakes allow; what a person looked at and released passes."""
     brakes = ground.place.brakes
     limits = {"create": brakes.creates, "delete": brakes.deletes}
-    runs = {entry.order: call.run for call, entry in _with_calls(ground)}
+    names = {"creates": "create", "deletes": "delete"}
     count: dict[tuple[str, str], int] = {}
+    released = list(ground.tripped)
     for entry in ground.journal:
+        while released and released[0][0] < entry.order:
+            _, role, kind, looked_at = released.pop(0)
+            name = (role, names.get(kind, kind))
+            count[name] = count.get(name, 0) - looked_at
         limit = limits.get(entry.event.verb)
+        if any(first < entry.order <= last for first, last in ground.applied):
+            continue  # a plan was seen by a person
         if entry.event.actor != "bridge" or limit is None or (entry.role, entry.event.stream) not in ENTITY_OF:
-            continue
-        run = runs[entry.order]
-        if run - 1 in ground.tripped or run in ground.tripped:
-            count.clear()
             continue
         name = (entry.role, entry.event.verb)
         count[name] = count.get(name, 0) + 1
@@ -358,25 +361,17 @@ def _brakes(ground: Ground) -> None:
             raise Violation("L8", f"the brake allows {limit} {entry.event.verb}s in {entry.role} a day, and there were {count[name]}")
 
 
-def _with_calls(ground: Ground) -> Iterator[tuple[Call, Entry]]:
-    """Yield each of the bridge's events with the call that brought it."""
-    calls = iter(sorted((call for call in ground.calls if call.verb == "write"), key=lambda call: call.order))
-    call = following = next(calls, None)
-    for entry in ground.journal:
-        while following is not None and following.order < entry.order:
-            call, following = following, next(calls, None)
-        if entry.event.actor == "bridge" and call is not None:
-            yield call, entry
-
-
 def _after_quota(calls: Sequence[Call]) -> None:
     used_up: set[tuple[int, int, str]] = set()
+    before: dict[str, str] = {}
     for call in calls:
         run = (call.run, call.worker, call.role)
         if run in used_up:
             raise Violation("L12", f"the limit of {call.role} was used up, and the bridge called it again ({call.verb} {call.stream})")
-        if call.broke == "QuotaExhausted":
+        # Told after a write was done, it is the connector's alone: the outcomes are unknown, and nothing is raised.
+        if call.broke == "QuotaExhausted" and before.get(call.role) != "write":
             used_up.add(run)
+        before[call.role] = call.verb
         for reject, reason, field, _ in call.refused:
             if field in PARENTS and reject == "field":
                 raise Violation("L7", f"the bridge wrote {call.role} {call.stream} without its parent: {reason}")

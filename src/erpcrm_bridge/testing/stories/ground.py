@@ -94,7 +94,8 @@ class Ground:
         self.story: list[str] = []
         self.struck: list[tuple[str, str, int]] = []
         self.notes: dict[str, int] = {}
-        self.tripped: set[int] = set()
+        self.applied: list[tuple[int, int]] = []
+        self.tripped: list[tuple[int, str, str, int]] = []
         self.telling = telling
         self.systems = {role: self._system(role) for role in ROLES}
         self.folder = Path(_scratch())

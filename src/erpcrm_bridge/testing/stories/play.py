@@ -203,8 +203,9 @@ class Play:
         except BrakeTripped:
             ground.tell("the brake is on")
             ground.note("brake tripped")
-            ground.tripped.add(number)
-            release_brake(ground.store(), FLOW, person="op", clock=ground.clock)
+            store = ground.store()
+            ground.tripped += [(ground.order, row["system"], row["kind"], row["count"]) for row in store.tripped(FLOW)]
+            release_brake(store, FLOW, person="op", clock=ground.clock)
         except BridgeError as error:
             ground._db.execute("UPDATE work SET lease_until = NULL")  # a process that lives gives its lease back
             ground.tell(f"the run ends with {type(error).__name__}: {error}")
@@ -243,7 +244,11 @@ class Play:
             report = run_flow(flow, store, folder=folder, fence=fence, clock=ground.clock)
             if report.review and report.plan:
                 ground.tell("a person applies the plan")
-                apply_plan(flow, store, Path(report.plan), fence=fence, clock=ground.clock)
+                began = ground.order
+                try:
+                    apply_plan(flow, store, Path(report.plan), fence=fence, clock=ground.clock)
+                finally:
+                    ground.applied.append((began, ground.order))
         store.finish(fence)
 
     def _by_keys(self, flow: Flow, store: Any, fence: Any) -> None:
