@@ -222,3 +222,15 @@ def test_a_run_that_dies_after_its_writes_counts_them_for_the_brake(tmp_path: Pa
     with pytest.raises(BrakeTripped):
         world.sync()
     assert len(world.erp.all("customer")) == 2
+
+
+def test_a_rendition_whose_answer_was_lost_does_not_win_over_a_later_edit_either(tmp_path: Path) -> None:
+    world = World(tmp_path, specs={"erp.customer": {"normalisers": {"tel": ("phone",)}}})
+    account = world.crm.create("Account", {"Name": "Acme", "Phone": "+49 30 1"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    world.crm.edit("Account", account, {"Phone": None})  # the policy of telephone numbers is non_empty
+    for _ in range(3):
+        world.sync()
+    assert says(world.crm.get("Account", account) or {}, Phone=None)
+    assert [row.kind for row in world.parked()] == ["clash"]

@@ -145,7 +145,7 @@ def _settle_known(flow: Flow, store: Store, run: RunNote, side: Side, intention:
 
 
 def _doubtful(flow: Flow, store: Store, side: Side, golden: GoldenRow, record: Record, other: Fields) -> Iterable[Clash]:
-    """Yield a clash for each unit in which what was found would win over golden by its policy."""
+    """Yield a clash for each unit in which golden would not win over what was found by its policy."""
     if not other:
         return
     policies = flow.policies[golden.entity]
@@ -161,7 +161,7 @@ def _doubtful(flow: Flow, store: Store, side: Side, golden: GoldenRow, record: R
         it = Candidate(side.connection, side.role, record.version, list(found))
         asked = golden_candidate(unit, held, golden.authors, flow.roles)
         winner, _ = settle_by_policy([it, asked], policies.policy(unit[0]))
-        if winner is not None and not same_all(winner.values, held):
+        if winner is None or not same_all(winner.values, held):
             yield Clash(list(unit), [asked, it], "an answer was lost: it may be how the system holds what was asked, or an edit since")
 
 
