@@ -16,7 +16,7 @@ from stories.world import FLOW, World, row_write, says
 from erpcrm_bridge.connector import Applied, Change, Connector, Outcome, Page, Record, Selection, Write
 from erpcrm_bridge.errors import BrakeTripped, InputError, UsageError
 from erpcrm_bridge.model.values import Fields
-from erpcrm_bridge.sync.desk import bind, found_new, release_brake, retry, settle_clash
+from erpcrm_bridge.sync.desk import after_delete, bind, found_new, release_brake, retry, settle_clash
 from erpcrm_bridge.sync.explain import Explained, FieldStory, explain, field_story
 from erpcrm_bridge.sync.plan import read_steps
 
@@ -760,3 +760,134 @@ def test_a_line_tells_its_story_by_its_list(make: Make) -> None:
         (1, 2)
     ]
     assert "written" in {event["what"] for event in events}
+
+
+# --- what a delete means ----------------------------------------------------------------------------------------------------------
+
+
+def deleted(world: World, **fields: Any) -> tuple[str, str]:
+    """Join a customer, and let it be deleted in the CRM; return its keys and leave the question open."""
+    account, customer = world.joined_customer(**fields)
+    world.crm.delete("Account", account)
+    world.sync()
+    return customer, world.parked("review")[0].id
+
+
+ASK = {"customer": {"on_delete": "ask"}}
+
+
+def test_a_person_may_keep_the_copies_of_a_deleted_record(make: Make) -> None:
+    world = make(rules=ASK)
+    customer, question = deleted(world)
+    after_delete(world.store, question, then="keep", person="op", clock=world.clock)
+    world.assert_quiet()
+    assert world.erp.get("customer", customer) is not None
+    assert world.parked() == []
+
+
+def test_a_person_may_have_the_copies_archived(make: Make) -> None:
+    world = make(rules=ASK)
+    customer, question = deleted(world, Status="open")
+    after_delete(world.store, question, then="archive", person="op", clock=world.clock)
+    world.sync()
+    assert (world.erp.get("customer", customer) or {})["inactive"] == "yes"
+    assert story(world, "status").by == "person:op"
+
+
+def test_a_person_may_have_the_copies_deleted(make: Make) -> None:
+    world = make(rules=ASK)
+    customer, question = deleted(world)
+    after_delete(world.store, question, then="delete", person="op", clock=world.clock)
+    world.sync()
+    assert world.erp.get("customer", customer) is None
+    world.assert_quiet()
+
+
+def test_not_even_a_person_deletes_a_money_document_through_the_bridge(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"))
+    world.sync()
+    world.crm.delete("Order", order)
+    world.sync()
+    (row,) = world.parked("review")
+    with pytest.raises(UsageError):
+        after_delete(world.store, row.id, then="delete", person="op", clock=world.clock)
+    world.sync()
+    assert len(world.erp.all("salesorder")) == 1
+
+
+def test_a_question_about_a_delete_is_not_answered_by_trying_again(make: Make) -> None:
+    world = make(rules=ASK)
+    _, question = deleted(world)
+    with pytest.raises(UsageError):
+        retry(world.store, question, clock=world.clock)
+
+
+def test_what_was_parked_of_a_deleted_record_is_no_longer(make: Make) -> None:
+    world = make()
+    account, _ = world.joined_customer(Status="open")
+    world.crm.edit("Account", account, {"Status": "who knows"})
+    world.sync()
+    assert len(world.parked("field")) == 1
+    world.crm.delete("Account", account)
+    world.sync()
+    assert world.parked() == []
+
+
+def merged_in_crm(world: World) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Let two customers that are two in both systems be merged in the CRM; return (account, customer) of loser and winner."""
+    loser, winner = world.joined_customer(Name="Acme Old", Email="old@acme.example"), world.joined_customer(Name="Acme", Phone="1")
+    world.crm.create("Contact", {"Account": loser[0], "Last": "Ada"})
+    world.erp.create("person", {"customer": loser[1], "last": "Bob"})
+    world.sync_until_quiet()
+    world.crm.merge("Account", loser[0], winner[0])
+    return loser, winner
+
+
+def test_two_customers_merged_in_the_crm_stay_two_in_the_erp_until_a_person_says_so(make: Make) -> None:
+    world = make(entities=("customer", "contact"))
+    loser, winner = merged_in_crm(world)
+    world.sync_until_quiet()
+    assert world.erp.all("customer").keys() == {loser[1], winner[1]}
+    assert {record["customer"] for record in world.erp.all("person").values()} == {winner[1]}
+    assert [(row.error, row.data["merged_into"]) for row in world.parked()] == [("deleted", winner[0])]
+    world.assert_quiet()
+
+
+def test_after_a_merge_the_second_copy_is_an_alias_that_is_read_for_references_and_never_written(make: Make) -> None:
+    world = make(entities=("customer", "contact"))
+    loser, winner = merged_in_crm(world)
+    world.sync_until_quiet()
+    (row,) = world.parked("review")
+    after_delete(world.store, row.id, then="merge", person="op", clock=world.clock)
+    world.sync_until_quiet()
+    assert world.parked() == []
+    world.crm.edit("Account", winner[0], {"Phone": "2"})
+    world.erp.edit("customer", loser[1], {"tel": "9"})
+    world.sync_until_quiet()
+    assert says(world.erp.get("customer", winner[1]) or {}, companyName="Acme", tel="2")
+    assert says(world.erp.get("customer", loser[1]) or {}, companyName="Acme Old", tel="9")
+    assert says(world.crm.get("Account", winner[0]) or {}, Name="Acme", Phone="2")
+    world.erp.create("person", {"customer": loser[1], "last": "Carl"})
+    world.sync_until_quiet()
+    assert {record["Account"] for record in world.crm.all("Contact").values()} == {winner[0]}
+    assert len(world.crm.all("Contact")) == 3
+    world.assert_agree()
+
+
+def test_after_a_merge_a_copy_goes_over_where_the_winner_had_none(make: Make) -> None:
+    world = make(create_in={"customer": ["erp"]})
+    loser = world.joined_customer(Name="Acme Old", Email="old@acme.example")
+    world.erp.faults.add("write", "refused", times=None)
+    winner = world.crm.create("Account", {"Name": "Acme", "Email": "new@acme.example"})
+    world.sync()
+    world.crm.merge("Account", loser[0], winner)
+    world.sync()
+    (row,) = world.parked("review")
+    after_delete(world.store, row.id, then="merge", person="op", clock=world.clock)
+    world.erp.faults.clear()
+    world.sync_until_quiet()
+    assert world.erp.all("customer").keys() == {loser[1]}
+    assert says(world.erp.get("customer", loser[1]) or {}, companyName="Acme", mail="new@acme.example")
+    world.assert_agree()

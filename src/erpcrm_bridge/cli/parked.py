@@ -88,6 +88,34 @@ def new(ctx: typer.Context, id: Id) -> Answer:
     return _decided(row, "It is a thing of its own.")
 
 
+class Then(StrEnum):
+    """What becomes of the copies of a deleted record."""
+
+    keep = "keep"
+    archive = "archive"
+    delete = "delete"
+    merge = "merge"
+
+
+@app.command()
+def gone(ctx: typer.Context, id: Id, then: Annotated[Then, typer.Argument(help="What becomes of its copies.")]) -> Answer:
+    """Say what a record's delete means for its copies; `merge` follows it into the record that it was merged into."""
+    session: Session = ctx.obj
+    settings = session.settings()
+    from erpcrm_bridge.cli.stores import to_act
+    from erpcrm_bridge.sync import desk
+
+    with to_act(settings) as store:
+        row = desk.after_delete(store, id, then=then.value, person=session.person)
+    said = {
+        "keep": "Its copies stay.",
+        "archive": "Its copies are archived.",
+        "delete": "Its copies are deleted.",
+        "merge": "Its copies follow.",
+    }
+    return _decided(row, said[then.value])
+
+
 @app.command()
 def release(ctx: typer.Context, flow: Annotated[str, typer.Argument(help="Whose brakes.", autocompletion=complete_flow)]) -> Answer:
     """Release the brakes of a flow. Look at its plan first."""
@@ -154,6 +182,8 @@ def _show(out: Output, found: list[dict[str, Any]], counts: dict[str, int]) -> N
     review = next((row for row in found if row["kind"] == "review" and row["error"] not in ("deleted", "undone")), None)
     if review:
         out.hint(f"Decide: erpcrm-bridge parked bind {review['id']} GOLDEN, or erpcrm-bridge parked new {review['id']}")
+    elif deleted := next((row for row in found if row["error"] == "deleted"), None):
+        out.hint(f"Decide: erpcrm-bridge parked gone {deleted['id']} keep, or archive, delete, merge")
     elif all(row["kind"] == "waiting" for row in found):
         out.hint("They go by themselves when what they wait for has come.")
     elif found:

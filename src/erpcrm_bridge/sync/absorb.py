@@ -555,6 +555,9 @@ def _merge_one(
         if member.incoming.seq < member.link.seq and not member.new_link and not member.wanted:
             batch.done(member.incoming)  # it was read again, and was not there to replace this
             continue
+        if member.link.state == "alias":  # known for references, never merged
+            batch.done(member.incoming)
+            continue
         if member.incoming.fields is None:
             gone.append(member)
             continue
@@ -591,7 +594,8 @@ def _merge_one(
     if work.restored or (golden.state == "gone" and any(saying.moved for saying in sayings)):
         _revive(flow, run, work, links, batch)
     if gone:
-        _gone(flow, run, work, gone, merged, batch, links, bool(merged.changes or merged.clashes or frozen))
+        owed = any(_is_owed(golden, member, refs.get(member.side.connection, {})) for member in gone)
+        _gone(flow, run, work, gone, merged, batch, links, bool(merged.changes or merged.clashes or frozen or owed))
         fields = unflatten(merged.fields, lists)
     if not sayings and golden.state == "live" and not merged.changes:
         _history(run, work, merged, [], gone, batch)
@@ -894,6 +898,15 @@ def _rewritten(history: Sequence[HistoryRow], unit: Unit, new: tuple[Any, ...], 
     return taken >= 2 and back
 
 
+def _is_owed(golden: GoldenRow, member: Member, refs: Refs) -> bool:
+    """Tell whether a system that deleted a record had not been told all of golden: an edit elsewhere that it did not know of."""
+    link, mapping = member.link, member.side.mapping
+    if not link.dirty or not link.held:
+        return link.dirty
+    unread = {path: golden.fields.get(path) for path, why in link.held.items() if why == UNREADABLE}
+    return is_dirty(golden.fields, link, mapping, {**mapping.get(link.base or {}, refs, []), **unread})
+
+
 def _gone(
     flow: Flow,
     run: RunNote,
@@ -911,8 +924,7 @@ def _gone(
     gone_ids = {member.link.id for member in gone}
     left = [link for link in links if link.id not in gone_ids]
     others = [link for link in left if link.state == "live"]
-    # What is not delivered yet is an edit too, be it to others or to the record that was deleted.
-    edited = edited or any(link.dirty for link in (*others, *(member.link for member in gone)))
+    edited = edited or any(link.dirty for link in others)
     if all(link.state in ("wanted", "tombstone") for link in left):
         for link in left:
             if link.state == "wanted":  # deleted before it was delivered: not created any more
@@ -922,10 +934,12 @@ def _gone(
     for member in gone:
         link, row = member.link, member.incoming
         was = link.state
-        link.state, link.dirty, link.pending = "tombstone", False, []
+        batch.close.extend((f"missing:{link.id}", f"blocked:{link.id}", f"record:{link.id}", f"record:{link.stream_id}:{link.key}"))
+        batch.close.extend(f"field:{link.id}:{path}" for path in link.held)
+        batch.close.extend(f"{kind}:{link.id}:{path}" for kind in ("pending", "later") for path in link.pending)
+        link.state, link.dirty, link.pending, link.held = "tombstone", False, [], {}
         batch.update_links.append(link)
         batch.done(row)
-        batch.close.append(f"missing:{link.id}")
         if was == "tombstone":
             continue
         run.counts["gone"] += 1

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from erpcrm_bridge.errors import UsageError
-from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.values import Fields
-from erpcrm_bridge.store import HistoryRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import note_rekey
 from erpcrm_bridge.sync.decide import UNREADABLE
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.lines import flatten, unflatten
-from erpcrm_bridge.sync.notes import instant, new_run
+from erpcrm_bridge.sync.notes import RunNote, instant, new_run
 from erpcrm_bridge.sync.pull import ask_again
 
 
@@ -90,7 +92,9 @@ def retry(store: Store, parked_id: str, *, clock: Callable[[], float] = time.tim
             f"{parked_id} is a clash: trying again would only forget it.", way_out=f"erpcrm-bridge conflicts settle {parked_id}"
         )
     if row.error == "deleted":
-        raise UsageError(f"{parked_id} asks what a delete means: trying again does not tell.", way_out="erpcrm-bridge parked lists it.")
+        raise UsageError(
+            f"{parked_id} asks what a delete means: trying again does not tell.", way_out=f"erpcrm-bridge parked gone {parked_id} keep"
+        )
     with store.transaction():
         if row.stream_id is not None and row.key is not None:
             store.set_incoming_state(row.stream_id, [row.key], "new")
@@ -132,8 +136,6 @@ def bind(store: Store, flow: Flow, parked_id: str, golden_id: str, *, person: st
 
 def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: Callable[[], float] = time.time) -> ParkedRow:
     """Say that a record in review is a thing of its own; it gets a golden record, and the next run takes it from there."""
-    from erpcrm_bridge.store import GoldenRow
-
     row = _review(store, parked_id)
     run = new_run(flow.name, clock)
     golden = GoldenRow(run.golden_ids.new(), row.entity, {}, {})
@@ -149,6 +151,111 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
         store.add_history([HistoryRow(golden.id, run.id, run.at, {"kind": "bind", "person": person, "key": row.key})])
         store.close_parked([row.subject], person, run.at)
     return row
+
+
+def after_delete(
+    store: Store,
+    parked_id: str,
+    *,
+    then: Literal["keep", "archive", "delete", "merge"],
+    person: str,
+    clock: Callable[[], float] = time.time,
+) -> ParkedRow:
+    """Say what a record's delete means for its copies: ``keep`` them, ``archive`` or ``delete`` them, or ``merge`` them into the record
+    that it was merged into. The next run does it.
+
+    Raises UsageError for what is no such question, for a money document that would be deleted, for what cannot be archived, and for a
+    merge into what is not linked.
+    """
+    row = _open(store, parked_id)
+    if row.error != "deleted" or row.golden_id is None:
+        raise UsageError(f"{parked_id} does not ask what a delete means.", way_out="erpcrm-bridge parked --kind review lists what does.")
+    golden = store.golden([row.golden_id])[row.golden_id]
+    run = new_run(row.flow, clock)
+    spec = entity_spec(golden.entity)
+    if then == "delete" and spec.money_document:
+        raise UsageError(f"{golden.entity} {golden.id} is a money document: it is never deleted by a sync.", way_out="Keep it.")
+    if then == "archive" and "status" not in spec.fields:
+        raise UsageError(f"A {golden.entity} cannot be archived.", way_out="Keep it.")
+    data: dict[str, Any] = {"kind": "settle", "unit": [], "person": person, "took": then}
+    with store.transaction():
+        seq = store.next_seq()
+        if then == "merge":
+            data["took"] = f"merged into {_merge(store, row, golden, run, seq, person)}"
+        elif then != "keep":
+            if then == "delete":
+                golden.state = "gone"
+            else:
+                data |= {"unit": ["status"], "fields": {"status": [golden.fields.get("status"), "archived"]}}
+                data |= {"by": {"status": f"person:{person}"}, "rules": {"status": f"archived by {person}"}}
+                golden.fields["status"] = "archived"
+                golden.authors["status"] = [f"person:{person}", "", run.id]
+            _put(store, golden, seq)
+        store.add_history([HistoryRow(golden.id, run.id, run.at, data)])
+        store.close_parked([row.subject], person, run.at)
+    return row
+
+
+def _put(store: Store, golden: GoldenRow, seq: int) -> None:
+    golden.seq = seq
+    store.put_golden([golden])
+    store.set_dirty([link.id for link in store.links_of([golden.id]).get(golden.id, []) if link.state in ("live", "wanted")])
+
+
+def _merge(store: Store, row: ParkedRow, lost: GoldenRow, run: RunNote, seq: int, person: str) -> str:
+    """Let the copies of ``lost`` be those of the golden record that its record was merged into; return that one's id.
+
+    Where that one has a copy already, a second one is its alias: known for references, never written. What referred to ``lost`` refers
+    to it now.
+    """
+    key, stream_id = row.data.get("merged_into"), row.stream_id or 0
+    found = store.links_by_key(stream_id, [key]).get(key) if key else None
+    if found is None or found.state != "live" or found.golden_id == lost.id:
+        raise UsageError(f"{row.id}: what it was merged into is not linked.", way_out="Sync first, or keep the others.")
+    won = store.golden([found.golden_id])[found.golden_id]
+    theirs = store.links_of([won.id])[won.id]
+    moved, dropped = [], []
+    for link in store.links_of([lost.id])[lost.id]:
+        there = [other for other in theirs if other.stream_id == link.stream_id]
+        if link.key is None:
+            dropped.append(link.id)
+            continue
+        takes_its_place = link.state == "live" and all(other.key is None for other in there)
+        if takes_its_place:
+            dropped.extend(other.id for other in there)
+        moved.append(
+            msgspec.structs.replace(
+                link, golden_id=won.id, state="live" if takes_its_place else "alias", dirty=takes_its_place, answered={}, held={}, seq=seq
+            )
+        )
+    store.drop_links(dropped)
+    store.update_links(moved)
+    lost.state, lost.seq = "gone", seq
+    store.put_golden([lost])
+    store.drop_match_keys([lost.id])
+    _refer(store, lost, won.id, run, seq, person)
+    losers = {path: [{"by": lost.id, "values": [value]}] for path, value in lost.fields.items() if value != won.fields.get(path)}
+    told = {"kind": "settle", "unit": [], "person": person, "took": f"{lost.id} merged into it", "losers": losers}
+    store.add_history([HistoryRow(won.id, run.id, run.at, told)])
+    return won.id
+
+
+def _refer(store: Store, lost: GoldenRow, won: str, run: RunNote, seq: int, person: str) -> None:
+    """Let every golden record that refers to ``lost`` refer to ``won``."""
+    for entity in MODELS:
+        paths = [path for path, target in entity_spec(entity).references.items() if target == lost.entity]
+        after = ""
+        while paths and (page := store.golden_page(entity, after, 2_000)):
+            after = page[-1].id
+            for golden in page:
+                pointing = [path for path in paths if golden.fields.get(path) == lost.id]
+                for path in pointing:
+                    golden.fields[path] = won
+                    golden.authors[path] = [f"person:{person}", "", run.id]
+                if pointing:
+                    _put(store, golden, seq)
+                    data = {"kind": "settle", "unit": pointing, "person": person, "took": won}
+                    store.add_history([HistoryRow(golden.id, run.id, run.at, data)])
 
 
 def _review(store: Store, parked_id: str) -> ParkedRow:

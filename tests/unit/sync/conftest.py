@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from erpcrm_bridge.mapping import EntityRules, load_library
 
@@ -35,6 +36,9 @@ fields:
 lists:
   lines: {model: canonical:OrderLine, sums_to: total, line_match: [[product, unit_price, quantity], [product]]}
 """
+
+settings.register_profile("calm", deadline=None)
+settings.load_profile("calm")
 
 Rules = Callable[[str], EntityRules]
 
