@@ -1,9 +1,9 @@
 """Runs the command line in processes that may be killed. Started once; each run is a fork of it, so that a run costs no start-up.
 
 It reads one JSON object a line: ``cwd``, ``arguments``, ``trace`` (a file that gets the name of each place as it is passed), ``out`` and
-``err`` (files), and how the run is to die: ``place`` and ``nth`` (by its own hand, SIGKILL at the nth passing of the named place; "*" is
-any place), or ``seconds`` (SIGKILL from here, so long after it began), or neither. ``shadows``: see ``disk.Recorder``. It answers each
-with the exit code, negative for a signal.
+``err`` (files), ``shadows`` (see ``disk.Recorder``), and how the run is to die, if at all: ``place`` and ``nth`` (by its own hand, SIGKILL
+at the nth passing of the named place; "*" is any place), ``tried`` (the same, at the first place that is not among these), or ``seconds``
+(SIGKILL from here, so long after it began). It answers each with the exit code, negative for a signal.
 
 Places are before each statement of the store, and before and after every commit of it, every call of a connector or over the wire, and
 every step of the file layer in the watched folders. Those of the store are named after the function of the bridge that is at work.
@@ -39,13 +39,13 @@ VERBS = ("describe", "read", "find", "write")
 class Places:
     """Counts the places passed, and dies at the one it was told."""
 
-    def __init__(self, trace: str, place: str | None, nth: int) -> None:
+    def __init__(self, trace: str, place: str | None, nth: int, tried: list[str] | None) -> None:
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._place, self._left = place, nth
+        self._place, self._left, self._tried = place, nth, None if tried is None else frozenset(tried)
 
     def __call__(self, name: str) -> None:
         os.write(self._trace, f"{name}\n".encode())
-        if self._place in (name, "*"):
+        if self._place in (name, "*") or (self._tried is not None and name not in self._tried):
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -129,7 +129,7 @@ def run(order: dict[str, Any]) -> None:
         for name, number in (("out", 1), ("err", 2)):
             os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-        lay_places(Places(order["trace"], order.get("place"), order.get("nth", 1)), Recorder(order["shadows"]))
+        lay_places(Places(order["trace"], order.get("place"), order.get("nth", 1), order.get("tried")), Recorder(order["shadows"]))
         code = main(order["arguments"])
         sys.stdout.flush()
         sys.stderr.flush()

@@ -63,19 +63,14 @@ def child() -> Iterator[Child]:
 
 @dataclass
 class Tally:
-    """Which places were passed, aimed at and died at, over all stories; ``cuts`` counts the kills that the disk made different."""
+    """Which places were passed and died at, over all stories; ``cuts`` counts the kills that the disk made different."""
 
     passed: Counter[str] = field(default_factory=Counter)
-    aimed: Counter[str] = field(default_factory=Counter)
     died: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     runs: int = 0
     cuts: int = 0
     rounds: int = 0
-
-    def untried(self) -> list[str]:
-        """Return the places that nobody died at yet, but for those of bad luck, aimed at five times in vain."""
-        return [place for place in sorted(self.passed.keys() - self.died.keys()) if self.aimed[place] < 5]
 
     def __str__(self) -> str:
         places = f"{len(self.died)} of {len(self.passed)} places"
@@ -104,7 +99,7 @@ class Play:
         (folder / "config.yaml").write_text(json.dumps(ground.config(store_url)))
 
     def round(self, kills: int, *, sides: tuple[str, ...] = SIDES, aimed: bool = False) -> None:
-        """Work, kill, work on, and look. A kill is anywhere, or, where it is ``aimed``, at a place that nobody died at yet."""
+        """Work, kill, work on, and look. A kill is anywhere, or, where it is ``aimed``, at the first place that nobody died at yet."""
         self._tally.rounds += 1
         self._touched.clear()
         self._edits.clear()
@@ -213,14 +208,12 @@ class Play:
     # -- the bridge --------------------------------------------------------------------------------------------------------------------
 
     def _die(self, aimed: bool) -> None:
-        """Start a run that is killed, at a named place, at any, or after a while; then the power may be cut."""
+        """Start a run that is killed, at a place or after a while; then the power may be cut."""
         chance = self._rng.random()
-        untried = self._tally.untried() if aimed else []
-        place = self._rng.choice(untried) if untried else None
-        if place is not None:
-            self._tally.aimed[place] += 1
-        how: dict[str, Any] = {"place": place or self._rng.choice(sorted(self._places)), "nth": 1 if place else self._rng.randint(1, 2)}
-        if place is None and chance < 0.5:
+        how: dict[str, Any] = {"place": self._rng.choice(sorted(self._places)), "nth": self._rng.randint(1, 2)}
+        if aimed:
+            how = {"tried": sorted(self._tally.died)}
+        elif chance < 0.5:
             how = (
                 {"place": "*", "nth": self._rng.randint(1, self._passed)}
                 if chance < 0.25
@@ -231,7 +224,7 @@ class Play:
             return
         self._tally.kills += 1
         self._tally.died[places[-1] if places else "the start"] += 1
-        self._note("bridge", "killed", f"{places[-1] if places else 'at its start'} ({len(places)} places, {how})")
+        self._note("bridge", "killed", f"{places[-1] if places else 'at its start'} (after {len(places)} places)")
         if self._shadows and self._rng.random() < 0.8:
             share = self._rng.choice((0.0, 0.0, 0.5))
             lost = [

@@ -71,17 +71,18 @@ def test_a_write_that_was_done_and_not_known_is_neither_repeated_nor_taken_for_a
 def test_killed_at_every_place_the_next_runs_lose_nothing_and_double_nothing(
     ground: str, new_store: NewStore, tmp_path: Path, runs: Child
 ) -> None:
-    """A world lasts some rounds; the places of a first run are met in each new one."""
-    tally, seed = Tally(), SEED
-    while tally.kills < 60 or tally.untried():
+    """A world lasts some rounds; there are new ones until one shows no new place."""
+    tally, seed, died = Tally(), SEED, -1
+    while tally.kills < 60 or len(tally.died) > died:
+        died = len(tally.died)
         folder = tmp_path / str(seed)
         folder.mkdir()
         with closing(GROUNDS[ground](folder)) as made, new_store(folder) as url:
             play = Play(made, folder, url, runs, seed, tally)
             play.round(2, sides=(CRM,), aimed=True)
-            for _ in range(10):
-                play.round(2, aimed=True)
+            for number in range(10):
+                play.round(2, aimed=number % 3 < 2)
         seed += 1
     sys.stdout.write(f"{ground}: {tally} seeds={SEED}..{seed - 1}\n")
     missed = tally.passed.keys() - tally.died.keys()
-    assert len(missed) <= len(tally.passed) * 0.1, sorted(missed)
+    assert len(missed) <= len(tally.passed) * 0.05, sorted(missed)
