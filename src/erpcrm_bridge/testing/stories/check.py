@@ -305,7 +305,7 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
     if ground.place.on_delete != "delete":
         raise Violation("L8", f"the bridge deleted {where}, and the rule is {ground.place.on_delete}")
     lives = [life for life in facts.lives.get(thing, ()) if life.actor != "bridge" and life.order < entry.order]
-    ends = [life for life in lives if life.verb == "delete" and life.place[0] != entry.role]
+    ends = [life for life in lives if life.place[0] != entry.role and (life.verb == "delete" or _merged_unseen(ground, life))]
     if not ends:
         raise Violation("L8", f"the bridge deleted {where}, which nobody had deleted anywhere")
     mine = (entry.role, entry.event.stream, entry.event.key)
@@ -322,6 +322,11 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
                     continue
                 raise Violation("L5", f"the bridge deleted {where} with an edit that it had not read: {edit}")
             raise Violation("L8", f"the bridge deleted {where} although it was edited there: {edit}")
+
+
+def _merged_unseen(ground: Ground, life: Life) -> bool:
+    """Tell whether a record went in a merge of which its system tells nothing but the absence."""
+    return life.verb == "merge" and not ground.place.spec(life.place[0], life.place[1]).capabilities.reports_deletes
 
 
 def _delivered_before(ground: Ground, facts: Facts, edit: Edit, order: int, roles: Iterable[str]) -> bool:
@@ -394,6 +399,8 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     entity, unit = edit.thing[0], edit.unit
     if edit.value in (None, (None, None)) and facts.joined.get(edit.thing, edit.order) >= edit.order:
         return  # before the thing's records were joined, emptiness says nothing
+    if _is_what_was_seen(ground, facts, edit):
+        return  # set, and set back before anybody looked: a change says how a record stands now (L2)
     if not _known(facts, edit, after.order):
         if _in_window(ground, edit, after.order):
             ground.note("edit in the window of L5")
@@ -413,6 +420,11 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
         for other in facts.of_unit[edit.thing, unit]
         if other.order < after.order and _alike(_as_held(ground, entity, unit, edit.role, other.value), after.value)
     ]
+    if isinstance(unit, tuple) and len(unit) == 2 and edit.value is None:
+        # A line that was removed here stays where it was edited, if the policy prefers that side.
+        edited = [other for (what, part), found in facts.of_unit.items() if what == edit.thing and part[:2] == unit for other in found]
+        if any(_prefers(entity, unit, other, edit) and other.order < after.order for other in edited):
+            return
     if not said:
         raise Violation("L1", f"the bridge overwrote {edit} with {after.value!r}, which nobody had said")
     for other in said:
@@ -421,6 +433,26 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
         if _prefers(entity, unit, other, edit) and (not _in_sight(ground, facts, other, edit) or _in_doubt(ground, edit)):
             return
     raise Violation("L5", f"the bridge overwrote {edit} with {said[0]} at {after.order}, by no rule")
+
+
+def _is_what_was_seen(ground: Ground, facts: Facts, edit: Edit) -> bool:
+    """Tell whether the record was set back to what the bridge had been shown before, and what it said in between came nowhere."""
+    history = facts.held[edit.place, edit.unit]
+    for seen in facts.seen.get(edit.place, ()):
+        if seen >= edit.order:
+            break
+        before = [held for held in history if held.order < seen]
+        if not _alike(before[-1].value if before else _nothing(edit.unit), edit.value):
+            continue
+        between = [other for other in facts.of_unit[edit.thing, edit.unit] if other.place == edit.place and seen < other.order < edit.order]
+        elsewhere = [place for place in facts.places[edit.thing] if place != edit.place]
+        if not any(_was_held(ground, facts, other, place, other.order, edit.order) for other in between for place in elsewhere):
+            return True
+    return False
+
+
+def _nothing(unit: Unit) -> Any:
+    return (None, None) if unit == "billing" else None
 
 
 def _known(facts: Facts, edit: Edit, order: int) -> bool:
@@ -606,8 +638,7 @@ def _equality(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place
     for unit in units:
         if (unit if isinstance(unit, str) else "lines") in excused:
             continue
-        nothing = (None, None) if unit == "billing" else None
-        held = {role: facts.now(place, unit) or nothing for role, place in there.items() if role in _roles_of(entity, unit)}
+        held = {role: facts.now(place, unit) or _nothing(unit) for role, place in there.items() if role in _roles_of(entity, unit)}
         if isinstance(unit, tuple) and len(unit) == 3 and any(facts.now(there[role], unit[:2]) is None for role in held):
             continue
         if len(held) < 2 or _agree(ground, facts, thing, unit, held):
@@ -620,11 +651,10 @@ def _agree(ground: Ground, facts: Facts, thing: Thing, unit: Unit, held: dict[st
     writers = POLICIES[entity].get(unit, {}).get("write_by") if isinstance(unit, str) else None
     if writers is not None and all(value is None for role, value in held.items() if role in writers):
         return True  # emptiness is not written over a value that a permitted system did not give
-    nothing = (None, None) if unit == "billing" else None
     first = next(iter(held.values()))
     if all(_alike(value, first) for value in held.values()):
         return True
-    values = [edit.value for edit in facts.of_unit.get((thing, unit), ())] + [nothing]
+    values = [edit.value for edit in facts.of_unit.get((thing, unit), ())] + [_nothing(unit)]
     if unit == "status":
         values.append("archived")
     return any(all(_alike(_as_held(ground, entity, unit, role, value), now) for role, now in held.items()) for value in values)

@@ -349,7 +349,7 @@ def _ways(rng: random.Random, role: str, name: str, spec: StreamSpec, told: list
         ("erp", "customer"): {"companyName": ("cut:12",), "tel": ("phone",), "mail": ("upper",), "credit": ("round:1",), "town": ("upper",)},
         ("shop", "client"): {"label": ("trim", "cut:9"), "tel": ("phone",), "mail": ("upper",)},
         ("crm", "Account"): {"Phone": ("phone",), "Name": ("trim",), "City": ("trim",)},
-        ("erp", "person"): {"first": ("cut:6",)},
+        ("erp", "person"): {"first": ("cut:8",)},
         ("shop", "buyer"): {"first": ("upper",)},
         ("erp", "salesorder"): {"po": ("upper",)},
     }.get((role, name), {})

@@ -1,0 +1,119 @@
+"""The bridge, broken on purpose: for each law some changes of the shipped modules that break it. A story must catch each.
+
+A mutant is a piece of source and what stands in its place; it is made in memory, and gone when the block ends.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from msgspec import Struct
+
+from erpcrm_bridge.testing.stories.play import play
+
+
+class Mutant(Struct, frozen=True):
+    """``old`` in the function ``where`` (``module:name``) becomes ``new``. ``first`` is where the seeds to try begin."""
+
+    law: str
+    name: str
+    where: str
+    old: str
+    new: str
+    first: int = 1
+
+
+SYNC = "erpcrm_bridge.sync."
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant("L1", "the base is what was asked", SYNC + "push:settle_applied", "base[name] = value", "base[name] = write.fields.get(name, value)"),
+    Mutant("L1", "no answered value is kept", SYNC + "push:settle_applied", "link.answered = answered", "link.answered = {}"),
+    Mutant("L1", "what was found counts as asked", SYNC + "recover:_settle_known", "if asked.get(name) == digest(value)", "if name in asked"),
+    Mutant("L1", "what is found after a lost answer is never in doubt", SYNC + "recover:_doubtful", "if not other:", "if True:"),
+    Mutant("L2", "a state read before the link settled counts", SYNC + "absorb:_stale_are_read_again", "row.seq < links[row.link_id].seq", "False"),
+    Mutant("L2", "what moved meanwhile is not read again", SYNC + "push:_settle", "again.append(step.key)", "pass"),
+    Mutant("L2", "what a write brings back beside is taken for known", SYNC + "push:settle_applied", "elif name not in old or not same(old[name], value):\n            surprising = True", "else:\n            base[name] = value"),
+    Mutant("L3", "a create is repeated without a look-up", SYNC + "recover:_creates", "len(answer.keys) == 1", "False"),
+    Mutant("L3", "no intention is noted", SYNC + "push:_carry_out", 'if operation != "delete":', 'if operation == "move":'),
+    Mutant("L3", "nobody is asked just before a create", SYNC + "push:_not_there_yet", "if not side.offers.find:", "if True:"),
+    Mutant("L3", "a create carries no reference", SYNC + "push:_write", 'reference=step.golden_id if step.operation == "create" and side.selection.external_id else None', "reference=None"),
+    Mutant("L4", "the cursor is stored first", SYNC + "pull:_read", "with store.transaction(run.fence):\n            store.put_incoming", "store.set_cursor(flow.name, stream_id, page.cursor)\n        with store.transaction(run.fence):\n            store.put_incoming"),
+    Mutant("L4", "no fence is checked", "erpcrm_bridge.store.store:Store._check", "if not self._db.run(", "if False and not self._db.run("),
+    Mutant("L4", "what was pulled is dropped before it is merged", SYNC + "absorb:_settle", "with store.transaction(run.fence):", "_write_incoming_states(store, batch)\n    with store.transaction(run.fence):"),
+    Mutant("L4", "intentions are dropped before what came of them is stored", SYNC + "push:_settle", "with store.transaction(run.fence):", "store.drop_intentions(dropped)\n    with store.transaction(run.fence):"),
+    Mutant("L5", "a write expects nothing", SYNC + "push:_write", "version=link.version or None,\n        expect=expect,", "version=None,\n        expect={},"),
+    Mutant("L5", "golden is no rival", SYNC + "merge:_merge_unit", "clean = False", "clean = True"),
+    Mutant("L5", "the last that spoke wins", SYNC + "merge:settle_by_policy", "rule = policy.on_clash", 'return candidates[-1], "arrival"\n    rule = policy.on_clash'),
+    Mutant("L5", "a field in clash is pushed", SYNC + "push:_decide_batch", "frozen=frozen.get(golden.id, frozenset())", "frozen=frozenset()"),
+    Mutant("L6", "a refused write is tried each run", SYNC + "decide:decide", 'link.held.get("*") == held_digest(golden, link, mapping)', "False"),
+    Mutant("L6", "what a system holds is not compared with golden", SYNC + "decide:base_means", "return same(before, golden)", "return False"),
+    Mutant("L6", "a link is not looked at again", SYNC + "push:settle_applied", "link.dirty = is_dirty(golden.fields, link, mapping, said)", "link.dirty = False"),
+    Mutant("L7", "no create waits for its parent", SYNC + "decide:_sort_out", "decision.blocked.append(error.reference)", "pass"),
+    Mutant("L7", "a child is taken without its parent", SYNC + "absorb:_blocking", "return [", "return [] and ["),
+    Mutant("L7", "who waits is not woken", SYNC + "decide:_create", "if sorted_out.blocked or sorted_out.held:", 'link.held["*"] = held_digest(golden, link, mapping) if sorted_out.blocked else ""\n    if sorted_out.blocked or sorted_out.held:'),
+    Mutant("L8", "what is absent is gone", SYNC + "pull:_read_by_key", "if side.offers.tells_gone:", "if True:"),
+    Mutant("L8", "a delete against an edit deletes", SYNC + "absorb:_gone", "asked = rule == \"ask\" or edited", "asked = rule == \"ask\""),
+    Mutant("L8", "what was deleted is made again", SYNC + "absorb:_gone", 'link.state, link.dirty, link.pending = "tombstone", False, []', 'link.state, link.dirty, link.pending, link.key = "wanted", True, [], None'),
+    Mutant("L8", "the brake counts per run", SYNC + "brake:_in_window", "return store.writes_since", "return 0 and store.writes_since"),
+    Mutant("L9", "one refusal ends the batch", SYNC + "push:_settle", "case Rejected():", "case Rejected():\n                raise ConnectorBug(outcome.reason)"),
+    Mutant("L9", "what is refused is told to nobody", SYNC + "push:_settle", "parked.append(_rejected_row(run, side, step, outcome))", "pass"),
+    Mutant("L9", "a refusal leaves the rest of its batch out", SYNC + "push:_settle", "case Applied():", 'case Applied() if any(isinstance(o, Rejected) for o in outcomes.values()):\n                link.dirty = False\n                settled.append(link)\n            case Applied():'),
+    Mutant("L10", "lines need not make the total", SYNC + "absorb:_total_follows_lines", "for ", "return\n    for "),
+    Mutant("L10", "a line that is gone here loses its fields there", SYNC + "merge:merge", "speaking = sayings if line in (None, unit[0]) else", "speaking = sayings if True else"),
+    Mutant("L10", "lines are known by their place", SYNC + "lines:match_lines", "doubt = False", "for (key, _), line in zip([r for r in open_rows if r[0] not in found], lines, strict=False):\n        found[key] = line[\"id\"]\n    doubt = False"),
+    Mutant("L11", "emptiness is not written", SYNC + "decide:_update", "and path not in frozen", "and path not in frozen\n        and golden.fields.get(path) is not None"),
+    Mutant("L11", "emptiness is not heard", SYNC + "merge:_merge_unit", "if adopting and all(value is None for value in values):", "if all(value is None for value in values):"),
+    Mutant("L11", "emptiness is heard where nothing was read", SYNC + "merge:_merge_unit", "if adopting and all(value is None for value in values):", "if False:"),
+    Mutant("L12", "a system that is away is called again", SYNC + "push:push", "if connection in run.away:", "if False:"),
+    Mutant("L12", "each round asks anew", SYNC + "push:push", "run.away[connection] = pushed.away[connection] = str(error)", "pushed.away[connection] = str(error)"),
+    Mutant("L12", "a call that failed is repeated at once", SYNC + "push:push", "_push_batch(flow, store, run, side, batch, pushed)", "try:\n                    _push_batch(flow, store, run, side, batch, pushed)\n                except TransientError:\n                    _push_batch(flow, store, run, side, batch, pushed)"),
+    Mutant("L13", "a changed rule contests every field", SYNC + "absorb:_moved", "if not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):", "if True:"),
+    Mutant("L13", "a changed rule contests what is not delivered yet", SYNC + "absorb:_moved", "and not link.dirty", ""),
+    Mutant("L13", "after a change of rules nothing was known", SYNC + "absorb:_moved", "base = link.base\n", "base = link.base if link.rules == mapping.digest or not link.rules else {}\n"),
+)  # fmt: skip
+
+
+@contextmanager
+def broken(mutant: Mutant) -> Iterator[None]:
+    """Let the bridge be broken in this way. Raises LookupError where the source no longer says what the mutant changes."""
+    module = import_module(mutant.where.partition(":")[0])
+    path = mutant.where.partition(":")[2].split(".")
+    owner: Any = module
+    for name in path[:-1]:
+        owner = getattr(owner, name)
+    original = getattr(owner, path[-1])
+    source = textwrap.dedent(inspect.getsource(original))
+    old = mutant.old
+    if old not in source:
+        raise LookupError(f"{mutant.where} no longer holds {old!r}")
+    space: dict[str, Any] = {}
+    exec(compile(source.replace(old, mutant.new, 1), f"<mutant {mutant.name}>", "exec", dont_inherit=True, flags=0x1000000), module.__dict__, space)  # noqa: S102 - source of our own
+    made = space[path[-1]]
+    places = _places(original) if owner is module else [(owner, path[-1])]
+    for place, name in places:
+        setattr(place, name, made)
+    try:
+        yield
+    finally:
+        for place, name in places:
+            setattr(place, name, original)
+
+
+def _places(original: Callable[..., Any]) -> list[tuple[Any, str]]:
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("erpcrm_bridge") and module is not None]
+    return [(module, name) for module in modules for name, value in list(vars(module).items()) if value is original]
+
+
+def caught(mutant: Mutant, stories: int = 500) -> tuple[int, str] | None:
+    """Return how many stories it took to catch the mutant, and what was seen; None where none of ``stories`` caught it."""
+    with broken(mutant):
+        for n in range(stories):
+            outcome = play(mutant.first + n)
+            if outcome.violation is not None:
+                return n + 1, str(outcome.violation)
+    return None
