@@ -268,8 +268,10 @@ def _merge_unit(
         if adopting:
             clean = clean or all(value is None for value in held)
         else:
+            # Who said golden and says something else now has moved on from it. A rule that reads the same base otherwise has not: L13.
             before = saying.before or {}
-            clean = clean or all(base_means(path, golden.get(path), before.get(path), saying.answered) for path in unit)
+            said_golden = (author_of(unit[0], authors) or [""])[0] == saying.by
+            clean = clean or said_golden or all(base_means(path, golden.get(path), before.get(path), saying.answered) for path in unit)
         edits.append(Candidate(saying.by, saying.role, saying.version, list(values), saying.order))
 
     if line_of(unit[0]) == unit[0] and any(edit.values == [None] for edit in edits):
@@ -306,7 +308,6 @@ def _settle_edits(
 ) -> None:
     """Give golden what the edits of those who may come to: their one value, the winner's, or a clash."""
     theirs = golden_candidate(unit, held, authors, roles)
-    clean = clean or any(edit.by == theirs.by for edit in edits)  # who said golden says something else now
     one_value = all(same_all(edit.values, edits[0].values) for edit in edits[1:])
     if clean and one_value:
         if rewritten(unit, tuple(edits[0].values), edits[0].by):
