@@ -234,3 +234,27 @@ def test_a_rendition_whose_answer_was_lost_does_not_win_over_a_later_edit_either
         world.sync()
     assert says(world.crm.get("Account", account) or {}, Phone=None)
     assert [row.kind for row in world.parked()] == ["clash"]
+
+
+def test_a_field_that_was_cleared_after_a_lost_create_stays_cleared_or_is_asked_about(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    customer = world.only("erp", "customer")[0]
+    world.erp.edit("customer", customer, {"mail": None})
+    for _ in range(3):
+        world.sync()
+    assert says(world.erp.get("customer", customer) or {}, mail=None)
+    assert [row.kind for row in world.parked()] == ["clash"]
+
+
+def test_an_undelivered_clear_is_not_contested_by_the_old_value_when_its_own_rule_changes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, customer = world.joined_customer(Phone="0228")
+    world.crm.edit("Account", account, {"Phone": None})
+    world.erp.faults.add("write", "refused")
+    world.sync()
+    remapped(world)  # it is the rule of telephone numbers, whose policy is non_empty
+    assert says(world.crm.get("Account", account) or {}, Phone=None)
+    assert says(world.erp.get("customer", customer) or {}, tel=None)

@@ -749,8 +749,9 @@ def _moved(
                 if not same(flat.get(path), flat_before.get(path)):
                     moved.add(path)
                     flat.setdefault(path, None)
-    if link.rules and link.rules != mapping.digest:
-        # Where the rules changed, what the base no longer says of golden is adopted anew, never pushed over (L13).
+    if link.rules and link.rules != mapping.digest and not link.dirty:
+        # Where the rules changed, what the base no longer says of golden is adopted anew, never pushed over (L13). Of a dirty link the base
+        # did not say it before either: what stands there untouched is no news.
         settled_by = msgspec.json.decode(store.fact(f"meanings:{link.rules}") or "{}")
         other = {path for path, meaning in mapping.meanings.items() if settled_by.get(path) != meaning}
         for path in flat.keys() - moved:

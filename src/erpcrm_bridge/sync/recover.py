@@ -117,9 +117,8 @@ def _settle_known(flow: Flow, store: Store, run: RunNote, side: Side, intention:
     create = intention.operation == "create"
     ours = {name: value for name, value in record.fields.items() if asked.get(name) == digest(value)}
     before = link.base or {}
-    other = {
-        name: value for name, value in record.fields.items() if name in asked and name not in ours and not same(value, before.get(name))
-    }
+    kept = {name for name, value in before.items() if name in record.fields and same(record.fields[name], value)}
+    other = {name: value for name, value in record.fields.items() if name in asked and name not in ours and name not in kept}
     clashes = list(_doubtful(flow, store, side, golden, record, other))
     doubted = {name for name in other if any(path in clash.unit for clash in clashes for path in side.mapping.affected([name]))}
     wanted = side.mapping.put(golden.fields, link.base, refs_out, [], create=create)
