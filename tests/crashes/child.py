@@ -100,7 +100,7 @@ def lay_places(places: Places, recorder: Recorder) -> None:
 
     os.fsync = recorder.fsync
     places.around(os, "fsync", lambda descriptor: f"fsync of {plain(os.readlink(f'/proc/self/fd/{descriptor}'))}")
-    places.around(os, "unlink", watched("removing"))
+    places.around(os, "unlink", lambda path, **_: "removing a file" if recorder.watches(path) else None)
     writing = watched("making")
     places.around(os, "open", lambda path, flags, *_, **__: writing(path) if flags & os.O_EXCL else None)
     placing = watched("placing")
