@@ -891,3 +891,57 @@ def test_after_a_merge_a_copy_goes_over_where_the_winner_had_none(make: Make) ->
     assert world.erp.all("customer").keys() == {loser[1]}
     assert says(world.erp.get("customer", loser[1]) or {}, companyName="Acme", mail="new@acme.example")
     world.assert_agree()
+
+
+def lines_in_clash(world: World) -> tuple[str, str]:
+    """Let the quantity of a line be edited on both sides; return the keys of the order."""
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"), ("P2", 1, "10"))
+    world.sync_until_quiet()
+    key, held = world.only("erp", "salesorder")
+    crm_line = (world.crm.get("Order", order) or {})["OrderItem"][0]["Id"]
+    erp_line = held["items"][0]["line"]
+    theirs: Fields = {"qty": Decimal(3), "amount": Decimal(30)}
+    ours: Fields = {"Qty": Decimal(2), "Amount": Decimal(20)}
+    world.crm.edit("Order", order, {"Total": Decimal(30)}, {"OrderItem": row_write(change={crm_line: ours})})
+    world.erp.edit("salesorder", key, {"total": Decimal(40)}, {"items": row_write(change={erp_line: theirs})})
+    world.sync_until_quiet()
+    return order, key
+
+
+LINES_ASKED: dict[str, Any] = {"order": {"fields": {f"lines.{field}": {"on_clash": "ask"} for field in ("quantity", "amount")}}}
+
+
+def test_a_document_whose_lines_were_settled_by_a_person_adds_up(make: Make) -> None:
+    world = make(entities=("customer", "order"), rules=LINES_ASKED)
+    order, key = lines_in_clash(world)
+    rows = world.parked("clash")
+    assert {row.field.rpartition("/")[2] for row in rows if row.field} == {"quantity", "amount"}
+    for row in rows:
+        settle_clash(world.store, row.id, take="erp", person="op", clock=world.clock)
+    world.sync_until_quiet()
+    assert world.parked() == []
+    assert says(world.crm.get("Order", order) or {}, Total=Decimal(40))
+    assert says(world.erp.get("salesorder", key) or {}, total=Decimal(40))
+    assert [row["Qty"] for row in (world.crm.get("Order", order) or {})["OrderItem"]] == [3, 1]
+    world.assert_agree()
+
+
+def test_a_line_in_clash_holds_its_list_and_the_total_and_nothing_else(make: Make) -> None:
+    world = make(entities=("customer", "order"), rules=LINES_ASKED)
+    order, key = lines_in_clash(world)
+    second = (world.crm.get("Order", order) or {})["OrderItem"][1]["Id"]
+    more: Fields = {"Qty": Decimal(5), "Amount": Decimal(50)}
+    world.crm.edit("Order", order, {"Total": Decimal(70), "Po": "4711"}, {"OrderItem": row_write(change={second: more})})
+    world.sync_until_quiet()
+    held = world.erp.get("salesorder", key) or {}
+    assert says(held, po="4711", total=Decimal(40))
+    assert [row["qty"] for row in held["items"]] == [3, 1]
+    assert {difference.known for difference in world.verify().differences} == {"in clash"}
+    for row in world.parked("clash"):
+        settle_clash(world.store, row.id, take="crm", person="op", clock=world.clock)
+    world.sync_until_quiet()
+    held = world.erp.get("salesorder", key) or {}
+    assert says(held, total=Decimal(70))
+    assert [row["qty"] for row in held["items"]] == [2, 5]
+    world.assert_agree()

@@ -84,7 +84,7 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
     Raises AdoptionNeeded where two systems hold records that nothing links and ``adopting`` is false; what our external ids bind is
     stored before.
     """
-    _rekey(flow, store, run)
+    _draw_from_decisions(flow, store, run)
     for entity in flow.order:
         _wake_references(flow, store, run, entity)
         _unlinked(flow, store, run, entity, adopting)
@@ -93,23 +93,39 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
             _linked(flow, store, run, entity)
 
 
-def note_rekey(store: Store, flow: str, golden_id: str) -> None:
-    """Let the next run note a golden record's natural keys anew: a person changed it."""
-    noted = msgspec.json.decode(store.fact(f"rekey:{flow}") or "[]", type=list[str])
-    store.set_fact(f"rekey:{flow}", msgspec.json.encode([*noted, golden_id]).decode())
+def note_decided(store: Store, flow: str, golden_id: str) -> None:
+    """Let the next run draw what follows from a person's change of a golden record: its natural keys, and the total of its lines."""
+    noted = msgspec.json.decode(store.fact(f"decided:{flow}") or "[]", type=list[str])
+    store.set_fact(f"decided:{flow}", msgspec.json.encode([*noted, golden_id]).decode())
 
 
-def _rekey(flow: Flow, store: Store, run: RunNote) -> None:
-    noted = store.fact(f"rekey:{flow.name}")
+def _draw_from_decisions(flow: Flow, store: Store, run: RunNote) -> None:
+    noted = store.fact(f"decided:{flow.name}")
     if noted is None:
         return
-    goldens = store.golden(msgspec.json.decode(noted, type=list[str]))
+    goldens = [row for row in store.golden(msgspec.json.decode(noted, type=list[str])).values() if row.entity in flow.policies]
     with store.transaction(run.fence):
-        store.drop_match_keys(list(goldens))
-        for golden in goldens.values():
-            keys = hashes(flow.policies[golden.entity].rules, golden.fields) if golden.entity in flow.policies else []
-            store.add_match_keys(golden.entity, [(number, h, golden.id) for number, h in enumerate(keys) if h is not None])
-        store.set_fact(f"rekey:{flow.name}", None)
+        seq = store.next_seq()
+        store.drop_match_keys([golden.id for golden in goldens])
+        for golden in goldens:
+            rules = flow.policies[golden.entity].rules
+            keys = enumerate(hashes(rules, golden.fields))
+            store.add_match_keys(golden.entity, [(number, h, golden.id) for number, h in keys if h is not None])
+            for name, rule in rules.lists.items():
+                if rule.sums_to and sum_complaint(golden.fields, name, rule.sums_to):
+                    _add_up(store, run, golden, name, rule.sums_to, seq)
+        store.set_fact(f"decided:{flow.name}", None)
+
+
+def _add_up(store: Store, run: RunNote, golden: GoldenRow, name: str, total: str, seq: int) -> None:
+    value, old = lines_sum(golden.fields, name), golden.fields.get(total)
+    if value is None:
+        return
+    golden.fields[total], golden.authors[total], golden.seq = value, ["rule:sums_to", "", run.id], seq
+    told = {"by": {total: "rule:sums_to"}, "rules": {total: "the sum of its lines"}}
+    store.put_golden([golden])
+    store.set_dirty([link.id for link in store.links_of([golden.id])[golden.id] if link.state in ("live", "wanted")])
+    store.add_history([HistoryRow(golden.id, run.id, run.at, {"kind": "merge", "fields": {total: [old, value]}, **told})])
 
 
 # --- who is who -------------------------------------------------------------------------------------------------------------------
@@ -608,13 +624,11 @@ def _merge_one(
 
 
 def _total_follows_lines(rules: EntityRules, merged: Merged, frozen: Mapping[Unit, Clash], sayings: Sequence[Saying]) -> None:
-    """Documents that each add up may be merged into one whose total is nobody's: it is then the sum of the merged lines, unless one of
-    these is in clash."""
+    """Documents that each add up may be merged into one whose total is nobody's: it is then the sum of the merged lines."""
     for name, rule in rules.lists.items():
         total = rule.sums_to
         fields = unflatten(merged.fields, list(rules.lists))
-        unsettled = {path for unit in (*frozen, *(tuple(clash.unit) for clash in merged.clashes)) for path in unit}
-        if total is None or not sum_complaint(fields, name, total) or any(path.startswith(name + "/") for path in unsettled):
+        if total is None or not sum_complaint(fields, name, total):
             continue
         value, unit = lines_sum(fields, name), (total,)
         if value is None:

@@ -195,6 +195,8 @@ def _sort_out(errors: list[FieldError], mapping: CompiledMapping, put: Fields, f
         decision.errors.append(error)
         if error.path in required or error.path.partition(".")[0] in mapping.lists:
             decision.held = f"{error.path}: {error.reason}"
+    if not decision.held:
+        decision.held = next((f"its {name} are in clash" for name in mapping.lists if name in frozen), "")
     for rule in mapping.rules:
         if rule.required and rule.direction != "to_canonical" and not decision.held:
             empty = [name for name in rule.external if put.get(name) is None]
@@ -332,7 +334,7 @@ def _list_steps(
     for name, compiled in mapping.lists.items():
         if compiled.external not in base and link.base is not None and not golden.fields.get(name):
             continue
-        if not compiled.writable:
+        if not compiled.writable or name in frozen:
             continue
         step = _one_list(golden, link, compiled, base, frozen, refs_in, refs_out, errors, answered)
         if step.add or step.change or step.remove:

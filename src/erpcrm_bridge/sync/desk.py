@@ -12,7 +12,7 @@ from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.absorb import note_rekey
+from erpcrm_bridge.sync.absorb import note_decided
 from erpcrm_bridge.sync.decide import UNREADABLE
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.lines import flatten, unflatten
@@ -66,7 +66,7 @@ def settle_clash(
         store.set_dirty([link.id for link in store.links_of([golden.id])[golden.id] if link.state in ("live", "wanted")])
         store.add_history([HistoryRow(golden.id, run.id, run.at, data)])
         store.close_parked([row.subject], person, run.at)
-        note_rekey(store, row.flow, golden.id)
+        note_decided(store, row.flow, golden.id)
     return row
 
 

@@ -149,6 +149,14 @@ class Policies:
             path = f"{name}.{field}" if field else name
         return self._overlay.get(path) or self.rules.policy(path)
 
+    def frozen(self, in_clash: frozenset[str]) -> frozenset[str]:
+        """Return what is pushed nowhere while these paths are in clash: with a line its whole list, and the total that it makes (L9)."""
+        found = set(in_clash)
+        for name, rules in self.rules.lists.items():
+            if rules.sums_to and any(path.startswith(name + "/") for path in in_clash):
+                found |= {name, rules.sums_to}
+        return frozenset(found)
+
     def unit(self, path: str) -> Unit:
         """Return the unit that ``path`` moves in."""
         return self._units.get(path) or (path,)

@@ -93,7 +93,7 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             side.mapping,
             connection=side.connection,
             moves=side.offers.moves,
-            frozen=frozen.get(golden.id, frozenset()),
+            frozen=side.policies.frozen(frozen.get(golden.id, frozenset())),
             unit=side.policies.unit,
             refs_in=refs_in,
             refs_out=refs_out,

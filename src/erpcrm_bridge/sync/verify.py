@@ -85,7 +85,8 @@ def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result:
             result.gone.append((side.connection, side.stream.name, link.key or ""))
             continue
         shown = frozenset(pending.get((link.golden_id, side.stream_id), ()))
-        found = _differences(side, link, goldens[link.golden_id], held.fields, refs, clashes.get(link.golden_id, frozenset()), shown)
+        frozen = side.policies.frozen(clashes.get(link.golden_id, frozenset()))
+        found = _differences(side, link, goldens[link.golden_id], held.fields, refs, frozen, shown)
         result.differences.extend(found)
         result.equal += not found
 
@@ -142,7 +143,7 @@ def _flat(side: Side, link: LinkRow, fields: Fields, refs: dict[tuple[str, str],
 
 def _why(path: str, link: LinkRow, frozen: frozenset[str], pending: frozenset[str], as_known: bool) -> str:
     """Return why a difference is known; what the system holds beyond what the bridge knows of is not."""
-    if path in frozen:
+    if path in frozen or path.partition("/")[0] in frozen:
         return "in clash"
     if path in pending:
         return "pending"
