@@ -9,6 +9,8 @@ import pytest
 from tests.stories.world import World
 
 from erpcrm_bridge.errors import AdoptionNeeded
+from erpcrm_bridge.store import GoldenRow, LinkRow
+from erpcrm_bridge.sync.absorb import refs_of
 
 
 @pytest.fixture
@@ -86,3 +88,18 @@ def test_an_empty_store_over_filled_systems_binds_only_what_carries_our_ids(tmp_
     assert names(again) == (["Acme", "Bolt"], ["Acme", "Bolt"])
     again.assert_quiet()
     again.close()
+
+
+def test_a_key_is_looked_up_among_the_records_of_its_entity_alone(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    _, customer = world.joined_customer()
+    golden = world.golden().id
+    with world.at_work() as (flow, store, _):
+        people = flow.sides["contact"][-1]
+        assert people.stream.name == "person"
+        with store.transaction():
+            store.add_golden([GoldenRow("G0000000000001", "contact", {}, {})])
+            store.add_links([LinkRow("L0000000000001", "G0000000000001", "contact", people.stream_id, customer)])
+        found = refs_of(flow, store, people, [{"customer": customer}])
+    assert found == {("customer", customer): golden}
+    world.close()

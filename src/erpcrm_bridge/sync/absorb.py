@@ -186,7 +186,7 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
             ours = [row for row in rows if row.fields is not None and side.mapping.applies(row.fields)]
             if len(ours) < len(rows):
                 _forget(store, run, side.stream_id, [row.key for row in rows if not _is_somebodys(row, sharing[side.stream_id])])
-            refs = _refs(flow, store, side, [row.fields for row in ours if row.fields is not None])
+            refs = refs_of(flow, store, side, [row.fields for row in ours if row.fields is not None])
             for row in ours:
                 errors: list[FieldError] = []
                 said = get(row.fields or {}, refs, errors)
@@ -226,8 +226,11 @@ def _blocking(side: Side, errors: Iterable[FieldError]) -> list[FieldError]:
     return [error for error in errors if error.reference is not None and error.path in required]
 
 
-def _refs(flow: Flow, store: Store, side: Side, records: Iterable[Fields]) -> dict[tuple[str, str], str]:
-    """Resolve, in one query an entity, the references that these records hold."""
+def refs_of(flow: Flow, store: Store, side: Side, records: Iterable[Fields]) -> dict[tuple[str, str], str]:
+    """Resolve, in one query an entity, the references that these records of a side hold: golden ids by entity and key.
+
+    A key is looked up among the records of its entity alone: two streams of a system may use the same keys.
+    """
     wanted: dict[str, set[str]] = {}
     for fields in records:
         for entity, key in side.mapping.references_in(fields):
@@ -479,7 +482,7 @@ def _member_refs(flow: Flow, store: Store, works: list[Work]) -> dict[str, dict[
                 records.append(member.link.base)
     found: dict[str, dict[tuple[str, str], str]] = {}
     for side, records in by_side.values():
-        found.setdefault(side.connection, {}).update(_refs(flow, store, side, records))
+        found.setdefault(side.connection, {}).update(refs_of(flow, store, side, records))
     return found
 
 

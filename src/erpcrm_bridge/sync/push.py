@@ -14,7 +14,7 @@ from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Operation, Outcome, Question, Rejected, Stale, Unknown, Write
 from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, referred
+from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, refs_of
 from erpcrm_bridge.sync.brake import KINDS
 from erpcrm_bridge.sync.decide import Decision, Step, decide, held_digest, is_dirty, placeholder
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -163,19 +163,12 @@ def references(
     flow: Flow, store: Store, side: Side, links: list[LinkRow], goldens: Mapping[str, GoldenRow], planned: set[str]
 ) -> tuple[dict[tuple[str, str], str], dict[tuple[str, str], str]]:
     """Resolve what bases and golden records refer to; a target that a step before will create stands as a placeholder."""
-    inward: dict[str, set[str]] = {}
+    refs_in = refs_of(flow, store, side, [link.base for link in links if link.base])
     outward: dict[str, set[str]] = {}
     for link in links:
-        if link.base:
-            for entity, key in side.mapping.references_in(link.base):
-                inward.setdefault(entity, set()).add(key)
         for entity, golden_id in side.mapping.references_out(goldens[link.golden_id].fields):
             outward.setdefault(entity, set()).add(golden_id)
-    refs_in: dict[tuple[str, str], str] = {}
     refs_out: dict[tuple[str, str], str] = {}
-    for entity, keys in inward.items():
-        found = referred(store, flow.streams_of(side.system, entity), sorted(keys))
-        refs_in.update({(entity, key): golden_id for key, golden_id in found.items()})
     for entity, ids in outward.items():
         known = store.key_of(flow.streams_of(side.system, entity), sorted(ids))
         for golden_id in ids:
@@ -316,7 +309,7 @@ def _push_batch(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[
     if not ready:
         return
     writes = [_write(side, step, links[step.link_id], keys) for step in ready]
-    _carry_out(store, run, side, ready, writes, links, goldens, keys, pushed)
+    _carry_out(flow, store, run, side, ready, writes, links, goldens, keys, pushed)
 
 
 def _keys_for(flow: Flow, store: Store, side: Side, steps: list[Step]) -> dict[str, str]:
@@ -430,6 +423,7 @@ def _filled(fields: Fields, keys: Mapping[str, str]) -> Fields:
 
 
 def _carry_out(
+    flow: Flow,
     store: Store,
     run: RunNote,
     side: Side,
@@ -469,7 +463,7 @@ def _carry_out(
             store.note_writes(run.flow, side.connection, kind, -len(writes), run.unix)
         raise
     by_ref = _by_ref(side, writes, outcomes)
-    _settle(store, run, side, steps, writes, by_ref, links, goldens, intentions, pushed)
+    _settle(flow, store, run, side, steps, writes, by_ref, links, goldens, intentions, pushed)
 
 
 def asked_digest(write: Write) -> str:
@@ -490,6 +484,7 @@ def _by_ref(side: Side, writes: list[Write], outcomes: list[Outcome]) -> dict[st
 
 
 def _settle(
+    flow: Flow,
     store: Store,
     run: RunNote,
     side: Side,
@@ -509,7 +504,7 @@ def _settle(
     handles: list[tuple[str, str]] = []
     news: list[IncomingRow] = []
     again: list[str] = []
-    refs = settle_refs(store, side, [o for o in outcomes.values() if isinstance(o, Applied)])
+    refs = refs_of(flow, store, side, [outcome.fields for outcome in outcomes.values() if isinstance(outcome, Applied)])
     for step, write in zip(steps, writes, strict=True):
         link, golden, outcome = links[step.link_id], goldens[step.golden_id], outcomes[step.link_id]
         intention = intentions.get(step.link_id)
@@ -568,20 +563,6 @@ def _settle(
             store.set_intention_handle(intention_id, handle)
     if again:
         read_again(store, run, side, sorted(set(again)))
-
-
-def settle_refs(store: Store, side: Side, applied: list[Applied]) -> dict[tuple[str, str], str]:
-    """Resolve the references in what is now held, so that it can be read as canonical values."""
-    wanted: dict[str, set[str]] = {}
-    for outcome in applied:
-        for entity, key in side.mapping.references_in(outcome.fields):
-            wanted.setdefault(entity, set()).add(key)
-    refs: dict[tuple[str, str], str] = {}
-    streams = store.streams()
-    mine = [stream_id for stream_id, (system, _) in streams.items() if system == side.system]
-    for entity, keys in wanted.items():
-        refs.update({(entity, key): golden_id for key, golden_id in referred(store, mine, sorted(keys)).items()})
-    return refs
 
 
 def settle_applied(

@@ -9,13 +9,13 @@ from typing import Any
 from erpcrm_bridge.model.records import Applied, Question, Record, Write
 from erpcrm_bridge.model.values import Fields, digest, same, unpack
 from erpcrm_bridge.store import GoldenRow, Intention, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.absorb import clash_paths, clash_row
+from erpcrm_bridge.sync.absorb import clash_paths, clash_row, refs_of
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.merge import Candidate, Clash, golden_candidate, same_all, settle_by_policy
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import read_again
-from erpcrm_bridge.sync.push import BATCH, references, settle_applied, settle_refs
+from erpcrm_bridge.sync.push import BATCH, references, settle_applied
 
 
 def recover(flow: Flow, store: Store, run: RunNote) -> None:
@@ -130,7 +130,7 @@ def _settle_known(flow: Flow, store: Store, run: RunNote, side: Side, intention:
     write = Write(link.id, operation, link.key, ours | {name: other[name] for name in doubted}, reference=golden.id)  # type: ignore[arg-type]  # as above
     applied = Applied(link.id, record.key, record.version, record.fields)
     rules = link.rules
-    news = settle_applied(side, link, golden, step, write, applied, settle_refs(store, side, [applied]))
+    news = settle_applied(side, link, golden, step, write, applied, refs_of(flow, store, side, [record.fields]))
     link.rules = link.rules if create else rules
     with store.transaction(run.fence):
         link.seq = store.next_seq()
@@ -148,8 +148,7 @@ def _doubtful(flow: Flow, store: Store, side: Side, golden: GoldenRow, record: R
     if not other:
         return
     policies = flow.policies[golden.entity]
-    applied = Applied("", record.key, record.version, record.fields)
-    said = side.mapping.get(record.fields, settle_refs(store, side, [applied]), [])
+    said = side.mapping.get(record.fields, refs_of(flow, store, side, [record.fields]), [])
     frozen = clash_paths(store, [golden.id]).get(golden.id, frozenset())
     for unit in dict.fromkeys(policies.unit(path) for path in sorted(side.mapping.affected(other)) if path not in side.mapping.lists):
         held: tuple[Any, ...] = tuple(golden.fields.get(path) for path in unit)

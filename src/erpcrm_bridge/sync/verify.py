@@ -7,7 +7,7 @@ from msgspec import Struct
 from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.values import Fields, same
 from erpcrm_bridge.store import GoldenRow, LinkRow, Store
-from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, referred
+from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, refs_of
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.merge import base_means
@@ -69,15 +69,8 @@ def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result:
     records = {record.key: record for record in side.connector.read(side.selection, [link.key for link in links if link.key])}
     goldens = store.golden([link.golden_id for link in links])
     clashes, pending = clash_paths(store, list(goldens)), pending_paths(store, list(goldens))
-    wanted: dict[str, set[str]] = {}
-    for fields in (*(record.fields for record in records.values()), *(link.base for link in links if link.base)):
-        for entity, key in side.mapping.references_in(fields):
-            wanted.setdefault(entity, set()).add(key)
-    refs = {
-        (entity, key): golden_id
-        for entity, keys in wanted.items()
-        for key, golden_id in referred(store, flow.streams_of(side.system, entity), sorted(keys)).items()
-    }
+    told = [record.fields for record in records.values()]
+    refs = refs_of(flow, store, side, [*told, *(link.base for link in links if link.base)])
     for link in links:
         result.records += 1
         held = records.get(link.key or "")
