@@ -1,4 +1,26 @@
-"""Laws L8 to L13, each as facts about whole runs."""
+"""Laws L8 to L13, each as facts about whole runs. Each was seen red; how the engine was broken for it:
+
+====  ==================================================  ====================================================================
+law   tests                                               broken by
+====  ==================================================  ====================================================================
+L8    hidden_by_a_permission, not_found_by_a_reread       a key that a read by key does not bring is gone, whatever the system can tell
+L8    delete_against_an_edit …                            `on_delete` without a look at edits; edits not delivered yet do not count
+L8    deleted_before_it_was_delivered                     a wanted link stays wanted after the delete
+L8    restored_before …, restored_after …                 a golden record that is gone stays so
+L8    money_document                                      `on_delete` deletes whatever the entity is
+L9    bad_member, cannot_hold, refused_member             a member's error holds its own path alone (pull, put, refusal)
+L9    document_with_a_bad_line                            the other lines go
+L9    could_not_be_put_on_a_create                        a create settles every path, put or not
+L9    refused_field, refused_create                       nothing is held
+L9    cannot_be_read                                      paths without a readable base are written (tests/unit/sync/test_decide.py)
+L10   does_not_add_up, read_between_two_saves             no complaint; not read again
+L11   cleared_field, zero_is_a_value                      an empty value says nothing
+L12   keeps_within_its_share                              the budget is not looked at
+L13   leaves_its_filter, changed_filter                   what leaves its filter counts as deleted
+L13   mapped_later …, changed_table                       no review; fields that were not read count as unmoved; none is adopted anew
+L13   made_under_other_rules                              a plan does not rest on its mappings
+====  ==================================================  ====================================================================
+"""
 
 from __future__ import annotations
 

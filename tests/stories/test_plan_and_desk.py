@@ -1,4 +1,24 @@
-"""Policies, plans, brakes, and what a person decides: facts about whole runs."""
+"""Policies, plans, brakes, and what a person decides: facts about whole runs. Each was seen red; how the engine was broken for it:
+
+=========  =============================================  ====================================================================
+what       tests                                          broken by
+=========  =============================================  ====================================================================
+clashes    order_of_arrival                               the first edit is accepted, whatever the others say
+clashes    what_no_policy_settles, freezes_its_field      a path in clash is pushed
+clashes    may_not_is_set_back                            an edit by whoever is taken
+clashes    newer_edit_wins                                versions have no order
+groups     carries_only_part                              a system moves a group that it does not carry whole
+plan       stale, all_or_nothing, applied_twice           a step is done whatever it rested on
+plan       altered, cut_short                             the fingerprint is not looked at
+plan       repeats_no_create                              a step is done while its link's last write has no outcome
+brakes     many_deletes, many_creates, great_share, …     a brake that is passed does not trip
+brakes     over_its_window                                what earlier runs wrote does not count
+desk       settled_natural_key                            a settled value is not noted as natural key
+desk       second_copy_is_an_alias                        an alias is merged
+told       each_member_of_a_group                         the losers of a group are told as one
+told       holds_in_its_own_way, excuse_an_unread_edit    an answered value, or a dirty link, excuses every difference
+=========  =============================================  ====================================================================
+"""
 
 from __future__ import annotations
 
