@@ -121,7 +121,7 @@ def check(ground: Ground, changed: bool, settled: Sequence[tuple[int, str, list[
     for thing, places in facts.places.items():
         _presence(ground, facts, thing, places, parked)
         _sums(facts, thing, places, parked)
-        _equality(ground, facts, thing, places, parked)
+        _equality(ground, facts, thing, places, parked, by_person)
 
 
 def silent(ground: Ground, calls: int, journal: int) -> None:
@@ -209,7 +209,7 @@ def _retell_line(ground: Ground, facts: Facts, entry: Entry) -> None:
     """A record of the child stream: a line of its order."""
     event = entry.event
     fields: Fields = event.after or event.before or {}
-    place = ("crm", "Order", fields.get("Order"))
+    place = ("crm", "Order", str(fields.get("Order")))
     _, item, *numbers = LINES["crm"]
     product = fields.get(item)
     thing = facts.things[place]
@@ -412,9 +412,9 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
             return
     if (edit.thing, unit if isinstance(unit, str) else "lines") in settled:
         return
-    if unit == "status" and after.value in ("archived", "inactive") and ground.place.on_delete == "archive":
-        if any(life.verb in ("delete", "merge") and life.order < after.order for life in facts.lives[edit.thing]):
-            return
+    archived = unit == "status" and after.value in ("archived", "inactive") and ground.place.on_delete == "archive"
+    if archived and any(life.verb in ("delete", "merge") and life.order < after.order for life in facts.lives[edit.thing]):
+        return
     said = [
         other
         for other in facts.of_unit[edit.thing, unit]
@@ -430,8 +430,11 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     for other in said:
         if other.place != edit.place and _in_sight(ground, facts, edit, other):
             return
-        if _prefers(entity, unit, other, edit) and (not _in_sight(ground, facts, other, edit) or _in_doubt(ground, edit)):
-            return
+        # Whoever lost may have been overtaken by an edit in sight of it, which then lost by the rule.
+        for rival in (edit, *(e for e in facts.of_unit[edit.thing, unit] if e is not edit and _in_sight(ground, facts, edit, e))):
+            unseen = not _in_sight(ground, facts, other, rival, delivered=True) or _in_doubt(ground, edit)
+            if _prefers(entity, unit, other, rival) and unseen:
+                return
     raise Violation("L5", f"the bridge overwrote {edit} with {said[0]} at {after.order}, by no rule")
 
 
@@ -502,28 +505,32 @@ def _as_held(ground: Ground, entity: str, unit: Unit, role: str, value: Any) -> 
     return rendition(ground.place, entity, unit, role, value)
 
 
-def _was_held(ground: Ground, facts: Facts, edit: Edit, place: Place, since: int, until: int) -> bool:
-    """Tell whether a record held the value of an edit at some time between."""
+def _was_held(ground: Ground, facts: Facts, edit: Edit, place: Place, since: int, until: int, *, delivered: bool = False) -> bool:
+    """Tell whether a record held the value of an edit at some time between; with ``delivered`` only where the bridge had brought it."""
+    if place[0] not in _roles_of(edit.thing[0], edit.unit):
+        return False
     wanted = _as_held(ground, edit.thing[0], edit.unit, place[0], edit.value)
     history = facts.held.get((place, edit.unit), [])
     for n, held in enumerate(history):
         ends = history[n + 1].order if n + 1 < len(history) else until + 1
-        if held.order < until and ends > since and _alike(held.value, wanted):
+        if held.order < until and ends > since and _alike(held.value, wanted) and (held.actor == "bridge" or not delivered):
             return True
     return False
 
 
-def _in_sight(ground: Ground, facts: Facts, first: Edit, second: Edit, depth: int = 4) -> bool:
+def _in_sight(ground: Ground, facts: Facts, first: Edit, second: Edit, depth: int = 4, *, delivered: bool = False) -> bool:
     """Tell whether ``second`` was made where ``first``, or an edit made in sight of it, had been seen."""
     if first.order >= second.order:
         return False
-    if first.place == second.place or _was_held(ground, facts, first, second.place, first.order, second.order):
+    if first.place == second.place or _was_held(ground, facts, first, second.place, first.order, second.order, delivered=delivered):
         return True
     if depth == 0:
         return False
     between = [e for e in facts.of_unit[first.thing, first.unit] if first.order < e.order < second.order]
     return any(
-        _in_sight(ground, facts, first, e, 0) and _in_sight(ground, facts, e, second, depth - 1) for e in between if e.place != second.place or e.place == first.place
+        _in_sight(ground, facts, first, e, 0, delivered=delivered) and _in_sight(ground, facts, e, second, depth - 1, delivered=delivered)
+        for e in between
+        if e.place != second.place or e.place == first.place
     )
 
 
@@ -626,7 +633,9 @@ def _sums(facts: Facts, thing: Thing, places: Sequence[Place], parked: dict[Thin
             raise Violation("L10", f"the lines of {place[0]} {place[2]} make {sum(amounts)}, and its total is {facts.now(place, 'total')}")
 
 
-def _equality(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place], parked: dict[Thing, set[Unit]]) -> None:
+def _equality(
+    ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place], parked: dict[Thing, set[Unit]], settled: set[tuple[Thing, Unit]]
+) -> None:
     there = {role: found[0] for role, found in _present(facts, places).items() if len(found) == 1}
     excused = parked.get(thing, set())
     if len(there) < 2 or "*" in excused:
@@ -641,12 +650,13 @@ def _equality(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place
         held = {role: facts.now(place, unit) or _nothing(unit) for role, place in there.items() if role in _roles_of(entity, unit)}
         if isinstance(unit, tuple) and len(unit) == 3 and any(facts.now(there[role], unit[:2]) is None for role in held):
             continue
-        if len(held) < 2 or _agree(ground, facts, thing, unit, held):
+        chosen = list(held.values()) if (thing, unit) in settled else []  # a person took what one of the systems made of it
+        if len(held) < 2 or _agree(ground, facts, thing, unit, held, chosen):
             continue
         raise Violation("L6", f"{entity} {thing[1]} {unit} stays apart, and is not parked: {held}")
 
 
-def _agree(ground: Ground, facts: Facts, thing: Thing, unit: Unit, held: dict[str, Any]) -> bool:
+def _agree(ground: Ground, facts: Facts, thing: Thing, unit: Unit, held: dict[str, Any], chosen: list[Any]) -> bool:
     entity = thing[0]
     writers = POLICIES[entity].get(unit, {}).get("write_by") if isinstance(unit, str) else None
     if writers is not None and all(value is None for role, value in held.items() if role in writers):
@@ -654,7 +664,7 @@ def _agree(ground: Ground, facts: Facts, thing: Thing, unit: Unit, held: dict[st
     first = next(iter(held.values()))
     if all(_alike(value, first) for value in held.values()):
         return True
-    values = [edit.value for edit in facts.of_unit.get((thing, unit), ())] + [_nothing(unit)]
+    values = [edit.value for edit in facts.of_unit.get((thing, unit), ())] + [_nothing(unit), *chosen]
     if unit == "status":
         values.append("archived")
     return any(all(_alike(_as_held(ground, entity, unit, role, value), now) for role, now in held.items()) for value in values)

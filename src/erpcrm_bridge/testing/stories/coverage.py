@@ -17,10 +17,7 @@ IMPOSSIBLE: dict[str, frozenset[tuple[str, str]]] = {}
 
 def impossible(kind: str, site: str, law: str) -> str:
     """Return why a cell cannot be; empty where it can."""
-    del kind
-    if site == "move" and law in ("L3", "L7") and False:
-        return ""
-    return ""
+    return "" if (kind, site) not in IMPOSSIBLE.get(law, frozenset()) else "this law is not at stake there"
 
 
 def gather(outcomes: Iterable[Outcome]) -> Counter[tuple[str, str, str]]:

@@ -133,7 +133,9 @@ class Ground:
             moved = {name: value for name, value in after.items() if name not in before or before[name] != value}
             moved = {name: value for name, value in moved.items() if value is not None and value != []} if event.before is None else moved
             said = ", ".join(f"{name}={value!s}" for name, value in moved.items())
-            self.tell(f"{role}: {'THE BRIDGE' if event.actor == 'bridge' else event.actor} {event.verb}s {event.stream} {event.key}  {said}")
+            self.tell(
+                f"{role}: {'THE BRIDGE' if event.actor == 'bridge' else event.actor} {event.verb}s {event.stream} {event.key}  {said}"
+            )
 
     def store(self, meddler: Meddler | None = None) -> Store:
         """Return the store as a process opens it that has just begun."""
@@ -232,7 +234,7 @@ class Meddler:
             raise
         finally:
             keys = () if broke else _keys(system, verb, args, answer)
-            refused = () if broke or verb != "write" else tuple(row["refused"] for row in answer if "refused" in row)
+            refused = () if broke or verb != "write" else tuple(row["refused"] for row in answer or () if "refused" in row)
             ground.calls.append(Call(served, role, verb, args.get("stream", ""), keys, ground.run, self.number, broke, refused))
             if ground.telling and broke != "Died":
                 ground.tell(f"the bridge asks {where}: {_said(verb, args, answer)}{f'  BROKE {broke}' if broke else ''}")
@@ -288,10 +290,13 @@ def _said(verb: str, args: Mapping[str, Any], answer: Any) -> str:
     if answer is None and verb not in ("write", "find"):
         return ""
     if verb == "write":
-        return "; ".join(
-            f"{row['operation']} {row['key'] or 'new'} {_short(row['fields'])} {row['lists'] or ''}{row['move'] or ''}".rstrip()
-            for row in args["rows"]
-        ) + f" -> {answer}"
+        return (
+            "; ".join(
+                f"{row['operation']} {row['key'] or 'new'} {_short(row['fields'])} {row['lists'] or ''}{row['move'] or ''}".rstrip()
+                for row in args["rows"]
+            )
+            + f" -> {answer}"
+        )
     if verb in ("changes", "scan") and answer is not None:
         return f"from {args.get('at_least')}/{args.get('after')} -> {[(row['key'], row.get('version', 'gone')) for row in answer['rows']]}"
     if verb == "read" and answer is not None:

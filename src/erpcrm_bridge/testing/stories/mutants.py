@@ -45,7 +45,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L4", "the cursor is stored first", SYNC + "pull:_read", "with store.transaction(run.fence):\n            store.put_incoming", "store.set_cursor(flow.name, stream_id, page.cursor)\n        with store.transaction(run.fence):\n            store.put_incoming"),
     Mutant("L4", "no fence is checked", "erpcrm_bridge.store.store:Store._check", "if not self._db.run(", "if False and not self._db.run("),
     Mutant("L4", "what was pulled is dropped before it is merged", SYNC + "absorb:_settle", "with store.transaction(run.fence):", "_write_incoming_states(store, batch)\n    with store.transaction(run.fence):"),
-    Mutant("L4", "intentions are dropped before what came of them is stored", SYNC + "push:_settle", "with store.transaction(run.fence):", "store.drop_intentions(dropped)\n    with store.transaction(run.fence):"),
+    Mutant("L4", "intentions are dropped before what came of them is stored", SYNC + "push:_settle", "with store.transaction(run.fence):", "store.drop_intentions([i.id for i in intentions.values()])\n    with store.transaction(run.fence):"),
     Mutant("L5", "a write expects nothing", SYNC + "push:_write", "version=link.version or None,\n        expect=expect,", "version=None,\n        expect={},"),
     Mutant("L5", "golden is no rival", SYNC + "merge:_merge_unit", "clean = False", "clean = True"),
     Mutant("L5", "the last that spoke wins", SYNC + "merge:settle_by_policy", "rule = policy.on_clash", 'return candidates[-1], "arrival"\n    rule = policy.on_clash'),
@@ -58,7 +58,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L7", "who waits is not woken", SYNC + "decide:_create", "if sorted_out.blocked or sorted_out.held:", 'link.held["*"] = held_digest(golden, link, mapping) if sorted_out.blocked else ""\n    if sorted_out.blocked or sorted_out.held:'),
     Mutant("L8", "what is absent is gone", SYNC + "pull:_read_by_key", "if side.offers.tells_gone:", "if True:"),
     Mutant("L8", "a delete against an edit deletes", SYNC + "absorb:_gone", "asked = rule == \"ask\" or edited", "asked = rule == \"ask\""),
-    Mutant("L8", "what was deleted is made again", SYNC + "absorb:_gone", 'link.state, link.dirty, link.pending = "tombstone", False, []', 'link.state, link.dirty, link.pending, link.key = "wanted", True, [], None'),
+    Mutant("L8", "what was deleted is made again", SYNC + "absorb:_gone", 'link.state, link.dirty, link.pending, link.held = "tombstone", False, [], {}', 'link.state, link.dirty, link.pending, link.held, link.key = "wanted", True, [], {}, None'),
     Mutant("L8", "the brake counts per run", SYNC + "brake:_in_window", "return store.writes_since", "return 0 and store.writes_since"),
     Mutant("L9", "one refusal ends the batch", SYNC + "push:_settle", "case Rejected():", "case Rejected():\n                raise ConnectorBug(outcome.reason)"),
     Mutant("L9", "what is refused is told to nobody", SYNC + "push:_settle", "parked.append(_rejected_row(run, side, step, outcome))", "pass"),
@@ -92,7 +92,11 @@ def broken(mutant: Mutant) -> Iterator[None]:
     if old not in source:
         raise LookupError(f"{mutant.where} no longer holds {old!r}")
     space: dict[str, Any] = {}
-    exec(compile(source.replace(old, mutant.new, 1), f"<mutant {mutant.name}>", "exec", dont_inherit=True, flags=0x1000000), module.__dict__, space)  # noqa: S102 - source of our own
+    exec(  # noqa: S102 - the source is this project's own, with one place changed
+        compile(source.replace(old, mutant.new, 1), f"<mutant {mutant.name}>", "exec", dont_inherit=True, flags=0x1000000),
+        module.__dict__,
+        space,
+    )
     made = space[path[-1]]
     places = _places(original) if owner is module else [(owner, path[-1])]
     for place, name in places:
@@ -110,10 +114,13 @@ def _places(original: Callable[..., Any]) -> list[tuple[Any, str]]:
 
 
 def caught(mutant: Mutant, stories: int = 500) -> tuple[int, str] | None:
-    """Return how many stories it took to catch the mutant, and what was seen; None where none of ``stories`` caught it."""
-    with broken(mutant):
-        for n in range(stories):
+    """Return how many stories it took to catch the mutant, and what was seen; None where none of ``stories`` caught it.
+
+    A story that breaks a law of the bridge as it is catches nobody.
+    """
+    for n in range(stories):
+        with broken(mutant):
             outcome = play(mutant.first + n)
-            if outcome.violation is not None:
-                return n + 1, str(outcome.violation)
+        if outcome.violation is not None and play(mutant.first + n).violation is None:
+            return n + 1, str(outcome.violation)
     return None

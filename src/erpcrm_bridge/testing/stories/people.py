@@ -207,7 +207,7 @@ def _lines(ground: Ground, doing: Act, rng: random.Random) -> None:
     role = doing.role
     key = _pick(rng, list(_records(ground, role, "order")))
     stream = STREAM_OF[role]["order"]
-    name, item, count, _, amount = LINES[role]
+    name, _, count, _, amount = LINES[role]
     held = ground.systems[role].get(stream, key) or {}
     rows = {row["Id" if role == "crm" else "line"]: row for row in held[name]}
     total = sum((row[amount] or Decimal(0) for row in rows.values()), Decimal(0))
@@ -301,6 +301,7 @@ ACTS: dict[str, Callable[[Ground, Act, random.Random], None]] = {
 }
 WEIGHTS = {
     "create customer": 10, "create contact": 7, "create order": 7, "enter again": 4, "enter double": 0.5, "edit customer": 16,
-    "edit contact": 6, "edit order": 4, "clear": 4, "two edits": 8, "delete": 5, "delete customer": 1, "restore": 3, "merge": 1.5, "reparent": 4, "lines": 7,
+    "edit contact": 6, "edit order": 4, "clear": 4, "two edits": 8, "delete": 5, "delete customer": 1, "restore": 3, "merge": 1.5,
+    "reparent": 4, "lines": 7,
     "state": 4, "rights": 2, "expire": 1, "wait": 3,
 }  # fmt: skip

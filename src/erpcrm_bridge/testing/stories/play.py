@@ -159,14 +159,15 @@ def script(seed: int) -> list[Step]:
 def _same_ids(seed: int) -> Iterator[None]:
     """Let ids come out the same each time the story is played."""
     rng = random.Random(f"{seed}/ids")
-    real = ids.secrets, ids.time
+    bound = vars(ids)
+    real = bound["secrets"], bound["time"]
     ns = iter(range(1_780_000_000_000_000_000, 1 << 62, 1_000_000))
-    ids.secrets = SimpleNamespace(randbits=rng.getrandbits)  # type: ignore[assignment]  # a story's source of chance
-    ids.time = SimpleNamespace(time_ns=lambda: next(ns))  # type: ignore[assignment]  # a story's clock
+    bound["secrets"] = SimpleNamespace(randbits=rng.getrandbits)
+    bound["time"] = SimpleNamespace(time_ns=lambda: next(ns))
     try:
         yield
     finally:
-        ids.secrets, ids.time = real
+        bound["secrets"], bound["time"] = real
 
 
 class Play:
@@ -395,4 +396,3 @@ def play(seed: int, *, keep: Collection[str] | None = None, telling: bool = Fals
     return Outcome(
         seed, len(steps), len(ground.struck), played.kills, violation, ground.struck, played.stakes, ground.notes, told, ground.run
     )
-

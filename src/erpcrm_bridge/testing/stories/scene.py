@@ -73,7 +73,7 @@ STREAMS: dict[str, dict[str, dict[str, Any]]] = {
         "buyer": {"fields": _fields("first", "mail", "memo", client=_to("client", required=True), last=MUST)},
     },
 }
-MOVES = {"state": {"Pending": ("Approved", "Cancelled"), "Approved": ("Billed", "Cancelled")}}
+MOVES: dict[str, dict[str, tuple[str, ...]]] = {"state": {"Pending": ("Approved", "Cancelled"), "Approved": ("Billed", "Cancelled")}}
 STREAM_OF = {
     "crm": {"customer": "Account", "contact": "Contact", "order": "Order"},
     "erp": {"customer": "customer", "contact": "person", "order": "salesorder"},
@@ -196,7 +196,11 @@ def _mappings(changed: bool) -> dict[str, dict[str, Any]]:
                     fields["state"]["moves"] = {"draft": ["confirmed", "cancelled"], "confirmed": ["invoiced", "cancelled"]}
                 fields["currency"] = {"external": "Currency" if role == "crm" else "cur", "write": "create_only"}
                 fields["total"]["via"] = MONEY
-                place = {"child": {"stream": "OrderItem", "parent": "Order"}, "key": "Id"} if role == "crm" else {"inline": "items", "key": "line"}
+                place = (
+                    {"child": {"stream": "OrderItem", "parent": "Order"}, "key": "Id"}
+                    if role == "crm"
+                    else {"inline": "items", "key": "line"}
+                )
                 body["lists"] = {"lines": {**place, "write": "keyed", "fields": _line_rules(role)}}
             found[f"{entity}/{role}"] = body
     return found
@@ -345,15 +349,21 @@ def _ways(rng: random.Random, role: str, name: str, spec: StreamSpec, told: list
     steps: dict[str, tuple[str, ...]] = {}
     triggers = list(spec.triggers)
     unique: tuple[str, ...] = ()
-    pick = {
-        ("erp", "customer"): {"companyName": ("cut:12",), "tel": ("phone",), "mail": ("upper",), "credit": ("round:1",), "town": ("upper",)},
+    ways: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
+        ("erp", "customer"): {
+            "companyName": ("cut:12",),
+            "tel": ("phone",),
+            "mail": ("upper",),
+            "credit": ("round:1",),
+            "town": ("upper",),
+        },
         ("shop", "client"): {"label": ("trim", "cut:9"), "tel": ("phone",), "mail": ("upper",)},
         ("crm", "Account"): {"Phone": ("phone",), "Name": ("trim",), "City": ("trim",)},
         ("erp", "person"): {"first": ("cut:8",)},
         ("shop", "buyer"): {"first": ("upper",)},
         ("erp", "salesorder"): {"po": ("upper",)},
-    }.get((role, name), {})
-    for external, way in pick.items():
+    }
+    for external, way in ways.get((role, name), {}).items():
         if rng.random() < 0.25:
             steps[external] = way
     if (role, name) == ("erp", "customer"):
