@@ -258,3 +258,14 @@ def test_an_undelivered_clear_is_not_contested_by_the_old_value_when_its_own_rul
     remapped(world)  # it is the rule of telephone numbers, whose policy is non_empty
     assert says(world.crm.get("Account", account) or {}, Phone=None)
     assert says(world.erp.get("customer", customer) or {}, tel=None)
+
+
+def test_a_delete_of_a_record_that_was_missing_first_does_not_take_an_untold_edit_along(tmp_path: Path) -> None:
+    world = World(tmp_path, specs={"crm.Account": {"capabilities": {"tells_gone": False}}}, rules={"customer": {"on_delete": "delete"}})
+    account, customer = world.joined_customer()
+    world.erp.edit("customer", customer, {"tel": "0228"})
+    world.crm.faults.add("write", "before", act=lambda: world.crm.delete("Account", account))
+    for _ in range(3):
+        world.sync()
+    assert says(world.erp.get("customer", customer) or {}, tel="0228")
+    assert "review" in {row.kind for row in world.parked()}

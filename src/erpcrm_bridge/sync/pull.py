@@ -183,7 +183,7 @@ def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[
     where = f"{side.connection} {side.stream.name}"
     rows = []
     for link in found:
-        link.state, link.dirty = "missing", False
+        link.state = "missing"  # what is owed to it stays owed
         rows.append(
             parked_row(
                 run,
