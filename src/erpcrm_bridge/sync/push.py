@@ -67,9 +67,9 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
 
 
 def _unheard(store: Store, side: Side, links: list[LinkRow]) -> set[str]:
-    """Return the keys whose present state is parked: what the system says has not been merged, so nothing is written over it."""
+    """Return the keys whose present state is parked or waits: what the system says has not been merged, so nothing is written over it."""
     rows = store.incoming(side.stream_id, [link.key for link in links if link.key is not None])
-    return {key for key, row in rows.items() if row.state == "parked"}
+    return {key for key, row in rows.items() if row.state in ("parked", "waiting")}
 
 
 def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: list[LinkRow], planned: set[str]) -> list[Decision]:
