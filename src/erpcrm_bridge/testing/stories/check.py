@@ -279,6 +279,9 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
             continue
         if born.actor == "bridge":
             raise Violation("L3", f"the bridge made {thing[1]} twice in {role}: {other[2]} and {entry.event.key}")
+        ends = [life for life in facts.lives.get(thing, ()) if life.verb == "delete" and life.order < entry.order]
+        if ends and ground.place.on_delete == "delete":
+            continue  # it is on its way out, and was entered anew elsewhere
         if able.find and born.order < asked:
             raise Violation("L3", f"the bridge made {where} for {thing[1]}, which a person had entered as {other[2]}")
     lives = facts.lives.get(thing, [])
@@ -288,7 +291,7 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         again = any(life.order > gone.order and life.actor != "bridge" and life.verb in ("create", "restore") for life in lives)
         born_of = facts.born.get(gone.place)
         unsure = born_of is not None and born_of.actor == "bridge"
-        known = any(seen < gone.order for seen in facts.seen.get(gone.place, ()))
+        known = facts.joined.get(thing, entry.order) < gone.order
         if known and not again and not unsure:
             raise Violation("L8", f"a person deleted {thing[1]} in {role}, and the bridge made it again as {entry.event.key}")
 
@@ -428,12 +431,19 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     if not said:
         raise Violation("L1", f"the bridge overwrote {edit} with {after.value!r}, which nobody had said")
     for other in said:
+        if edit.value in (None, (None, None)) and not any(seen < other.order for seen in facts.seen.get(other.place, ())):
+            return  # a record that was joined later fills what was empty
         if other.place != edit.place and _in_sight(ground, facts, edit, other):
             return
         # Whoever lost may have been overtaken by an edit in sight of it, which then lost by the rule.
         for rival in (edit, *(e for e in facts.of_unit[edit.thing, unit] if e is not edit and _in_sight(ground, facts, edit, e))):
             unseen = not _in_sight(ground, facts, other, rival, delivered=True) or _in_doubt(ground, edit)
             if _prefers(entity, unit, other, rival) and unseen:
+                return
+    # It may have lost by the rule to what another edit then moved on from.
+    for winner in facts.of_unit[edit.thing, unit]:
+        if winner.order < after.order and _prefers(entity, unit, winner, edit) and not _in_sight(ground, facts, winner, edit, delivered=True):
+            if any(_in_sight(ground, facts, winner, other) for other in said):
                 return
     raise Violation("L5", f"the bridge overwrote {edit} with {said[0]} at {after.order}, by no rule")
 
@@ -449,7 +459,7 @@ def _is_what_was_seen(ground: Ground, facts: Facts, edit: Edit) -> bool:
             continue
         between = [other for other in facts.of_unit[edit.thing, edit.unit] if other.place == edit.place and seen < other.order < edit.order]
         elsewhere = [place for place in facts.places[edit.thing] if place != edit.place]
-        if not any(_was_held(ground, facts, other, place, other.order, edit.order) for other in between for place in elsewhere):
+        if not any(_was_held(ground, facts, o, place, o.order, edit.order, delivered=True) for o in between for place in elsewhere):
             return True
     return False
 

@@ -222,7 +222,8 @@ class Meddler:
         broke, answer = "", None
         try:
             for fault in struck:
-                self._before(fault, where)
+                if fault.kind != "expired" or args.get("at_least") is not None:
+                    self._before(fault, where)
             if verb == "write" and "partial" in kinds and len(args["rows"]) > 1:
                 system.faults.add("write", "partial", done=len(args["rows"]) // 2)
             elif kinds & {"stale", "page twice"}:
