@@ -291,3 +291,14 @@ def test_a_record_that_waits_for_a_parent_is_left_alone_until_it_can_be_merged(t
     world.sync()
     assert asked == []
     assert "waiting" in {row.kind for row in world.parked()}
+
+
+def test_a_delete_that_is_owed_is_not_forgotten_when_its_record_is_read_again(tmp_path: Path) -> None:
+    world = World(tmp_path, rules={"customer": {"on_delete": "delete"}})
+    account, customer = world.joined_customer()
+    world.crm.delete("Account", account)
+    world.erp.faults.add("write", "refused")
+    world.sync()
+    world.erp.edit("customer", customer, {"cur": "EUR"})  # no rule maps it
+    world.sync_until_quiet()
+    assert world.erp.all("customer") == {}
