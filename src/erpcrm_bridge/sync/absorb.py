@@ -1050,7 +1050,9 @@ def _store_merge(
     for member, said in spoke:
         link = member.link
         link.answered = {**link.answered, **{path: digest(golden.fields.get(path)) for by, path in quiet if by == member.side.connection}}
-        link.dirty = golden.state == "gone" or is_dirty(golden.fields, link, member.side.mapping, unflatten(said, list(member.side.mapping.lists)))
+        link.dirty = golden.state == "gone" or is_dirty(
+            golden.fields, link, member.side.mapping, unflatten(said, list(member.side.mapping.lists))
+        )
         (batch.add_links if member.new_link else batch.update_links).append(link)
         batch.done(member.incoming)
         batch.close.append(f"record:{link.stream_id}:{link.key}")

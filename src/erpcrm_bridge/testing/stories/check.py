@@ -291,7 +291,8 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         again = any(life.order > gone.order and life.actor != "bridge" and life.verb in ("create", "restore") for life in lives)
         born_of = facts.born.get(gone.place)
         unsure = born_of is not None and born_of.actor == "bridge"
-        known = facts.joined.get(thing, entry.order) < gone.order
+        shown = any(seen < gone.order for seen in facts.seen.get(gone.place, ()))
+        known = shown and facts.joined.get(thing, entry.order) < gone.order
         if known and not again and not unsure:
             raise Violation("L8", f"a person deleted {thing[1]} in {role}, and the bridge made it again as {entry.event.key}")
 
@@ -431,7 +432,8 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     if not said:
         raise Violation("L1", f"the bridge overwrote {edit} with {after.value!r}, which nobody had said")
     for other in said:
-        if edit.value in (None, (None, None)) and not any(seen < other.order for seen in facts.seen.get(other.place, ())):
+        seen_before = any(seen < other.order for seen in facts.seen.get(other.place, ()))
+        if edit.value in (None, (None, None)) and (not seen_before or facts.born[other.place].order > edit.order):
             return  # a record that was joined later fills what was empty
         if other.place != edit.place and _in_sight(ground, facts, edit, other):
             return
@@ -442,9 +444,9 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
                 return
     # It may have lost by the rule to what another edit then moved on from.
     for winner in facts.of_unit[edit.thing, unit]:
-        if winner.order < after.order and _prefers(entity, unit, winner, edit) and not _in_sight(ground, facts, winner, edit, delivered=True):
-            if any(_in_sight(ground, facts, winner, other) for other in said):
-                return
+        unseen = winner.order < after.order and not _in_sight(ground, facts, winner, edit, delivered=True)
+        if unseen and _prefers(entity, unit, winner, edit) and any(_in_sight(ground, facts, winner, other) for other in said):
+            return
     raise Violation("L5", f"the bridge overwrote {edit} with {said[0]} at {after.order}, by no rule")
 
 
