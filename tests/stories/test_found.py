@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from stories.world import FLOW, Died, World, row_write, says
 
-from erpcrm_bridge.errors import BrakeTripped
-from erpcrm_bridge.sync.desk import release_brake
+from erpcrm_bridge.errors import BrakeTripped, UsageError
+from erpcrm_bridge.sync.desk import bind, found_new, release_brake
+from erpcrm_bridge.sync.notes import new_run
+from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.run import Report
 from erpcrm_bridge.testing.system import Rights, Trigger
 
@@ -302,3 +304,61 @@ def test_a_delete_that_is_owed_is_not_forgotten_when_its_record_is_read_again(tm
     world.erp.edit("customer", customer, {"cur": "EUR"})  # no rule maps it
     world.sync_until_quiet()
     assert world.erp.all("customer") == {}
+
+
+def test_of_two_that_become_the_same_before_they_are_delivered_the_second_is_not_created_until_a_person_tells_them_apart(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    world.erp.create("customer", {"companyName": "Acme", "vat": "DE1"})
+    other = world.erp.create("customer", {"companyName": "Beta", "vat": "DE2"})
+    world.crm.faults.add("write", "refused")
+    world.sync()
+    world.erp.edit("customer", other, {"vat": "DE1"})
+    world.sync_until_quiet()
+    assert [fields["Name"] for fields in world.crm.all("Account").values()] == ["Acme"]
+    row = next(row for row in world.parked() if row.error == "double")
+    with world.at_work() as (flow, _, _):
+        with pytest.raises(UsageError, match="records of its own"):
+            bind(world.store, flow, row.id, str(row.data["others"][0]["golden"]), person="op")
+        found_new(world.store, flow, row.id, person="op")
+    world.sync_until_quiet()
+    assert sorted(fields["Name"] for fields in world.crm.all("Account").values()) == ["Acme", "Beta"]
+    assert world.parked() == []
+
+
+def test_what_turns_up_with_the_id_of_a_deleted_record_is_for_a_person(tmp_path: Path) -> None:
+    world = World(tmp_path, rules={"customer": {"on_delete": "delete"}})
+    account, _ = world.joined_customer(Vat="DE1")
+    golden_id = world.golden().id
+    world.crm.delete("Account", account)
+    world.sync_until_quiet()
+    assert world.erp.all("customer") == {}
+    copy = world.erp.create("customer", {"companyName": "Acme", "vat": "DE1", "Ref": golden_id})
+    world.sync_until_quiet()
+    assert world.crm.all("Account") == {}
+    row = next(row for row in world.parked() if row.kind == "review")
+    assert (row.key, row.reason) == (copy, f"erp customer {copy}: carries the id of a record that was deleted")
+    with world.at_work() as (flow, _, _):
+        with pytest.raises(UsageError, match="was deleted"):
+            bind(world.store, flow, row.id, golden_id, person="op")
+        found_new(world.store, flow, row.id, person="op")
+    world.sync_until_quiet()
+    assert [fields["Name"] for fields in world.crm.all("Account").values()] == ["Acme"]
+
+
+def test_a_delete_of_a_record_that_was_hidden_does_not_take_along_what_it_was_not_told(tmp_path: Path) -> None:
+    world = World(tmp_path, specs={"crm.Account": {"capabilities": {"tells_gone": False}}}, rules={"customer": {"on_delete": "delete"}})
+    account, customer = world.joined_customer()
+    world.crm.rights["bridge"] = Rights(hidden_records={"Account": (account,)})
+    with world.at_work() as (flow, store, fence):  # a webhook names it
+        read_again(store, new_run(FLOW, world.clock, fence), flow.sides["customer"][0], [account])
+    world.sync_until_quiet()
+    assert [row.error for row in world.parked()] == ["missing"]
+    world.erp.edit("customer", customer, {"tel": "0228"})
+    world.sync_until_quiet()
+    world.crm.rights["bridge"] = Rights()
+    world.crm.delete("Account", account)
+    world.sync_until_quiet()
+    assert says(world.erp.get("customer", customer) or {}, tel="0228")
+    assert [row.error for row in world.parked()] == ["deleted"]

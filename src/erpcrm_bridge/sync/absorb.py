@@ -267,11 +267,12 @@ def _golden_nodes(store: Store, entity: str, nodes: Sequence[Node], rules: int) 
         Node(
             0,
             "",
-            by_rule[golden_id],
+            by_rule[golden_id] if row.state == "live" else [],
             row.fields,
             None,
             golden_id,
             frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
+            row.state == "gone",
         )
         for golden_id, row in rows.items()
         if row.entity == entity
@@ -1062,7 +1063,13 @@ def _store_merge(
         batch.close.extend((f"missing:{link.id}", f"gone:{link.id}"))
     here = {member.link.id for member, _ in spoke}
     for link in links:
-        if link.id not in here and link.state in ("live", "wanted") and not link.dirty and changed and link.id not in batch.dirty:
+        if (
+            link.id not in here
+            and link.state in ("live", "wanted", "missing")
+            and not link.dirty
+            and changed
+            and link.id not in batch.dirty
+        ):
             side = flow.side(link.stream_id, link.entity)
             if side is not None and any(path.partition("/")[0] in side.mapping.writable for path in changed):
                 batch.dirty.append(link.id)

@@ -111,9 +111,19 @@ def retry(store: Store, parked_id: str, *, clock: Callable[[], float] = time.tim
 def bind(store: Store, flow: Flow, parked_id: str, golden_id: str, *, person: str, clock: Callable[[], float] = time.time) -> ParkedRow:
     """Say that a record in review is this golden record; the next run merges it. Raises UsageError where that cannot be."""
     row = _review(store, parked_id)
+    if row.key is None:
+        raise UsageError(
+            f"{row.golden_id} has records of its own: it cannot become {golden_id} here.",
+            way_out=f"Merge the two in a system that holds both, or keep both: erpcrm-bridge parked new {parked_id}",
+        )
     golden = store.golden([golden_id]).get(golden_id)
     if golden is None or golden.entity != row.entity:
         raise UsageError(f"There is no {row.entity} {golden_id}.", way_out="erpcrm-bridge explain RECORD shows golden ids.")
+    if golden.state == "gone":
+        raise UsageError(
+            f"{golden_id} was deleted; it does not come back by this.",
+            way_out=f"Delete the record in its own system, or let it be a thing of its own: erpcrm-bridge parked new {parked_id}",
+        )
     there = [link for link in store.links_of([golden_id]).get(golden_id, []) if link.stream_id == row.stream_id]
     if any(link.state in ("live", "missing", "asleep") for link in there):
         raise UsageError(
@@ -135,9 +145,16 @@ def bind(store: Store, flow: Flow, parked_id: str, golden_id: str, *, person: st
 
 
 def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: Callable[[], float] = time.time) -> ParkedRow:
-    """Say that a record in review is a thing of its own; it gets a golden record, and the next run takes it from there."""
+    """Say that a record in review is a thing of its own, whatever it shares with another: it gets a golden record, unless it has one, and
+    the next run takes it from there."""
     row = _review(store, parked_id)
     run = new_run(flow.name, clock)
+    told = {"kind": "bind", "person": person, "key": row.key or row.golden_id, "apart": True}
+    if row.key is None:
+        with store.transaction():
+            store.add_history([HistoryRow(row.golden_id or "", run.id, run.at, told)])
+            store.close_parked([row.subject], person, run.at)
+        return row
     golden = GoldenRow(run.golden_ids.new(), row.entity, {}, {})
     links = [LinkRow(run.link_ids.new(), golden.id, row.entity, row.stream_id or 0, row.key)]
     for side in flow.sides.get(row.entity, []):
@@ -148,7 +165,7 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
         store.add_golden([golden])
         store.add_links(links)
         store.set_incoming_state(row.stream_id or 0, [row.key or ""], "new")
-        store.add_history([HistoryRow(golden.id, run.id, run.at, {"kind": "bind", "person": person, "key": row.key})])
+        store.add_history([HistoryRow(golden.id, run.id, run.at, told)])
         store.close_parked([row.subject], person, run.at)
     return row
 
@@ -260,7 +277,7 @@ def _refer(store: Store, lost: GoldenRow, won: str, run: RunNote, seq: int, pers
 
 def _review(store: Store, parked_id: str) -> ParkedRow:
     row = _open(store, parked_id)
-    if row.kind != "review" or row.error in ("deleted", "undone") or row.stream_id is None or row.key is None:
+    if row.kind != "review" or row.error in ("deleted", "undone") or (row.key is None and row.golden_id is None):
         raise UsageError(f"{parked_id} is not a record in review.", way_out="erpcrm-bridge parked --kind review lists them.")
     return row
 

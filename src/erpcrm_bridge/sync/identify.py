@@ -20,7 +20,7 @@ class Node(Struct, gc=False):
     """An unlinked record (``stream_id`` and ``key``) or a golden record (``golden_id`` and the streams it is linked in).
 
     ``hashes`` are its natural keys by rule, ``compare`` the fields that rules compare by similarity, ``reference`` the golden id that it
-    carries in its external-id field.
+    carries in its external-id field. ``gone`` is a golden record that was deleted: what turns up with its id is for a person to judge.
     """
 
     stream_id: int
@@ -30,6 +30,7 @@ class Node(Struct, gc=False):
     reference: str | None = None
     golden_id: str | None = None
     linked: frozenset[int] = frozenset()
+    gone: bool = False
 
 
 class Group(Struct):
@@ -105,7 +106,7 @@ def identify(nodes: Sequence[Node], rules: Sequence[MatchRule]) -> Identified:
                     doubts.setdefault(i, (why, members))
 
     for bucket in _buckets(nodes, lambda node: node.reference or node.golden_id):
-        consider(bucket, "external id", False)
+        consider(bucket, "external id", any(nodes[i].gone for i in bucket))
     for number, rule in enumerate(rules):
         why = " + ".join(rule.keys)
         for bucket in _buckets(nodes, lambda node, number=number: node.hashes[number] if number < len(node.hashes) else None):
@@ -170,6 +171,8 @@ def _collect(
                 for other in (nodes[i] for i in others if i != group[0])
             ]
             reason = f"same {why} as another record of its own system" if double else f"same {why} as a record that may be the same"
+            if any(nodes[i].gone for i in others):
+                reason = "carries the id of a record that was deleted"
             result.doubts.append(Doubt(me.stream_id, me.key, reason, named, double))
             continue
         result.groups.append(

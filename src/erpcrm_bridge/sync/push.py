@@ -17,6 +17,7 @@ from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, L
 from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, refs_of
 from erpcrm_bridge.sync.brake import KINDS
 from erpcrm_bridge.sync.decide import Decision, Step, decide, held_digest, is_dirty, placeholder
+from erpcrm_bridge.sync.doubles import doubles
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.notes import RunNote, parked_row
@@ -78,6 +79,7 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
     goldens = store.golden(list({link.golden_id for link in links}))
     frozen = clash_paths(store, list(goldens))
     shown = pending_paths(store, list(goldens))
+    twins = doubles(store, side, links, goldens)
     refs_in, refs_out = references(flow, store, side, links, goldens, planned)
     decisions: list[Decision] = []
     settled: list[LinkRow] = []
@@ -98,6 +100,9 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             refs_in=refs_in,
             refs_out=refs_out,
         )
+        if decision.step is not None and golden.id in twins and decision.step.operation == "create":
+            parked.append(_double_row(run, side, decision.step, twins[golden.id]))
+            continue
         if decision.step is not None and not _offered(side, decision.step):
             parked.append(_not_offered_row(run, side, decision.step))
             continue
@@ -143,6 +148,20 @@ def _not_offered_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
         key=step.key,
         error="permission",
         reason=f"{where} {step.key or 'new'}: the {step.operation} waits, for this credential may not {step.operation} there",
+    )
+
+
+def _double_row(run: RunNote, side: Side, step: Step, others: list[str]) -> ParkedRow:
+    return parked_row(
+        run,
+        "review",
+        f"blocked:{step.link_id}",
+        step.entity,
+        golden_id=step.golden_id,
+        stream_id=side.stream_id,
+        error="double",
+        reason=f"{step.entity} {step.golden_id} is not created in {side.connection}: it may be the same as one that stands there",
+        data={"others": [{"golden": other} for other in others]},
     )
 
 

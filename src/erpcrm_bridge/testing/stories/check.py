@@ -120,6 +120,8 @@ def check(ground: Ground, changed: bool, settled: Sequence[tuple[int, str, list[
         _fate(ground, facts, edit, by_person)
     for thing, places in facts.places.items():
         _presence(ground, facts, thing, places, parked)
+        if "*" not in parked.get(thing, ()):
+            _doubles(ground, facts, thing, places)
         _sums(facts, thing, places, parked)
         _equality(ground, facts, thing, places, parked, by_person)
 
@@ -274,24 +276,28 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         if other[0] != role or not facts.live.get(other) or other[2] == entry.event.key:
             continue
         born = facts.born[other]
+        ends = [life for life in facts.lives.get(thing, ()) if life.verb == "delete" and life.order < entry.order]
+        if ends and ground.place.on_delete == "delete":
+            continue  # it is on its way out, and was entered anew elsewhere; see ``_doubles``
         if born.actor == "bridge" and not able.upsert and _overtaken(ground, born.order, entry.order):
             ground.note("double by a worker whose lease had run out before its call")
             continue
         if born.actor == "bridge":
             raise Violation("L3", f"the bridge made {thing[1]} twice in {role}: {other[2]} and {entry.event.key}")
-        ends = [life for life in facts.lives.get(thing, ()) if life.verb == "delete" and life.order < entry.order]
-        if ends and ground.place.on_delete == "delete":
-            continue  # it is on its way out, and was entered anew elsewhere
         if able.find and born.order < asked:
             raise Violation("L3", f"the bridge made {where} for {thing[1]}, which a person had entered as {other[2]}")
     lives = facts.lives.get(thing, [])
     here = [life for life in lives if life.place[0] == role]
     if here and here[-1].verb in ("delete", "merge") and here[-1].actor != "bridge":
         gone = here[-1]
-        again = any(life.order > gone.order and life.actor != "bridge" and life.verb in ("create", "restore") for life in lives)
+        people = [life for life in lives if life.actor != "bridge"]
+        again = any(life.order > gone.order and life.verb in ("create", "restore") for life in people)
+        again = again or any(life.verb == "create" and _first_seen(facts, life.place) > gone.order for life in people)
         born_of = facts.born.get(gone.place)
         unsure = born_of is not None and born_of.actor == "bridge"
-        shown = any(seen < gone.order for seen in facts.seen.get(gone.place, ()))
+        broken = {run for _, _, run in ground.struck}
+        seen_in = (c for c in ground.calls if c.verb in ("read", "changes", "scan") and c.order < gone.order and c.run not in broken)
+        shown = any(call.role == role and call.stream == gone.place[1] and gone.place[2] in call.keys for call in seen_in)
         known = shown and facts.joined.get(thing, entry.order) < gone.order
         if known and not again and not unsure:
             raise Violation("L8", f"a person deleted {thing[1]} in {role}, and the bridge made it again as {entry.event.key}")
@@ -401,7 +407,8 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     if any(e.place == edit.place and e.unit == edit.unit and e.order == after.order for e in facts.of_unit[edit.thing, edit.unit]):
         return  # the system's own trigger
     entity, unit = edit.thing[0], edit.unit
-    if edit.value in (None, (None, None)) and facts.joined.get(edit.thing, edit.order) >= edit.order:
+    new_to_it = facts.born[edit.place].actor != "bridge" and _first_seen(facts, edit.place) > edit.order
+    if edit.value in (None, (None, None)) and (new_to_it or facts.joined.get(edit.thing, edit.order) >= edit.order):
         return  # before the thing's records were joined, emptiness says nothing
     if _is_what_was_seen(ground, facts, edit):
         return  # set, and set back before anybody looked: a change says how a record stands now (L2)
@@ -429,6 +436,9 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
         edited = [other for (what, part), found in facts.of_unit.items() if what == edit.thing and part[:2] == unit for other in found]
         if any(_prefers(entity, unit, other, edit) and other.order < after.order for other in edited):
             return
+    first_written = next((e.order for e in ground.journal if e.event.actor == "bridge" and _place_of(e) == edit.place), edit.order)
+    if edit.order < first_written and any(other.place[0] == edit.role and other.place != edit.place for other in said):
+        return  # entered anew in its own system: golden's value is that system's own, and the entry is joined to it
     if not said:
         raise Violation("L1", f"the bridge overwrote {edit} with {after.value!r}, which nobody had said")
     for other in said:
@@ -437,6 +447,9 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
             return  # a record that was joined later fills what was empty
         if other.place != edit.place and _in_sight(ground, facts, edit, other):
             return
+        same_said = [e for e in facts.of_unit[edit.thing, unit] if _alike(e.value, edit.value) and e.place != edit.place]
+        if any(_in_sight(ground, facts, e, other) for e in same_said):
+            return  # it said what golden said already, and the other moved on from there
         # Whoever lost may have been overtaken by an edit in sight of it, which then lost by the rule.
         for rival in (edit, *(e for e in facts.of_unit[edit.thing, unit] if e is not edit and _in_sight(ground, facts, edit, e))):
             unseen = not _in_sight(ground, facts, other, rival, delivered=True) or _in_doubt(ground, edit)
@@ -470,6 +483,10 @@ def _nothing(unit: Unit) -> Any:
     return (None, None) if unit == "billing" else None
 
 
+def _first_seen(facts: Facts, place: Place) -> int:
+    return min(facts.seen.get(place, ()), default=1 << 60)
+
+
 def _known(facts: Facts, edit: Edit, order: int) -> bool:
     return any(edit.order < seen < order for seen in facts.seen.get(edit.place, ()))
 
@@ -485,6 +502,10 @@ def _in_window(ground: Ground, edit: Edit, order: int) -> bool:
         return False
     earlier = [call for call in before if call.order < write.order]
     return bool(earlier) and earlier[-1].verb == "read" and key in earlier[-1].keys and earlier[-1].order < edit.order
+
+
+def _place_of(entry: Entry) -> Place:
+    return (entry.role, entry.event.stream, entry.event.key)
 
 
 def _in_doubt(ground: Ground, edit: Edit) -> bool:
@@ -630,6 +651,16 @@ def _presence(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place
                 ground.note("not delivered after a delete")
                 continue
         raise Violation("L7", f"{thing[0]} {thing[1]} stands in {', '.join(there)}, is not in {role}, and nothing says why")
+
+
+def _doubles(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place]) -> None:
+    """In the end the bridge has not left two records of its own for one thing in one system."""
+    for role, found in _present(facts, places).items():
+        made = [place for place in found if facts.born[place].actor == "bridge"]
+        ever = [facts.born[place].order for place in places if place[0] == role and facts.born[place].actor == "bridge"]
+        zombie = any(_overtaken(ground, one, other) for one in ever for other in ever if one < other)
+        if len(made) > 1 and not zombie:
+            raise Violation("L3", f"{thing[1]} stands in {role} as {' and '.join(place[2] for place in made)}, made by the bridge")
 
 
 def _sums(facts: Facts, thing: Thing, places: Sequence[Place], parked: dict[Thing, set[Unit]]) -> None:

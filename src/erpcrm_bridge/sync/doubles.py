@@ -1,0 +1,60 @@
+"""Golden records that may be one thing: of two that a match rule takes for the same, the second is not created beside the first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from erpcrm_bridge.store import GoldenRow, LinkRow, Store
+from erpcrm_bridge.sync.flow import Side
+from erpcrm_bridge.sync.natural import agrees, hashes
+
+
+def doubles(store: Store, side: Side, links: Sequence[LinkRow], goldens: Mapping[str, GoldenRow]) -> dict[str, list[str]]:
+    """Return, by golden id, why a link of this stream may not be created: the golden records that a binding rule takes for the same thing,
+    and that stand in the stream already, or are to be created there and are older. Whom a person has told apart is no double."""
+    wanting = [goldens[link.golden_id] for link in links if link.key is None and goldens[link.golden_id].state == "live"]
+    near = _near(store, side, wanting)
+    if not near:
+        return {}
+    others = {other for found in near.values() for other in found}
+    there = store.links_of(sorted(others))
+    found: dict[str, list[str]] = {}
+    for golden_id, candidates in near.items():
+        standing = sorted(other for other in candidates if any(_stands(link, side, other < golden_id) for link in there.get(other, ())))
+        if standing:
+            found[golden_id] = standing
+    apart = _told_apart(store, {*found, *(other for standing in found.values() for other in standing)})
+    left = {
+        golden_id: [other for other in standing if other not in apart] for golden_id, standing in found.items() if golden_id not in apart
+    }
+    return {golden_id: standing for golden_id, standing in left.items() if standing}
+
+
+def _near(store: Store, side: Side, wanting: Sequence[GoldenRow]) -> dict[str, set[str]]:
+    """Return, by golden id, the other living golden records that share a natural key with it and agree in what its rule compares."""
+    mine = {golden.id: (golden, hashes(side.policies.rules, golden.fields)) for golden in wanting}
+    shared: list[tuple[int, str, str]] = []
+    for number, rule in enumerate(side.policies.rules.match):
+        by_hash: dict[int, list[str]] = {}
+        for golden_id, (_, found) in mine.items():
+            natural = found[number]
+            if natural is not None and not rule.review:
+                by_hash.setdefault(natural, []).append(golden_id)
+        for natural, other in store.match(side.entity, number, by_hash) if by_hash else ():
+            shared.extend((number, golden_id, other) for golden_id in by_hash[natural] if golden_id != other)
+    others = store.golden({other for _, _, other in shared}) if shared else {}
+    near: dict[str, set[str]] = {}
+    for number, golden_id, other in shared:
+        row = others.get(other)
+        if row is not None and row.state == "live" and agrees(side.policies.rules.match[number], mine[golden_id][0].fields, row.fields):
+            near.setdefault(golden_id, set()).add(other)
+    return near
+
+
+def _stands(link: LinkRow, side: Side, older: bool) -> bool:
+    return link.stream_id == side.stream_id and (link.state != "tombstone" if link.key is not None else older and link.state == "wanted")
+
+
+def _told_apart(store: Store, golden_ids: set[str]) -> set[str]:
+    histories = store.histories(sorted(golden_ids)) if golden_ids else {}
+    return {golden_id for golden_id, rows in histories.items() if any(row.data.get("apart") for row in rows)}
