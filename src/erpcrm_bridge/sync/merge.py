@@ -232,6 +232,11 @@ def author_of(path: str, authors: Mapping[str, Author]) -> Author | None:
     return authors.get(path) or authors.get("*")
 
 
+def author_of_unit(unit: Unit, held: Iterable[Any], authors: Mapping[str, Author]) -> Author | None:
+    """Return who said what golden holds of a unit: of a group the first member that is filled tells."""
+    return author_of(next((path for path, value in zip(unit, held, strict=True) if value is not None), unit[0]), authors)
+
+
 def base_means(path: str, golden: Any, before: Any, answered: Mapping[str, str]) -> bool:
     """Tell whether a base means golden: its answered value, or else what it reads as, equals golden (MAPPING 6.4)."""
     mark = answered.get(path)
@@ -278,7 +283,7 @@ def _merge_unit(
         else:
             # Who said golden and says something else now has moved on from it. A rule that reads the same base otherwise has not: L13.
             before = saying.before or {}
-            said_golden = (author_of(unit[0], authors) or [""])[0] == saying.by
+            said_golden = (author_of_unit(unit, held, authors) or [""])[0] == saying.by
             clean = clean or said_golden or all(base_means(path, golden.get(path), before.get(path), saying.answered) for path in unit)
         edits.append(Candidate(saying.by, saying.role, saying.version, list(values), saying.order))
 
@@ -334,7 +339,7 @@ def _settle_edits(
 
 def golden_candidate(unit: Unit, held: tuple[Any, ...], authors: Mapping[str, Author], roles: Mapping[str, str]) -> Candidate:
     """Return golden's value as one of a clash, under the name of whoever said it."""
-    author = author_of(unit[0], authors) or ["", "", ""]
+    author = author_of_unit(unit, held, authors) or ["", "", ""]
     return Candidate(author[0], roles.get(author[0], ""), author[1], list(held))
 
 

@@ -21,7 +21,7 @@ from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import clash_row, clashes_of
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
-from erpcrm_bridge.sync.merge import Candidate, Clash, Policies, Unit, author_of, same_all, values_at
+from erpcrm_bridge.sync.merge import Candidate, Clash, Policies, Unit, author_of, golden_candidate, same_all, values_at
 from erpcrm_bridge.sync.natural import hashes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.plan import Spool
@@ -365,17 +365,17 @@ class _Record:
         golden, flow = self._golden, self._flow
         now = list(values_at(golden.fields, unit))
         then = self._sets.get(unit, now)
-        said_by = author_of(unit[0], golden.authors) or ["", "", ""]
+        held = golden_candidate(unit, tuple(now), golden.authors, flow.roles)
         named = {candidate.by: candidate for candidate in already.candidates} if already else {}
         # Whoever is undone and has said something else since is in the open clash with that.
-        named.setdefault(said_by[0], Candidate(said_by[0], flow.roles.get(said_by[0], ""), said_by[1], now))
+        named.setdefault(held.by, held)
         restored = Candidate(author(self._undone), "undo", "", then)
         if unit in self._sets:
             named[restored.by] = restored
         for candidate in self._candidates.get(unit, ()):
             if same_all(candidate.values, then):
                 continue
-            if candidate.by == said_by[0]:
+            if candidate.by == held.by:
                 named[restored.by] = msgspec.structs.replace(restored, values=candidate.values)
             else:
                 named[candidate.by] = candidate

@@ -73,6 +73,16 @@ def test_who_said_golden_and_says_something_else_now_is_no_rival_of_oneself(cust
     assert merged.clashes == []
 
 
+def test_of_a_group_whoever_filled_it_is_its_author_and_not_who_said_most_of_the_record(customer: Policies) -> None:
+    golden = {"name": "A", "billing.city": "Bonn"}
+    authors = {"*": ["crm", "1", "R"], "billing.city": ["erp", "1", "R"]}
+    merged = merged_of(
+        golden, [saying("crm", {"name": "A", "billing.city": None}, {"name": "A", "billing.city": "Ulm"})], customer, authors=authors
+    )
+    assert [change.rule for change in merged.changes] == ["prefer erp"]
+    assert merged.fields["billing.city"] == "Bonn"
+
+
 def test_a_base_that_answers_for_golden_means_it(customer: Policies) -> None:
     cut = saying("erp", {"email": "lon"}, {"email": "new"}, answered={"email": digest("long")})
     assert merged_of({"email": "long"}, [cut], customer).fields == {"email": "new"}

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from erpcrm_bridge.model.values import Fields, normal, same
-from erpcrm_bridge.testing.stories.ground import Call, Entry, Ground
+from erpcrm_bridge.testing.stories.ground import NEVER, Call, Entry, Ground
 from erpcrm_bridge.testing.stories.scene import (
     ENTITY_OF,
     FLOW,
@@ -284,7 +284,7 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
             continue
         if born.actor == "bridge":
             raise Violation("L3", f"the bridge made {thing[1]} twice in {role}: {other[2]} and {entry.event.key}")
-        if able.find and born.order < asked:
+        if able.find and born.order < asked and not _hidden(ground, other, asked):
             raise Violation("L3", f"the bridge made {where} for {thing[1]}, which a person had entered as {other[2]}")
     lives = facts.lives.get(thing, [])
     here = [life for life in lives if life.place[0] == role]
@@ -292,7 +292,7 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         gone = here[-1]
         people = [life for life in lives if life.actor != "bridge"]
         again = any(life.order > gone.order and life.verb in ("create", "restore") for life in people)
-        again = again or any(life.verb == "create" and _first_seen(facts, life.place) > gone.order for life in people)
+        again = again or any(life.verb == "create" and _is_another(ground, facts, life, gone) for life in people)
         born_of = facts.born.get(gone.place)
         unsure = born_of is not None and born_of.actor == "bridge"
         broken = {run for _, _, run in ground.struck}
@@ -301,6 +301,11 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         known = shown and facts.joined.get(thing, entry.order) < gone.order
         if known and not again and not unsure:
             raise Violation("L8", f"a person deleted {thing[1]} in {role}, and the bridge made it again as {entry.event.key}")
+
+
+def _hidden(ground: Ground, place: Place, order: int) -> bool:
+    """Tell whether the bridge had no right to see the record then."""
+    return any(where == place and first < order < last for where, first, last in ground.hidden)
 
 
 def _overtaken(ground: Ground, first: int, second: int) -> bool:
@@ -386,7 +391,8 @@ def _after_quota(calls: Sequence[Call]) -> None:
         # Told after a write was done, it is the connector's alone: the outcomes are unknown, and nothing is raised.
         if call.broke == "QuotaExhausted" and before.get(call.role) != "write":
             used_up.add(run)
-        before[call.role] = call.verb
+        if call.verb != "read" or not call.broke:
+            before[call.role] = call.verb
         for reject, reason, field, _ in call.refused:
             if field in PARENTS and reject == "field":
                 raise Violation("L7", f"the bridge wrote {call.role} {call.stream} without its parent: {reason}")
@@ -483,8 +489,24 @@ def _nothing(unit: Unit) -> Any:
     return (None, None) if unit == "billing" else None
 
 
+def _is_another(ground: Ground, facts: Facts, new: Life, gone: Life) -> bool:
+    """Tell whether a record that people entered is not the thing that was deleted: the bridge had not seen it then, or it was entered after
+    another delete of the thing and nothing of the bridge had come to it yet."""
+    seen = _first_seen(facts, new.place)
+    if seen > gone.order:
+        return True
+    if not any(life.verb == "delete" and life.order < new.order for life in facts.lives[facts.things[new.place]]):
+        return False
+    places = facts.places[facts.things[new.place]]
+    return not any(
+        entry.event.actor == "bridge" and entry.event.verb != "delete" and _place_of(entry) in places
+        for entry in ground.journal
+        if seen < entry.order < gone.order
+    )
+
+
 def _first_seen(facts: Facts, place: Place) -> int:
-    return min(facts.seen.get(place, ()), default=1 << 60)
+    return min(facts.seen.get(place, ()), default=NEVER)
 
 
 def _known(facts: Facts, edit: Edit, order: int) -> bool:
@@ -544,6 +566,8 @@ def _was_held(ground: Ground, facts: Facts, edit: Edit, place: Place, since: int
         return False
     wanted = _as_held(ground, edit.thing[0], edit.unit, place[0], edit.value)
     history = facts.held.get((place, edit.unit), [])
+    if not delivered and _alike(wanted, _nothing(edit.unit)) and since < (history[0].order if history else until):
+        return True  # it held nothing from the beginning
     for n, held in enumerate(history):
         ends = history[n + 1].order if n + 1 < len(history) else until + 1
         if held.order < until and ends > since and _alike(held.value, wanted) and (held.actor == "bridge" or not delivered):

@@ -26,6 +26,8 @@ from erpcrm_bridge.testing.stories.scene import ROLES, Scene
 from erpcrm_bridge.testing.system import AnswerLost, Event, MemorySystem, copied
 
 START = 1_780_000_000.0
+NEVER = 1 << 60
+"""later than any step of a story"""
 STORE_SITES = ("begin", "statement", "commit")
 CALL_SITES = ("describe", "changes", "scan", "head", "read", "find", "create", "update", "delete", "move")
 SITES = (*CALL_SITES, *STORE_SITES)
@@ -96,6 +98,7 @@ class Ground:
         self.notes: dict[str, int] = {}
         self.applied: list[tuple[int, int]] = []
         self.tripped: list[tuple[int, str, str, int]] = []
+        self.hidden: list[tuple[tuple[str, str, str], int, int]] = []
         self.telling = telling
         self.systems = {role: self._system(role) for role in ROLES}
         self.folder = Path(_scratch())

@@ -13,7 +13,7 @@ from msgspec import Struct
 from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.model.records import ListWrite
 from erpcrm_bridge.model.values import Fields
-from erpcrm_bridge.testing.stories.ground import Ground
+from erpcrm_bridge.testing.stories.ground import NEVER, Ground
 from erpcrm_bridge.testing.stories.scene import CHOICES, LINES, MOVES, STREAM_OF, TAG, UNITS, UNMAPPED
 from erpcrm_bridge.testing.system import Moved, Refused, Rights
 
@@ -248,7 +248,9 @@ def _rights(ground: Ground, doing: Act, rng: random.Random) -> None:
     if what == "writing":
         system.rights["bridge"] = Rights(write=False)
     elif what == "records":
-        system.rights["bridge"] = Rights(hidden_records={stream: (_pick(rng, list(_records(ground, doing.role, entity))),)})
+        key = _pick(rng, list(_records(ground, doing.role, entity)))
+        system.rights["bridge"] = Rights(hidden_records={stream: (key,)})
+        ground.hidden.append(((doing.role, stream, key), ground.order, NEVER))
     else:
         name = {"crm": "Phone", "erp": "tel", "shop": "tel"}[doing.role]
         system.rights["bridge"] = Rights(hidden_fields={STREAM_OF[doing.role]["customer"]: (name,)})
@@ -261,6 +263,7 @@ def give_back(ground: Ground, role: str) -> None:
     if system.rights["bridge"] == Rights():
         return
     hidden = system.rights["bridge"].hidden_records
+    ground.hidden = [(place, first, min(last, ground.order) if place[0] == role else last) for place, first, last in ground.hidden]
     system.rights["bridge"] = Rights()
     ground.tell(f"{role}: the bridge has all its rights again")
     for stream, keys in hidden.items():
