@@ -63,6 +63,12 @@ class LinkRow(Struct):
     seq: int = 0
     earlier: list[str] = []
 
+    def stand_at(self, version: str) -> None:
+        """Note the version at which the record stands now, and keep the one before among the earlier ones."""
+        if self.version and self.version != version:
+            self.earlier = [*self.earlier[-4:], self.version]
+        self.version = version
+
 
 class Head(Struct, frozen=True, gc=False):
     """As much of a known record as it takes to see that it has not moved: the version last read, and where it stands."""

@@ -273,6 +273,7 @@ def _golden_nodes(store: Store, entity: str, nodes: Sequence[Node], rules: int) 
             golden_id,
             frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
             row.state == "gone",
+            frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state == "tombstone" and link.key is not None),
         )
         for golden_id, row in rows.items()
         if row.entity == entity
@@ -714,9 +715,8 @@ def _saying(
     link.base = _base_after(member, withheld)
     link.answered = _answers_left(link, mapping, old_base, row.fields or {})
     link.line_keys = {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
-    if link.version and link.version != row.version:
-        link.earlier = [*link.earlier[-4:], link.version]
-    link.version, link.rules, link.pending, link.state, link.key = row.version, mapping.digest, pending, "live", row.key
+    link.stand_at(row.version)
+    link.rules, link.pending, link.state, link.key = mapping.digest, pending, "live", row.key
     return saying
 
 

@@ -20,7 +20,8 @@ class Node(Struct, gc=False):
     """An unlinked record (``stream_id`` and ``key``) or a golden record (``golden_id`` and the streams it is linked in).
 
     ``hashes`` are its natural keys by rule, ``compare`` the fields that rules compare by similarity, ``reference`` the golden id that it
-    carries in its external-id field. ``gone`` is a golden record that was deleted: what turns up with its id is for a person to judge.
+    carries in its external-id field. ``gone`` is a golden record that was deleted, and ``left`` the streams that it stood in: what turns up
+    with its id elsewhere is for a person to judge.
     """
 
     stream_id: int
@@ -31,6 +32,7 @@ class Node(Struct, gc=False):
     golden_id: str | None = None
     linked: frozenset[int] = frozenset()
     gone: bool = False
+    left: frozenset[int] = frozenset()
 
 
 class Group(Struct):
@@ -106,7 +108,8 @@ def identify(nodes: Sequence[Node], rules: Sequence[MatchRule]) -> Identified:
                     doubts.setdefault(i, (why, members))
 
     for bucket in _buckets(nodes, lambda node: node.reference or node.golden_id):
-        consider(bucket, "external id", any(nodes[i].gone for i in bucket))
+        places = {nodes[i].stream_id for i in bucket if not nodes[i].golden_id}
+        consider(bucket, "external id", any(nodes[i].gone and not places <= nodes[i].left for i in bucket))
     for number, rule in enumerate(rules):
         why = " + ".join(rule.keys)
         for bucket in _buckets(nodes, lambda node, number=number: node.hashes[number] if number < len(node.hashes) else None):

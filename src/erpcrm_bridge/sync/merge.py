@@ -227,6 +227,9 @@ def same_all(one: Iterable[Any], other: Iterable[Any]) -> bool:
     return all(same(a, b) for a, b in zip(one, other, strict=True))
 
 
+IN_DOUBT = "an answer was lost: it may be how the system holds what was asked, or an edit since"
+
+
 def author_of(path: str, authors: Mapping[str, Author]) -> Author | None:
     """Return who said this field."""
     return authors.get(path) or authors.get("*")
@@ -259,7 +262,8 @@ def _merge_unit(
     held = values_at(golden, unit)
     policy = policies.policy(unit[0])
     edits: list[Candidate] = []
-    clean = False  # whether one of the edits was made where golden stood: then golden is what it moved on from, and no rival
+    clean: set[str] = set()  # by whom golden was seen: it is what these edits moved on from, and no rival of them
+    doubtful: set[str] = set()  # who may have seen it: of their last write it is not known what came of it
     converged: list[Saying] = []
     unheard: list[Refusal] = []
     for saying in sayings:
@@ -279,12 +283,16 @@ def _merge_unit(
             (unheard if adopting and all(value is None for value in held) else merged.refused).append(refusal)
             continue
         if adopting:
-            clean = clean or all(value is None for value in held)
+            seen = all(value is None for value in held)
+            if saying.before is not None:
+                doubtful.add(saying.by)
         else:
             # Who said golden and says something else now has moved on from it. A rule that reads the same base otherwise has not: L13.
             before = saying.before or {}
             said_golden = (author_of_unit(unit, held, authors) or [""])[0] == saying.by
-            clean = clean or said_golden or all(base_means(path, golden.get(path), before.get(path), saying.answered) for path in unit)
+            seen = said_golden or all(base_means(path, golden.get(path), before.get(path), saying.answered) for path in unit)
+        if seen:
+            clean.add(saying.by)
         edits.append(Candidate(saying.by, saying.role, saying.version, list(values), saying.order))
 
     if line_of(unit[0]) == unit[0] and any(edit.values == [None] for edit in edits):
@@ -298,7 +306,7 @@ def _merge_unit(
     if clash is not None:
         _into_open_clash(unit, clash, edits, converged, held, merged)
     elif edits:
-        _settle_edits(unit, held, edits, clean, policy, authors, merged, roles, rewritten)
+        _settle_edits(unit, held, edits, clean, doubtful, policy, authors, merged, roles, rewritten)
     in_clash = any(tuple(clash.unit) == unit for clash in merged.clashes)
     for refusal in unheard:
         now = values_at(merged.fields, unit)
@@ -312,28 +320,43 @@ def _settle_edits(
     unit: Unit,
     held: tuple[Any, ...],
     edits: list[Candidate],
-    clean: bool,
+    clean: set[str],
+    doubtful: set[str],
     policy: FieldPolicy,
     authors: Mapping[str, Author],
     merged: Merged,
     roles: Mapping[str, str],
     rewritten: Callable[[Unit, tuple[Any, ...], str], bool],
 ) -> None:
-    """Give golden what the edits of those who may come to: their one value, the winner's, or a clash."""
+    """Give golden what the edits of those who may come to: their one value, the winner's, or a clash.
+
+    Where some were made in sight of golden and some were not, the latter meet golden first: what loses to it loses to what moved on from
+    it. Where it is in doubt whether one was, and that makes a difference, a person is asked.
+    """
     theirs = golden_candidate(unit, held, authors, roles)
+    outvoted = [edit for edit in edits if clean and edit.by not in clean and settle_by_policy([edit, theirs], policy)[0] is theirs]
+    every, edits = edits, [edit for edit in edits if edit not in outvoted]
+    if any(edit.by in doubtful for edit in outvoted):
+        winner = settle_by_policy(every, policy)[0]
+        if winner is None or not same_all(winner.values, edits[0].values):
+            merged.clashes.append(
+                Clash(list(unit), every, "an answer was lost: it may be how the system holds what was asked, or an edit since")
+            )
+            return
     one_value = all(same_all(edit.values, edits[0].values) for edit in edits[1:])
     if clean and one_value:
         if rewritten(unit, tuple(edits[0].values), edits[0].by):
-            merged.clashes.append(Clash(list(unit), [theirs, *edits], "two systems rewrite one another"))
+            merged.clashes.append(Clash(list(unit), [theirs, *edits, *outvoted], "two systems rewrite one another"))
             return
-        _accept(unit, held, edits[0], "only it moved" if len(edits) == 1 else "all moved to the same", [], merged)
+        alone = "all moved to the same" if len(edits) > 1 else "the others lost to what it moved on from" if outvoted else "only it moved"
+        _accept(unit, held, edits[0], alone, outvoted, merged)
         return
     candidates = edits if clean else [*edits, theirs]
     winner, rule = settle_by_policy(candidates, policy)
     if winner is None:
         merged.clashes.append(Clash(list(unit), candidates))
         return
-    losers = [candidate for candidate in candidates if not same_all(candidate.values, winner.values)]
+    losers = [candidate for candidate in [*candidates, *outvoted] if not same_all(candidate.values, winner.values)]
     _accept(unit, held, winner, rule, losers, merged)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from erpcrm_bridge.connector import ListsKeys
 from erpcrm_bridge.errors import CursorExpired
-from erpcrm_bridge.model.records import Change, Selection
+from erpcrm_bridge.model.records import Change, Record, Selection
 from erpcrm_bridge.store import IncomingRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.notes import RunNote, parked_row
@@ -219,7 +219,11 @@ def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[Inc
 def _tells_of_damage(row: IncomingRow, link: LinkRow) -> bool:
     if row.fields is None:
         return link.state != "tombstone"
-    return link.version != row.version and row.version in link.earlier
+    return _stands_as_before(row.version, link)
+
+
+def _stands_as_before(version: str, link: LinkRow) -> bool:
+    return version != link.version and version in link.earlier
 
 
 def _readable_again(flow: Flow, store: Store, run: RunNote, stream_id: int, still: set[str]) -> None:
@@ -235,8 +239,21 @@ def read_again(store: Store, run: RunNote, side: Side, keys: list[str]) -> None:
         store.put_incoming(rows)
 
 
-def _read_by_key(store: Store, run: RunNote, side: Side, selection: Selection, keys: list[str], seq: int) -> list[IncomingRow]:
+def read_now(store: Store, side: Side, selection: Selection, keys: list[str]) -> dict[str, Record]:
+    """Return the records that are there, by key, as they stand now.
+
+    One that stands as it stood before is asked for a second time: a replica that lags behind shows it so for a moment (L2).
+    """
     there = {record.key: record for record in side.connector.read(selection, keys)}
+    links = store.links_by_key(side.stream_id, list(there)) if there else {}
+    again = [key for key, record in there.items() if key in links and _stands_as_before(record.version, links[key])]
+    if again:
+        there.update({record.key: record for record in side.connector.read(selection, again)})
+    return there
+
+
+def _read_by_key(store: Store, run: RunNote, side: Side, selection: Selection, keys: list[str], seq: int) -> list[IncomingRow]:
+    there = read_now(store, side, selection, keys)
     rows = [IncomingRow(side.stream_id, record.key, record.version, record.fields, seq) for record in there.values()]
     absent = [key for key in keys if key not in there]
     if side.offers.tells_gone:

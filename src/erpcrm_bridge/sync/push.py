@@ -613,11 +613,14 @@ def settle_applied(
     for name, compiled in mapping.lists.items():
         keys = dict(link.line_keys.get(name, {}))
         keys.update(outcome.line_keys.get(compiled.external, {}))
-        there = {str(row[compiled.key]) for row in outcome.fields.get(compiled.external) or ()}
+        if compiled.external in asked_lists:
+            known = _rows_known(compiled, old, outcome.fields, write, keys)
+            surprising = surprising or not same(known, base.get(compiled.external) or [])
+            base[compiled.external] = known
+        there = {str(row[compiled.key]) for row in [*(base.get(compiled.external) or ()), *(outcome.fields.get(compiled.external) or ())]}
         link.line_keys = {**link.line_keys, name: {line_id: key for line_id, key in keys.items() if key in there}}
-        if compiled.external in asked_lists and _other_rows(compiled, old, outcome.fields, write, link.line_keys[name]):
-            surprising = True
-    link.key, link.version, link.base, link.state = outcome.key, outcome.version, base, "live"
+    link.stand_at(outcome.version)
+    link.key, link.base, link.state = outcome.key, base, "live"
     if old is None:
         link.rules = mapping.digest
     said = _as_canonical(side, link, base, refs)
@@ -643,13 +646,14 @@ def settle_applied(
     return [IncomingRow(link.stream_id, outcome.key, outcome.version, outcome.fields, 0)]
 
 
-def _other_rows(compiled: Any, old: Fields | None, now: Fields, write: Write, keys: Mapping[str, str]) -> bool:
-    """Tell whether rows that the write did not name are other than they were."""
+def _rows_known(compiled: Any, old: Fields | None, now: Fields, write: Write, keys: Mapping[str, str]) -> list[Fields]:
+    """Return the rows as they are known after a write: those that it named as they are now, and all others as they were before it."""
     steps = write.lists[compiled.external]
     named = {*steps.change, *steps.remove, *(keys[line_id] for line_id in steps.add if line_id in keys)}
     before = {str(row[compiled.key]): row for row in (old or {}).get(compiled.external) or () if str(row[compiled.key]) not in named}
-    after = {str(row[compiled.key]): row for row in now.get(compiled.external) or () if str(row[compiled.key]) not in named}
-    return not same(before, after)
+    after = {str(row[compiled.key]): row for row in now.get(compiled.external) or ()}
+    found = [row if key in named else before[key] for key, row in after.items() if key in named or key in before]
+    return [*found, *(row for key, row in before.items() if key not in after)]
 
 
 def _as_canonical(side: Side, link: LinkRow, base: Fields, refs: Mapping[tuple[str, str], str]) -> Fields:

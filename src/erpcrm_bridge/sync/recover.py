@@ -12,9 +12,9 @@ from erpcrm_bridge.store import GoldenRow, Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import clash_paths, clash_row, refs_of
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
-from erpcrm_bridge.sync.merge import Candidate, Clash, golden_candidate, same_all, settle_by_policy
+from erpcrm_bridge.sync.merge import IN_DOUBT, Candidate, Clash, golden_candidate, same_all, settle_by_policy
 from erpcrm_bridge.sync.notes import RunNote, parked_row
-from erpcrm_bridge.sync.pull import read_again
+from erpcrm_bridge.sync.pull import read_again, read_now
 from erpcrm_bridge.sync.push import BATCH, references, settle_applied
 
 
@@ -84,7 +84,7 @@ def _creates(flow: Flow, store: Store, run: RunNote, side: Side, creates: list[t
 def _updates(flow: Flow, store: Store, run: RunNote, side: Side, updates: list[tuple[Intention, LinkRow]]) -> None:
     """Updates whose answer was lost: what is held now says whether they were done."""
     keys = sorted({link.key for _, link in updates if link.key})
-    records = {record.key: record for record in side.connector.read(side.selection, keys)}
+    records = read_now(store, side, side.selection, keys)
     for intention, link in updates:
         if link.key in records:
             _settle_known(flow, store, run, side, intention, link, records[link.key])
@@ -160,7 +160,7 @@ def _doubtful(flow: Flow, store: Store, side: Side, golden: GoldenRow, record: R
         asked = golden_candidate(unit, held, golden.authors, flow.roles)
         winner, _ = settle_by_policy([it, asked], policies.policy(unit[0]))
         if winner is None or not same_all(winner.values, held):
-            yield Clash(list(unit), [asked, it], "an answer was lost: it may be how the system holds what was asked, or an edit since")
+            yield Clash(list(unit), [asked, it], IN_DOUBT)
 
 
 def _drop(store: Store, run: RunNote, intentions: list[Intention]) -> None:

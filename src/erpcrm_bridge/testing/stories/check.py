@@ -271,7 +271,7 @@ def _may_the_bridge(ground: Ground, facts: Facts, entry: Entry, thing: Thing, pl
 def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where: str) -> None:
     role, stream = entry.role, entry.event.stream
     able = ground.place.spec(role, stream).capabilities
-    asked = max((call.order for call in ground.calls if call.verb == "find" and call.role == role and call.order < entry.order), default=0)
+    asked = _asked(ground, entry)
     for other in facts.places.get(thing, ()):
         if other[0] != role or not facts.live.get(other) or other[2] == entry.event.key:
             continue
@@ -301,6 +301,17 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         known = shown and facts.joined.get(thing, entry.order) < gone.order
         if known and not again and not unsure:
             raise Violation("L8", f"a person deleted {thing[1]} in {role}, and the bridge made it again as {entry.event.key}")
+
+
+def _asked(ground: Ground, entry: Entry) -> int:
+    """Return when the bridge asked, before a create, whether the record is there; it is to ask between any write before and this one."""
+    before = [call for call in ground.calls if call.order < entry.order and (call.role, call.stream) == (entry.role, entry.event.stream)]
+    for call in reversed(before[:-1]):
+        if call.verb == "find":
+            return call.order
+        if call.verb == "write":
+            break
+    return entry.order
 
 
 def _hidden(ground: Ground, place: Place, order: int) -> bool:
@@ -391,7 +402,7 @@ def _after_quota(calls: Sequence[Call]) -> None:
         # Told after a write was done, it is the connector's alone: the outcomes are unknown, and nothing is raised.
         if call.broke == "QuotaExhausted" and before.get(call.role) != "write":
             used_up.add(run)
-        if call.verb != "read" or not call.broke:
+        if call.verb != "read" or before.get(call.role) != "write":  # a read that follows a write may be the connector's, reading back
             before[call.role] = call.verb
         for reject, reason, field, _ in call.refused:
             if field in PARENTS and reject == "field":
