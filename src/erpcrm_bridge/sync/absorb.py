@@ -767,9 +767,9 @@ def _moved(
                 if not same(flat.get(path), flat_before.get(path)):
                     moved.add(path)
                     flat.setdefault(path, None)
-    if link.rules and link.rules != mapping.digest and not link.dirty:
-        # Where the rules changed, what the base no longer says of golden is adopted anew, never pushed over (L13). Of a dirty link the base
-        # did not say it before either: what stands there untouched is no news.
+    if link.rules and link.rules != mapping.digest and not link.dirty and link.state == "live":
+        # Where the rules changed, what the base no longer says of golden is adopted anew, never pushed over (L13). Of a dirty link, or of a
+        # record that was gone, the base did not say it before either: what stands there untouched is no news.
         settled_by = msgspec.json.decode(store.fact(f"meanings:{link.rules}") or "{}")
         other = {path for path, meaning in mapping.meanings.items() if settled_by.get(path) != meaning}
         for path in flat.keys() - moved:
@@ -944,12 +944,8 @@ def _gone(
     left = [link for link in links if link.id not in gone_ids]
     others = [link for link in left if link.state == "live"]
     edited = edited or any(link.dirty for link in others)
-    if all(link.state in ("wanted", "tombstone") for link in left):
-        for link in left:
-            if link.state == "wanted":  # deleted before it was delivered: not created any more
-                link.state, link.dirty = "tombstone", False
-                batch.update_links.append(link)
-                batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
+    if all(link.state in ("wanted", "tombstone") for link in left):  # deleted before it was delivered
+        _want_no_more(left, batch)
     for member in gone:
         link, row = member.link, member.incoming
         was = link.state
@@ -982,6 +978,16 @@ def _gone(
         elif rule == "delete" and not entity_spec(golden.entity).money_document:
             golden.state = "gone"
             batch.dirty.extend(other.id for other in others)
+            _want_no_more(left, batch)
+
+
+def _want_no_more(links: list[LinkRow], batch: Batch) -> None:
+    """What is gone is not created any more where it was still to be."""
+    for link in links:
+        if link.state == "wanted":
+            link.state, link.dirty = "tombstone", False
+            batch.update_links.append(link)
+            batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
 
 
 def _gone_row(
@@ -1011,15 +1017,20 @@ def _revive(flow: Flow, run: RunNote, work: Work, links: list[LinkRow], batch: B
     golden.state = "live"
     here = {member.link.id for member in work.members}
     others = [link for link in links if link.state == "live"]
+    stands = {member.link.stream_id for member in work.members} | {link.stream_id for link in links if link.state != "tombstone"}
     for link in links:
         side = flow.side(link.stream_id, link.entity)
         if link.id in here or link.state != "tombstone" or side is None:
             continue
         if not work.restored:
             batch.park.append(_gone_row(run, golden, side, link, "was deleted while it was edited elsewhere", others))
-        elif side.create and (was_gone or link.key is None):
-            wanted = LinkRow(link.id, golden.id, link.entity, link.stream_id, None, "wanted", True)
-            batch.update_links.append(wanted)
+        elif side.create and (was_gone or link.key is None) and link.stream_id not in stands:
+            stands.add(link.stream_id)
+            if link.key is None:
+                link.state, link.dirty = "wanted", True
+                batch.update_links.append(link)
+            else:  # the tombstone still tells whom a reference to its key meant
+                batch.add_links.append(LinkRow(run.link_ids.new(), golden.id, link.entity, link.stream_id, None, "wanted", True))
 
 
 def _store_merge(

@@ -132,6 +132,7 @@ class Policies:
             for path in members:
                 self._units[path] = tuple(members)
         self._writers: dict[str, tuple[str, ...] | None] = {}
+        self.totals = frozenset(of.sums_to for of in rules.lists.values() if of.sums_to)
 
     def writers(self, path: str) -> tuple[str, ...] | None:
         """Return the roles that may write a path; None for all."""
@@ -263,7 +264,6 @@ def _merge_unit(
     policy = policies.policy(unit[0])
     edits: list[Candidate] = []
     clean: set[str] = set()  # by whom golden was seen: it is what these edits moved on from, and no rival of them
-    doubtful: set[str] = set()  # who may have seen it: of their last write it is not known what came of it
     converged: list[Saying] = []
     unheard: list[Refusal] = []
     for saying in sayings:
@@ -284,8 +284,6 @@ def _merge_unit(
             continue
         if adopting:
             seen = all(value is None for value in held)
-            if saying.before is not None:
-                doubtful.add(saying.by)
         else:
             # Who said golden and says something else now has moved on from it. A rule that reads the same base otherwise has not: L13.
             before = saying.before or {}
@@ -306,7 +304,7 @@ def _merge_unit(
     if clash is not None:
         _into_open_clash(unit, clash, edits, converged, held, merged)
     elif edits:
-        _settle_edits(unit, held, edits, clean, doubtful, policy, authors, merged, roles, rewritten)
+        _settle_edits(unit, held, edits, clean, policy, authors, merged, roles, rewritten)
     in_clash = any(tuple(clash.unit) == unit for clash in merged.clashes)
     for refusal in unheard:
         now = values_at(merged.fields, unit)
@@ -321,7 +319,6 @@ def _settle_edits(
     held: tuple[Any, ...],
     edits: list[Candidate],
     clean: set[str],
-    doubtful: set[str],
     policy: FieldPolicy,
     authors: Mapping[str, Author],
     merged: Merged,
@@ -330,18 +327,16 @@ def _settle_edits(
 ) -> None:
     """Give golden what the edits of those who may come to: their one value, the winner's, or a clash.
 
-    Where some were made in sight of golden and some were not, the latter meet golden first: what loses to it loses to what moved on from
-    it. Where it is in doubt whether one was, and that makes a difference, a person is asked.
+    Where some were made in sight of golden and some were not, the latter meet golden first, and what loses to it loses to what moved on
+    from it. Where that makes a difference a person is asked: after a lost answer it is not known what somebody had seen.
     """
     theirs = golden_candidate(unit, held, authors, roles)
     outvoted = [edit for edit in edits if clean and edit.by not in clean and settle_by_policy([edit, theirs], policy)[0] is theirs]
     every, edits = edits, [edit for edit in edits if edit not in outvoted]
-    if any(edit.by in doubtful for edit in outvoted):
+    if outvoted:
         winner = settle_by_policy(every, policy)[0]
         if winner is None or not same_all(winner.values, edits[0].values):
-            merged.clashes.append(
-                Clash(list(unit), every, "an answer was lost: it may be how the system holds what was asked, or an edit since")
-            )
+            merged.clashes.append(Clash(list(unit), every, "one would win over the other, and lose to what that moved on from"))
             return
     one_value = all(same_all(edit.values, edits[0].values) for edit in edits[1:])
     if clean and one_value:

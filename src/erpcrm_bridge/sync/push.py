@@ -474,10 +474,10 @@ def _carry_out(
         store.add_intentions(list(intentions.values()))
         if run.counted:
             store.note_writes(run.flow, side.connection, kind, len(writes), run.unix)
-    # Whatever is raised here leaves the intentions open: the next run looks up whether something was done.
+    # Whatever is raised here leaves the intentions open: the next run looks up whether something was done, and counts what was.
     try:
         outcomes = side.connector.write(side.selection, writes)
-    except BridgeError:  # nothing was done
+    except BridgeError:
         if run.counted:
             store.note_writes(run.flow, side.connection, kind, -len(writes), run.unix)
         raise

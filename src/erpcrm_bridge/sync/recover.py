@@ -10,11 +10,12 @@ from erpcrm_bridge.model.records import Applied, Question, Record, Write
 from erpcrm_bridge.model.values import Fields, digest, same, unpack
 from erpcrm_bridge.store import GoldenRow, Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import clash_paths, clash_row, refs_of
+from erpcrm_bridge.sync.brake import KINDS
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.merge import IN_DOUBT, Candidate, Clash, golden_candidate, same_all, settle_by_policy
 from erpcrm_bridge.sync.notes import RunNote, parked_row
-from erpcrm_bridge.sync.pull import read_again, read_now
+from erpcrm_bridge.sync.pull import ask_again, read_again, read_now
 from erpcrm_bridge.sync.push import BATCH, references, settle_applied
 
 
@@ -30,7 +31,7 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
                 continue
             if intention.operation == "create" and link.key is None:
                 creates.append((intention, link))
-            elif intention.operation == "update" and link.key is not None and link.state == "live":
+            elif intention.operation == "update" and link.key is not None and link.state in ("live", "missing"):
                 updates.append((intention, link))
             else:
                 done.append((intention, link))
@@ -91,7 +92,8 @@ def _updates(flow: Flow, store: Store, run: RunNote, side: Side, updates: list[t
     absent = [(intention, link.key) for intention, link in updates if link.key and link.key not in records]
     if absent:
         read_again(store, run, side, [key for _, key in absent])
-        _drop(store, run, [intention for intention, _ in absent])
+        if side.offers.tells_gone:  # what may be hidden only may show what was asked when it is seen again
+            _drop(store, run, [intention for intention, _ in absent])
 
 
 def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention: Intention, link: LinkRow, key: str) -> None:
@@ -102,6 +104,8 @@ def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention:
     records = side.connector.read(side.selection, [key])
     if records:
         _settle_known(flow, store, run, side, intention, link, records[0])
+        # The run may die before its stream is read under these rules, and the next may have others.
+        ask_again(store, side.stream_id, key)
         run.counts["recovered"] += 1
 
 
@@ -139,8 +143,10 @@ def _settle_known(flow: Flow, store: Store, run: RunNote, side: Side, intention:
         store.update_links([link])
         store.put_incoming(news)
         store.drop_intentions([intention.id])
-        store.close_parked([f"{kind}:{link.id}" for kind in ("intention", "blocked", "record")], "found", run.at)
+        store.close_parked([f"{kind}:{link.id}" for kind in ("intention", "blocked", "record", "missing")], "found", run.at)
         store.park([clash_row(run, golden, clash) for clash in clashes])
+        if create:
+            store.note_writes(run.flow, side.connection, KINDS["create"], 1, run.unix)  # taken back when its answer was lost
 
 
 def _doubtful(flow: Flow, store: Store, side: Side, golden: GoldenRow, record: Record, other: Fields) -> Iterable[Clash]:
@@ -150,6 +156,7 @@ def _doubtful(flow: Flow, store: Store, side: Side, golden: GoldenRow, record: R
     policies = flow.policies[golden.entity]
     said = side.mapping.get(record.fields, refs_of(flow, store, side, [record.fields]), [])
     frozen = clash_paths(store, [golden.id]).get(golden.id, frozenset())
+    other = {name: value for name, value in other.items() if not side.mapping.affected([name]) & policies.totals}
     for unit in dict.fromkeys(policies.unit(path) for path in sorted(side.mapping.affected(other)) if path not in side.mapping.lists):
         held: tuple[Any, ...] = tuple(golden.fields.get(path) for path in unit)
         found = tuple(said.get(path, golden.fields.get(path)) for path in unit)

@@ -257,7 +257,7 @@ class _Record:
 
     def _stuck(self, targets: list[tuple[Side, LinkRow, _Written]]) -> bool:
         """Tell whether the run changed what makes a document's sum (L10): that is not set back one field at a time."""
-        totals = {rules.sums_to for rules in self._policies.rules.lists.values()}
+        totals = self._policies.totals
         if any("/" in path or path in totals for path in self._past.fields) and not self._past.founded:
             if not targets:
                 self._stay("", "", sorted(self._past.fields), "the run changed lines or the total of a document")

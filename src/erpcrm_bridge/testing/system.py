@@ -232,10 +232,13 @@ _state_decoder = msgspec.json.Decoder(_State, float_hook=Decimal)
 def copied(value: Any) -> Any:
     """Return ``value`` with its lists and objects copied in depth; scalars are shared, for they cannot change."""
     if isinstance(value, dict):
-        return {name: copied(item) for name, item in value.items()}
+        return {name: item if type(item) in _SCALARS else copied(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [copied(item) for item in value]
+        return [item if type(item) in _SCALARS else copied(item) for item in value]
     return value
+
+
+_SCALARS = frozenset((str, int, float, bool, type(None), Decimal))
 
 
 def normalised(value: Any, steps: Sequence[str]) -> Any:
@@ -276,6 +279,7 @@ class MemorySystem:
         self.log: list[Event] = []
         self.rights: dict[str, Rights] = {"bridge": Rights()}
         self.codes = {kind: dict(table) for kind, table in (codes or {}).items()}
+        self._plain: Any = None
         self._clock = clock
         self._rng = rng
         self._lock = threading.RLock()
@@ -459,6 +463,14 @@ class MemorySystem:
         return page
 
     def _describe(self, rights: Rights) -> Any:
+        """Return what the credential may see; one with all rights is told the same each time."""
+        if rights != Rights():
+            return self._described(rights)
+        if self._plain is None:
+            self._plain = self._described(rights)
+        return self._plain
+
+    def _described(self, rights: Rights) -> Any:
         streams = {}
         for spec in self.specs.values():
             hidden = rights.hidden_fields.get(spec.name, ())

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from erpcrm_bridge.model.values import Fields, normal, same
+from erpcrm_bridge.store import LinkRow, ParkedRow, Store
 from erpcrm_bridge.testing.stories.ground import NEVER, Call, Entry, Ground
 from erpcrm_bridge.testing.stories.scene import (
     ENTITY_OF,
@@ -115,6 +116,7 @@ def check(ground: Ground, changed: bool, settled: Sequence[tuple[int, str, list[
     parked = _parked(ground, facts)
     by_person = _settled(ground, facts, settled)
     _after_quota(ground.calls)
+    _fenced(ground.calls)
     _brakes(ground)
     for edit in facts.edits:
         _fate(ground, facts, edit, by_person)
@@ -282,6 +284,9 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         if born.actor == "bridge" and not able.upsert and _overtaken(ground, born.order, entry.order):
             ground.note("double by a worker whose lease had run out before its call")
             continue
+        if born.actor == "bridge" and not able.upsert and _hidden(ground, other, entry.order):
+            ground.note("double of a record that the bridge had made and was not shown")
+            continue
         if born.actor == "bridge":
             raise Violation("L3", f"the bridge made {thing[1]} twice in {role}: {other[2]} and {entry.event.key}")
         if able.find and born.order < asked and not _hidden(ground, other, asked):
@@ -409,6 +414,20 @@ def _after_quota(calls: Sequence[Call]) -> None:
                 raise Violation("L7", f"the bridge wrote {call.role} {call.stream} without its parent: {reason}")
 
 
+def _fenced(calls: Sequence[Call]) -> None:
+    """A worker whose lease another has taken sends what is in flight, and then no more."""
+    latest: dict[int, int] = {}
+    sent: dict[tuple[int, int], int] = {}
+    for call in calls:
+        latest[call.run] = max(latest.get(call.run, 0), call.worker)
+        if call.verb != "write" or call.worker == latest[call.run]:
+            continue
+        worker = (call.run, call.worker)
+        sent[worker] = sent.get(worker, 0) + 1
+        if sent[worker] > 1:
+            raise Violation("L4", f"another worker had the lease, and the bridge went on: {call.role} {call.stream} {call.keys}")
+
+
 # --- what became of an edit -------------------------------------------------------------------------------------------------------
 
 
@@ -483,7 +502,9 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
 def _is_what_was_seen(ground: Ground, facts: Facts, edit: Edit) -> bool:
     """Tell whether the record was set back to what the bridge had been shown before, and what it said in between came nowhere."""
     history = facts.held[edit.place, edit.unit]
-    for seen in facts.seen.get(edit.place, ()):
+    born = facts.born[edit.place]
+    made = [born.order + 1] if born.actor == "bridge" else []
+    for seen in sorted([*made, *facts.seen.get(edit.place, ())]):
         if seen >= edit.order:
             break
         before = [held for held in history if held.order < seen]
@@ -620,7 +641,11 @@ def _parked(ground: Ground, facts: Facts) -> dict[Thing, set[Unit]]:
     store = ground.store()
     streams = store.streams()
     rows = store.parked(flow=FLOW, limit=100_000)
-    links = store.links_of(sorted({row.golden_id for row in rows if row.golden_id}))
+    links = store.links_of(sorted({golden_id for row in rows for golden_id in (row.golden_id, row.waits_for) if golden_id}))
+    for row in rows:
+        there = row.stream_id is None or row.key is None or facts.live.get(_place_in(streams[row.stream_id], row.key), True)
+        if row.kind == "waiting" and there:
+            _waits_in_vain(store, streams, row, links.get(row.waits_for or "", []))
     found: dict[Thing, set[Unit]] = {}
     for row in rows:
         pairs = [(row.stream_id, row.key)] + [(link.stream_id, link.key) for link in links.get(row.golden_id or "", ())]
@@ -628,7 +653,7 @@ def _parked(ground: Ground, facts: Facts) -> dict[Thing, set[Unit]]:
             if stream_id is None or key is None:
                 continue
             system, stream = streams[stream_id]
-            thing = facts.things.get((system.removesuffix("-system"), stream, key))
+            thing = facts.things.get(_place_in((system, stream), key))
             if thing is None:
                 continue
             units = row.data.get("unit") if row.kind == "clash" else [row.field] if row.field and row.kind in ("field", "waiting") else None
@@ -636,6 +661,23 @@ def _parked(ground: Ground, facts: Facts) -> dict[Thing, set[Unit]]:
                 units = None
             found.setdefault(thing, set()).update({"*"} if units is None else {_unit_of(path) for path in units})
     return found
+
+
+def _place_in(stream: tuple[str, str], key: str) -> Place:
+    return (stream[0].removesuffix("-system"), stream[1], key)
+
+
+def _waits_in_vain(store: Store, streams: dict[int, tuple[str, str]], row: ParkedRow, links: Sequence[LinkRow]) -> None:
+    """What waits for a parent is woken when that stands in the system: a golden record, or one that is known there by its key."""
+    if row.data.get("key"):
+        system, entity = row.data["system"], row.data["entity"]
+        ids = [n for n, (of, stream) in streams.items() if of == system and ENTITY_OF.get((of.removesuffix("-system"), stream)) == entity]
+        here = [link for n in ids for link in store.links_by_key(n, [row.data["key"]]).values() if link.state == "live"]
+    else:
+        system = streams[row.stream_id][0] if row.stream_id is not None else ""
+        here = [link for link in links if link.state == "live" and streams[link.stream_id][0] == system]
+    if here:
+        raise Violation("L7", f"{row.reason}: and what it waits for stands there as {here[0].key}")
 
 
 def _unit_of(path: str) -> Unit:
@@ -654,7 +696,7 @@ def _settled(ground: Ground, facts: Facts, settled: Sequence[tuple[int, str, lis
     for _, golden_id, unit in settled:
         for link in links.get(golden_id, ()):
             system, stream = streams[link.stream_id]
-            thing = facts.things.get((system.removesuffix("-system"), stream, link.key or ""))
+            thing = facts.things.get(_place_in((system, stream), link.key or ""))
             if thing is not None:
                 found |= {(thing, _unit_of(path)) for path in unit}
     return found
@@ -694,7 +736,8 @@ def _doubles(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place]
         made = [place for place in found if facts.born[place].actor == "bridge"]
         ever = [facts.born[place].order for place in places if place[0] == role and facts.born[place].actor == "bridge"]
         zombie = any(_overtaken(ground, one, other) for one in ever for other in ever if one < other)
-        if len(made) > 1 and not zombie:
+        hidden = any(_hidden(ground, place, facts.born[other].order) for place in made for other in made)
+        if len(made) > 1 and not zombie and not hidden:
             raise Violation("L3", f"{thing[1]} stands in {role} as {' and '.join(place[2] for place in made)}, made by the bridge")
 
 

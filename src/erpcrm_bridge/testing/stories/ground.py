@@ -232,7 +232,8 @@ class Meddler:
             elif kinds & {"stale", "page twice"}:
                 system.faults.add(verb, "stale" if "stale" in kinds else "page_twice")
             served = ground.tick()
-            answer = copied(system.serve("bridge", verb, copied(args)))
+            answer = system.serve("bridge", verb, copied(args))
+            answer = answer if verb == "describe" else copied(answer)  # a connector makes structs of a description
         except BaseException as error:
             broke = type(error).__name__
             raise

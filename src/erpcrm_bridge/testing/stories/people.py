@@ -244,7 +244,7 @@ def _rights(ground: Ground, doing: Act, rng: random.Random) -> None:
         return
     entity = rng.choice(list(STREAM_OF[doing.role]))
     stream = STREAM_OF[doing.role][entity]
-    what = rng.choice(["writing", "records", "records", "a field"])
+    what = rng.choice(["writing", "records", "records", "records", "records", "a field"])
     if what == "writing":
         system.rights["bridge"] = Rights(write=False)
     elif what == "records":
@@ -306,5 +306,5 @@ WEIGHTS = {
     "create customer": 10, "create contact": 7, "create order": 7, "enter again": 4, "enter double": 0.5, "edit customer": 16,
     "edit contact": 6, "edit order": 4, "clear": 4, "two edits": 8, "delete": 5, "delete customer": 1, "restore": 3, "merge": 1.5,
     "reparent": 4, "lines": 7,
-    "state": 4, "rights": 2, "expire": 1, "wait": 3,
+    "state": 4, "rights": 4, "expire": 1, "wait": 3,
 }  # fmt: skip

@@ -128,6 +128,8 @@ def script(seed: int) -> list[Step]:
         def strike(kind: str, site: str, nth: int) -> None:
             first = 10_000 + number * 100 + 10 * (len(faults) + 1)
             doing = rng.choices(whats, weights, k=rng.randint(1, 2)) if kind.startswith("people") else []
+            if doing and site in ("find", "create") and rng.random() < 0.6:
+                doing = ["enter again"]
             acts = tuple(Act(first + n, what, rng.choice(ROLES)) for n, what in enumerate(doing))
             faults.append(Fault(f"{number}.{len(faults)}", site, kind, nth, acts))
 
@@ -147,6 +149,8 @@ def script(seed: int) -> list[Step]:
     for _ in range(rng.randint(2, 3)):
         if rng.random() < 0.8:
             add("other rules")
+        if rng.random() < 0.2:
+            add("rights")
         for what in LEADS_TO.get(aim[1], ()):
             add(what, "crm" if what == "state" else "")
         for what in ("clear", "lines", "delete", *rng.sample(STAKES, rng.randint(3, 6))):
@@ -181,6 +185,8 @@ class Play:
         self.ground = Ground(seed, scene(random.Random(f"{seed}/scene"), aim_of(seed)), telling=telling)
         self.changed = False
         self.rules_changed = False
+        self._reviewed = False
+        """the rules that a person has looked at, or that a run has ended well under"""
         self.settled: list[tuple[int, str, list[str]]] = []
         self.kills = 0
         self.stakes: dict[int, set[str]] = {}
@@ -246,7 +252,14 @@ class Play:
         with opened(settings, FLOW, store, opener(meddler), rules, compiled) as flow:
             if run is not None and run.by == "keys":
                 self._by_keys(flow, store, fence)
-            report = run_flow(flow, store, folder=folder, fence=fence, clock=ground.clock)
+            began = len(ground.journal)
+            try:
+                report = run_flow(flow, store, folder=folder, fence=fence, clock=ground.clock)
+            finally:
+                written = any(entry.event.actor == "bridge" for entry in ground.journal[began:])
+                if written and self._reviewed != self.changed:
+                    raise Violation("L13", "the rules were changed, and the bridge wrote before anybody had looked at what comes of it")
+            self._reviewed = self.changed
             if report.review and report.plan:
                 ground.tell("a person applies the plan")
                 began = ground.order
