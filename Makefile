@@ -1,10 +1,11 @@
 # erpcrm-bridge: install, test, demo, bench, soak, clean.
-# Everything goes into .venv; a second call finds it there. SOAK_SECONDS sets how long `make soak` lasts.
+# Everything goes into .venv; a second call finds it there. SOAK_SECONDS says how long `make soak` lasts, SOAK_SEED where its stories begin.
 
 SHELL = /bin/sh
 PYTHON = .venv/bin/python
 PIP = $(PYTHON) -m pip --disable-pip-version-check
-SOAK_SECONDS ?= 600
+SOAK_SECONDS ?= 3600
+SOAK_SEED ?= 1
 MADE_OF = pyproject.toml constraints.txt
 
 .PHONY: install test demo bench soak clean
@@ -21,7 +22,8 @@ bench: .venv/.installed-dev
 	$(PYTHON) bench/run.py
 
 soak: .venv/.installed-dev
-	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -m soak
+	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -m soak -s
+	SOAK_SECONDS=$$(($(SOAK_SECONDS) * 55 / 100)) SOAK_SEED=$(SOAK_SEED) $(PYTHON) -m erpcrm_bridge.testing.stories.soak
 
 clean:
 	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -453,3 +453,38 @@ def test_a_stale_reading_is_not_taken_for_what_came_of_a_write_before_which_the_
     assert [event.stream for event in world.writes_of(world.sync_until_quiet)] == ["customer"]
     assert says(world.crm.get("Account", account) or {}, Phone="2", Email="new@acme.example")
     assert says(world.erp.get("customer", customer) or {}, tel="2", mail="new@acme.example")
+
+
+def test_who_was_doubtful_beside_a_deleted_record_is_taken_in_the_same_run(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, _ = world.joined_customer()
+    world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example", "Phone": "1"})
+    world.sync()
+    assert [row.kind for row in world.parked()] == ["review"]
+    world.crm.delete("Account", account)
+    world.sync()
+    assert [fields["tel"] for fields in world.erp.all("customer").values()] == ["1"]
+    world.assert_quiet()
+
+
+def test_a_record_that_was_hidden_while_the_rules_changed_is_read_under_them_when_it_is_seen_again(tmp_path: Path) -> None:
+    world = World(tmp_path, specs={"erp.customer": {"capabilities": {"tells_gone": False}}})
+    account, customer = world.joined_customer(Phone="1")
+
+    def die() -> None:
+        raise Died
+
+    world.crm.edit("Account", account, {"Phone": "2"})
+    world.erp.faults.add("write", "before", act=die)
+    with pytest.raises(Died):
+        world.sync()
+    world.erp.rights["bridge"] = Rights(hidden_records={"customer": (customer,)})
+    world.library = world.mapped({}, {"customer/erp": {"fields": {"phone": {"external": "tel", "via": ["trim"]}}}})
+    report = world.sync()
+    if report.review:
+        world.apply(report)
+    world.erp.rights["bridge"] = Rights()
+    world.erp.edit("customer", customer, {"cur": "EUR"})  # no rule maps it; it is seen again
+    world.sync_until_quiet()
+    assert says(world.erp.get("customer", customer) or {}, tel="2")
+    assert world.parked() == []

@@ -88,9 +88,24 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
     for entity in flow.order:
         _wake_references(flow, store, run, entity)
         _unlinked(flow, store, run, entity, adopting)
+        gone = run.counts["gone"]
         _linked(flow, store, run, entity)
+        if run.counts["gone"] > gone:
+            _look_again(flow, store, run, entity)
+            _unlinked(flow, store, run, entity, adopting)
         if _wake_references(flow, store, run, entity):
             _linked(flow, store, run, entity)
+
+
+def _look_again(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
+    """Who was doubtful beside a record that is gone may be plain now: let what is in review be identified again."""
+    keys: dict[int, list[str]] = {}
+    for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000):
+        if row.entity == entity and row.error in ("double", "ambiguous") and row.stream_id is not None and row.key is not None:
+            keys.setdefault(row.stream_id, []).append(row.key)
+    with store.transaction(run.fence):
+        for stream_id, found in keys.items():
+            store.set_incoming_state(stream_id, found, "new")
 
 
 def note_decided(store: Store, flow: str, golden_id: str) -> None:
@@ -988,6 +1003,7 @@ def _want_no_more(links: list[LinkRow], batch: Batch) -> None:
             link.state, link.dirty = "tombstone", False
             batch.update_links.append(link)
             batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
+            batch.close.extend(f"later:{link.id}:{path}" for path in entity_spec(link.entity).references)
 
 
 def _gone_row(

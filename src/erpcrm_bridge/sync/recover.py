@@ -104,8 +104,6 @@ def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention:
     records = side.connector.read(side.selection, [key])
     if records:
         _settle_known(flow, store, run, side, intention, link, records[0])
-        # The run may die before its stream is read under these rules, and the next may have others.
-        ask_again(store, side.stream_id, key)
         run.counts["recovered"] += 1
 
 
@@ -133,7 +131,7 @@ def _settle_known(flow: Flow, store: Store, run: RunNote, side: Side, intention:
     step = Step(operation, golden.entity, golden.id, *place, label_of(golden.fields), {}, 0, 0, settles)  # type: ignore[arg-type]  # one of two
     write = Write(link.id, operation, link.key, ours | {name: other[name] for name in doubted}, reference=golden.id)  # type: ignore[arg-type]  # as above
     applied = Applied(link.id, record.key, record.version, record.fields)
-    rules = link.rules
+    rules, unread = link.rules, create or link.state == "missing" or link.rules != side.mapping.digest
     news = settle_applied(side, link, golden, step, write, applied, refs_of(flow, store, side, [record.fields]))
     link.rules = link.rules if create else rules
     with store.transaction(run.fence):
@@ -145,6 +143,9 @@ def _settle_known(flow: Flow, store: Store, run: RunNote, side: Side, intention:
         store.drop_intentions([intention.id])
         store.close_parked([f"{kind}:{link.id}" for kind in ("intention", "blocked", "record", "missing")], "found", run.at)
         store.park([clash_row(run, golden, clash) for clash in clashes])
+        if unread:
+            # It may not come with the stream, which was read under these rules while it was not seen, or will be under others.
+            ask_again(store, side.stream_id, record.key)
         if create:
             store.note_writes(run.flow, side.connection, KINDS["create"], 1, run.unix)  # taken back when its answer was lost
 

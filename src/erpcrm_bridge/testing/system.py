@@ -520,11 +520,13 @@ class MemorySystem:
         rows = []
         for key in dict.fromkeys(keys):
             held = self._records[spec.name].get(key)
-            if held is None or held.gone or (stale and held.previous is None):
+            if held is None or held.gone:
                 continue
             if key in rights.hidden_records.get(spec.name, ()):
                 if spec.capabilities.tells_gone:
                     raise PermissionDenied(f"This credential may not see {spec.name} {key}.")
+                continue
+            if stale and held.previous is None:
                 continue
             rows.append(self._row(spec, held, asked, stale=stale))
         return rows

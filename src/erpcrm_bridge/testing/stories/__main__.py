@@ -7,6 +7,7 @@ import sys
 import time
 
 from erpcrm_bridge.testing.stories.play import play
+from erpcrm_bridge.testing.stories.shrink import tell
 
 
 def main() -> int:
@@ -27,9 +28,10 @@ def main() -> int:
         outcome = play(seed)
         if outcome.violation is not None:
             bad += 1
-            sys.stdout.write(f"seed {seed}: {outcome.violation}\n")
             if not given.every:
+                sys.stdout.write(tell(seed, outcome.violation.law) + "\n")
                 return 1
+            sys.stdout.write(f"seed {seed}: {outcome.violation}\n")
     sys.stdout.write(f"{given.stories} stories, {bad} bad, {(time.perf_counter() - began) / given.stories * 1000:.1f} ms each\n")
     return 1 if bad else 0
 

@@ -311,6 +311,7 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
 def _asked(ground: Ground, entry: Entry) -> int:
     """Return when the bridge asked, before a create, whether the record is there; it is to ask between any write before and this one."""
     before = [call for call in ground.calls if call.order < entry.order and (call.role, call.stream) == (entry.role, entry.event.stream)]
+    before = [call for call in before if (call.run, call.worker) == (before[-1].run, before[-1].worker)]
     for call in reversed(before[:-1]):
         if call.verb == "find":
             return call.order
@@ -443,7 +444,7 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     if any(e.place == edit.place and e.unit == edit.unit and e.order == after.order for e in facts.of_unit[edit.thing, edit.unit]):
         return  # the system's own trigger
     entity, unit = edit.thing[0], edit.unit
-    new_to_it = facts.born[edit.place].actor != "bridge" and _first_seen(facts, edit.place) > edit.order
+    new_to_it = not _taken_in(ground, facts, edit.place, edit.order)
     if edit.value in (None, (None, None)) and (new_to_it or facts.joined.get(edit.thing, edit.order) >= edit.order):
         return  # before the thing's records were joined, emptiness says nothing
     if _is_what_was_seen(ground, facts, edit):
@@ -459,6 +460,9 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
             return
     if (edit.thing, unit if isinstance(unit, str) else "lines") in settled:
         return
+    by_rule = (life for life in facts.lives[edit.thing] if life.verb in ("delete", "merge") and edit.order < life.order < after.order)
+    if unit == "status" and ground.place.on_delete == "archive" and any(by_rule):
+        return  # the rule archived it, and what was said of it since stands against that
     archived = unit == "status" and after.value in ("archived", "inactive") and ground.place.on_delete == "archive"
     if archived and any(life.verb in ("delete", "merge") and life.order < after.order for life in facts.lives[edit.thing]):
         return
@@ -475,14 +479,19 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     first_written = next((e.order for e in ground.journal if e.event.actor == "bridge" and _place_of(e) == edit.place), edit.order)
     if edit.order < first_written and any(other.place[0] == edit.role and other.place != edit.place for other in said):
         return  # entered anew in its own system: golden's value is that system's own, and the entry is joined to it
+    if not said and any(place in facts.places[edit.thing] and facts.born[place].actor == "bridge" for place, _, _ in ground.hidden):
+        ground.note("rendition in a record that the bridge had made and was not shown")
+        return
     if not said:
         raise Violation("L1", f"the bridge overwrote {edit} with {after.value!r}, which nobody had said")
     for other in said:
-        seen_before = any(seen < other.order for seen in facts.seen.get(other.place, ()))
-        if edit.value in (None, (None, None)) and (not seen_before or facts.born[other.place].order > edit.order):
+        taken_before = _taken_in(ground, facts, other.place, other.order)
+        if edit.value in (None, (None, None)) and (not taken_before or facts.born[other.place].order > edit.order):
             return  # a record that was joined later fills what was empty
         if other.place != edit.place and _in_sight(ground, facts, edit, other):
             return
+        if _moved_on_from(facts, other, edit.value) and not _in_sight(ground, facts, other, edit, delivered=True):
+            return  # it was said back to what the other had moved on from
         same_said = [e for e in facts.of_unit[edit.thing, unit] if _alike(e.value, edit.value) and e.place != edit.place]
         if any(_in_sight(ground, facts, e, other) for e in same_said):
             return  # it said what golden said already, and the other moved on from there
@@ -497,6 +506,12 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
         if unseen and _prefers(entity, unit, winner, edit) and any(_in_sight(ground, facts, winner, other) for other in said):
             return
     raise Violation("L5", f"the bridge overwrote {edit} with {said[0]} at {after.order}, by no rule")
+
+
+def _moved_on_from(facts: Facts, edit: Edit, value: Any) -> bool:
+    """Tell whether the record held this value just before the edit."""
+    before = [held.value for held in facts.held[edit.place, edit.unit] if held.order < edit.order]
+    return _alike(before[-1] if before else _nothing(edit.unit), value)
 
 
 def _is_what_was_seen(ground: Ground, facts: Facts, edit: Edit) -> bool:
@@ -539,6 +554,16 @@ def _is_another(ground: Ground, facts: Facts, new: Life, gone: Life) -> bool:
 
 def _first_seen(facts: Facts, place: Place) -> int:
     return min(facts.seen.get(place, ()), default=NEVER)
+
+
+def _taken_in(ground: Ground, facts: Facts, place: Place, order: int) -> bool:
+    """Tell whether the bridge had taken a record in by then: made it, or read it in a run that ended well and asked nobody who it is."""
+    if facts.born[place].actor == "bridge":
+        return True
+    seen = (c for c in ground.calls if c.order < order and c.verb in ("read", "changes", "scan") and c.run in ground.ended)
+    if not any((call.role, call.stream) == place[:2] and place[2] in call.keys for call in seen):
+        return False
+    return place not in next((found for at, found in reversed(ground.in_review) if at < order), ())
 
 
 def _known(facts: Facts, edit: Edit, order: int) -> bool:

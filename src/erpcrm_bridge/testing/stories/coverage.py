@@ -10,14 +10,7 @@ from erpcrm_bridge.testing.stories.play import PAIRS, Outcome
 
 LAWS = tuple(f"L{n}" for n in range(1, 14))
 ENOUGH = 20
-
-IMPOSSIBLE: dict[str, frozenset[tuple[str, str]]] = {}
-"""By law, the faults and places at which it cannot be at stake; see ``impossible``."""
-
-
-def impossible(kind: str, site: str, law: str) -> str:
-    """Return why a cell cannot be; empty where it can."""
-    return "" if (kind, site) not in IMPOSSIBLE.get(law, frozenset()) else "this law is not at stake there"
+"""Each law is at stake somewhere under each fault, so no cell may be empty."""
 
 
 def gather(outcomes: Iterable[Outcome]) -> Counter[tuple[str, str, str]]:
@@ -32,8 +25,7 @@ def gather(outcomes: Iterable[Outcome]) -> Counter[tuple[str, str, str]]:
 
 def missing(cells: Counter[tuple[str, str, str]], enough: int = ENOUGH) -> list[tuple[str, str, str, int]]:
     """Return the cells that were met too seldom."""
-    wanted = [(kind, site, law) for kind, site in PAIRS for law in LAWS if not impossible(kind, site, law)]
-    return [(*cell, cells[cell]) for cell in wanted if cells[cell] < enough]
+    return [(kind, site, law, cells[kind, site, law]) for kind, site in PAIRS for law in LAWS if cells[kind, site, law] < enough]
 
 
 def table(cells: Counter[tuple[str, str, str]]) -> str:
@@ -41,6 +33,6 @@ def table(cells: Counter[tuple[str, str, str]]) -> str:
     order = sorted(PAIRS, key=lambda pair: (pair[0], SITES.index(pair[1])))
     lines = [f"{'fault':<14}{'at':<11}" + "".join(f"{law:>6}" for law in LAWS)]
     for kind, site in order:
-        counts = "".join(f"{'-' if impossible(kind, site, law) else cells[kind, site, law]:>6}" for law in LAWS)
+        counts = "".join(f"{cells[kind, site, law]:>6}" for law in LAWS)
         lines.append(f"{kind:<14}{site:<11}{counts}")
     return "\n".join(lines)

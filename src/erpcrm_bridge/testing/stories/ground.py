@@ -99,6 +99,8 @@ class Ground:
         self.applied: list[tuple[int, int]] = []
         self.tripped: list[tuple[int, str, str, int]] = []
         self.hidden: list[tuple[tuple[str, str, str], int, int]] = []
+        self.in_review: list[tuple[int, set[tuple[str, str, str]]]] = []
+        self.ended: set[int] = set()
         self.telling = telling
         self.systems = {role: self._system(role) for role in ROLES}
         self.folder = Path(_scratch())

@@ -85,9 +85,10 @@ class Outcome(Struct):
 # --- what happens -----------------------------------------------------------------------------------------------------------------
 
 
-RARE = {"move": 11, "delete": 6, "update": 3, "statement": 3, "create": 2, "find": 2, "scan": 2, "head": 2, "describe": 2}
-AIMS = [pair for pair in PAIRS for _ in range(RARE.get(pair[1], 1))]
-"""What stories aim at, in turn: oftener what is rare, like moves and deletes, which meet their faults less often."""
+SHARE = {"describe": 4, "changes": 3, "scan": 7, "head": 4, "read": 4, "find": 7, "create": 8, "update": 8, "delete": 22, "move": 34}
+SHARE |= {"begin": 3, "statement": 4, "commit": 4}
+AIMS = [pair for pair in PAIRS for _ in range(SHARE[pair[1]])]
+"""What stories aim at, in turn: oftener what is rare, like deletes and moves, which meet their faults less often."""
 
 
 def aim_of(seed: int) -> tuple[str, str]:
@@ -104,12 +105,12 @@ LEADS_TO = {
     "delete": ("delete customer", "delete customer"),
     "move": ("state", "state", "state"),
 }
-FAR = {"statement": 80, "commit": 14, "begin": 14, "describe": 3}
+FAR = {"statement": 80, "commit": 14, "begin": 14, "describe": 3, "delete": 1, "move": 1}
 """How late, counted in calls, a fault may strike at a place."""
 
 
 def script(seed: int) -> list[Step]:
-    """Draw the steps of a story: some records that all systems come to hold, then twice or thrice what people do and a run with faults."""
+    """Draw the steps of a story: some records that all systems come to hold, then thrice what people do and a run with faults."""
     rng = random.Random(f"{seed}/script")
     aim = aim_of(seed)
     steps: list[Step] = []
@@ -130,13 +131,18 @@ def script(seed: int) -> list[Step]:
             doing = rng.choices(whats, weights, k=rng.randint(1, 2)) if kind.startswith("people") else []
             if doing and site in ("find", "create") and rng.random() < 0.6:
                 doing = ["enter again"]
+            elif doing and site == "describe":
+                doing = ["edit customer", *doing]
             acts = tuple(Act(first + n, what, rng.choice(ROLES)) for n, what in enumerate(doing))
             faults.append(Fault(f"{number}.{len(faults)}", site, kind, nth, acts))
 
         if aimed:
             strike("people after", "describe", 1)
             strike(*aim, 1 if rng.random() < 0.7 else rng.randint(1, FAR.get(aim[1], 3)))
-        for _ in range(rng.choice([0, 0, 1, 2])):
+            for far in (31, 17):
+                kind, site = AIMS[(seed * far + 7 * number) % len(AIMS)]
+                strike(kind, site, rng.randint(1, FAR.get(site, 2)))
+        for _ in range(rng.choice([0, 0, 0, 1])):
             kind, site = rng.choice(PAIRS)
             strike(kind, site, rng.randint(1, FAR.get(site, 4)))
         long = rng.random() < 0.5 and not any(fault.kind == "overtaken" for fault in faults)
@@ -146,14 +152,14 @@ def script(seed: int) -> list[Step]:
         if role != "crm" or rng.random() < 0.8:
             add(f"create {what}", role)
     run(aimed=False) if rng.random() < 0.3 else add(Run(len(steps), "timer", ()))
-    for _ in range(rng.randint(2, 3)):
-        if rng.random() < 0.8:
+    for _ in range(3):
+        if rng.random() < 0.9:
             add("other rules")
         if rng.random() < 0.2:
             add("rights")
         for what in LEADS_TO.get(aim[1], ()):
             add(what, "crm" if what == "state" else "")
-        for what in ("clear", "lines", "delete", *rng.sample(STAKES, rng.randint(3, 6))):
+        for what in ("clear", "clear", "lines", "delete", *rng.sample(STAKES, rng.randint(3, 6))):
             add(what, "crm" if "order" in what else "")
         run(aimed=True)
         for what in rng.choices(whats, weights, k=rng.randint(0, 3)):
@@ -207,6 +213,7 @@ class Play:
         ground.tell(f"--- run {number} {'for keys' if run and run.by == 'keys' else ''}".rstrip())
         try:
             self._run(meddler, run)
+            ground.ended.add(number)
         except Died:
             self.kills += 1
             if ground._db.in_transaction:
@@ -229,6 +236,15 @@ class Play:
             where = traceback.extract_tb(error.__traceback__)[-1]
             raise Violation("broke", f"{type(error).__name__}: {error} in {where.name}") from error
         self._at_stake(number, meddler)
+        self._reviews()
+
+    def _reviews(self) -> None:
+        """Note which records a person is asked about."""
+        store = self.ground.store()
+        streams = store.streams()
+        rows = [row for row in store.parked(flow=FLOW, kinds=["review"]) if row.stream_id is not None and row.key is not None]
+        places = [(*streams[row.stream_id or 0], row.key or "") for row in rows]
+        self.ground.in_review.append((self.ground.order, {(system.removesuffix("-system"), stream, key) for system, stream, key in places}))
 
     def _may_end_with(self, error: BridgeError, meddler: Meddler) -> bool:
         if not meddler.struck and all(system.rights["bridge"] == Rights() for system in self.ground.systems.values()):
