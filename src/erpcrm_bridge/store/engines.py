@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias
 from urllib.parse import quote
 
@@ -103,6 +104,25 @@ def _too_old(where: str, version: str) -> NoReturn:
 # SQLite -----------------------------------------------------------------------------------------------------------------------------------
 
 
+class SqliteTelling:
+    """Says what SQLite raises as a StoreError, with the way out. Kept and entered again and again: a statement costs little more."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise _sqlite_trouble(error, str(self._path)) from None
+        if isinstance(error, UnicodeDecodeError):  # of names and messages in a damaged file, which SQLite passes on as they stand
+            what, way_out = _SQLITE_TROUBLES[sqlite3.SQLITE_CORRUPT]
+            raise StoreError(what.format(where=self._path), way_out=way_out) from None
+
+
 class SqliteEngine:
     """A file, with write-ahead log; each commit is on the disk before it returns (L4 holds across a power cut)."""
 
@@ -117,9 +137,10 @@ class SqliteEngine:
             _not_there(str(path))
         self._lock = RunLock(path.with_name(path.name + ".lock")) if run_lock else None
         self._sql: dict[str, str] = {}
+        self._telling = SqliteTelling(path)
         self._db: sqlite3.Connection | None = None
         try:
-            with self._telling():
+            with self._telling:
                 self._db = self._connect()
                 self._make_current(self._db)
                 if not read_only:
@@ -143,22 +164,22 @@ class SqliteEngine:
                 self._db.execute("ROLLBACK")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Values]:
-        with self._telling():
+        with self._telling:
             return self._cursor(sql, parameters).fetchall()
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        with self._telling():
+        with self._telling:
             return self._cursor(sql, parameters).rowcount
 
     def insert(self, bulk: Bulk, rows: Iterable[Values], conflict: str = "") -> None:
         marks = ", ".join("?" for _ in bulk.columns)
-        with self._telling():
+        with self._telling:
             self._open().executemany(f"INSERT INTO {bulk.table} ({', '.join(bulk.columns)}) VALUES ({marks}) {conflict}", rows)  # noqa: S608 - names of ours
 
     def update(self, bulk: Bulk, rows: Iterable[Values]) -> int:
         key, *others = bulk.columns
         settings = ", ".join(f"{name} = ?{place}" for place, name in enumerate(others, 2))
-        with self._telling():
+        with self._telling:
             return self._open().executemany(f"UPDATE {bulk.table} SET {settings} WHERE {key} = ?1", rows).rowcount  # noqa: S608 - names of ours
 
     def array(self, values: Iterable[Any]) -> str:
@@ -168,7 +189,7 @@ class SqliteEngine:
         db, self._db = self._db, None
         try:
             if db is not None:
-                with self._telling():
+                with self._telling:
                     db.close()
         finally:
             if self._lock is not None:
@@ -209,16 +230,6 @@ class SqliteEngine:
                 _upgrade("sqlite", self._connect)
         else:
             _upgrade("sqlite", self._connect)
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise _sqlite_trouble(error, str(self._path)) from None
-        except UnicodeDecodeError:  # of names and messages in a damaged file, which SQLite passes on as they stand
-            what, way_out = _SQLITE_TROUBLES[sqlite3.SQLITE_CORRUPT]
-            raise StoreError(what.format(where=self._path), way_out=way_out) from None
 
 
 _SQLITE_TROUBLES = {

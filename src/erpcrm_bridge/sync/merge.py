@@ -341,7 +341,7 @@ def _settle_edits(
     one_value = all(same_all(edit.values, edits[0].values) for edit in edits[1:])
     if clean and one_value:
         if rewritten(unit, tuple(edits[0].values), edits[0].by):
-            merged.clashes.append(Clash(list(unit), [theirs, *edits, *outvoted], "two systems rewrite one another"))
+            merged.clashes.append(Clash(list(unit), _told_apart([theirs, *edits, *outvoted], theirs), "two systems rewrite one another"))
             return
         alone = "all moved to the same" if len(edits) > 1 else "the others lost to what it moved on from" if outvoted else "only it moved"
         _accept(unit, held, edits[0], alone, outvoted, merged)
@@ -349,10 +349,17 @@ def _settle_edits(
     candidates = edits if clean else [*edits, theirs]
     winner, rule = settle_by_policy(candidates, policy)
     if winner is None:
-        merged.clashes.append(Clash(list(unit), candidates))
+        merged.clashes.append(Clash(list(unit), _told_apart(candidates, theirs)))
         return
     losers = [candidate for candidate in [*candidates, *outvoted] if not same_all(candidate.values, winner.values)]
     _accept(unit, held, winner, rule, losers, merged)
+
+
+def _told_apart(candidates: list[Candidate], golden: Candidate) -> list[Candidate]:
+    """Return the candidates of a clash, each under a name of its own: golden's value may have been said by another record of a system that
+    says something else now."""
+    others = {candidate.by for candidate in candidates if candidate is not golden}
+    return [Candidate("golden", it.role, it.version, it.values) if it is golden and it.by in others else it for it in candidates]
 
 
 def golden_candidate(unit: Unit, held: tuple[Any, ...], authors: Mapping[str, Author], roles: Mapping[str, str]) -> Candidate:

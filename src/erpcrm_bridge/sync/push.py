@@ -112,6 +112,8 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
         pending = {path: target for path, target in decision.pending.items() if target not in decision.blocked and path not in known}
         parked.extend(_pending_row(run, side, link, path, *target) for path, target in pending.items())
         closed.extend(s for path, s in known.items() if path not in decision.pending and s.startswith("later:"))
+        if decision.held and not decision.blocked:
+            closed.append(f"blocked:{link.id}")  # its parent has come, and something else is amiss
         if decision.step is None and not decision.blocked and not decision.held and not decision.pending:
             _rest(side, link, golden, decision, bool(frozen.get(golden.id)))
             if decision.answered or decision.errors or decision.free or not link.dirty:

@@ -320,3 +320,8 @@ def test_after_the_push_all_agree_and_are_silent(customer: Policies, situation: 
     assert again.fields == merged.fields
     assert again.changes == []
     assert {tuple(clash.unit) for clash in again.clashes} <= set(frozen)
+
+
+def test_a_clash_with_what_another_record_of_the_same_system_said_names_both(customer: Policies) -> None:
+    merged = merged_of({"email": "old"}, [saying("crm", None, {"email": "new"})], customer)
+    assert {candidate.by: candidate.values for candidate in merged.clashes[0].candidates} == {"crm": ["new"], "golden": ["old"]}

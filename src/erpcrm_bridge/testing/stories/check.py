@@ -45,6 +45,9 @@ PARENTS = {by_role[role][0] for by_role in (UNITS["contact"]["customer"], UNITS[
 """The fields that hold a required parent."""
 
 
+IN_WINDOW = "edit in the window of L5"
+
+
 class Violation(Exception):
     """A law was broken: which, and what was seen."""
 
@@ -112,6 +115,7 @@ class Facts(Struct):
 
 def check(ground: Ground, changed: bool, settled: Sequence[tuple[int, str, list[str]]]) -> None:
     """Raise Violation for the first law that was broken, as the systems stand now."""
+    ground.notes.pop(IN_WINDOW, None)  # each look counts anew
     facts = retell(ground)
     parked = _parked(ground, facts)
     by_person = _settled(ground, facts, settled)
@@ -350,7 +354,7 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         if not _delivered_before(ground, facts, edit, max(life.order for life in ends), {life.place[0] for life in ends}):
             if not _known(facts, edit, entry.order):
                 if _in_window(ground, edit, entry.order):
-                    ground.note("edit in the window of a delete")
+                    ground.note(IN_WINDOW)
                     continue
                 raise Violation("L5", f"the bridge deleted {where} with an edit that it had not read: {edit}")
             raise Violation("L8", f"the bridge deleted {where} although it was edited there: {edit}")
@@ -439,8 +443,10 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     after = next((held for held in history if held.order > edit.order), None)
     if after is None or after.actor != "bridge":
         return
-    if isinstance(edit.unit, tuple) and facts.now(edit.place, edit.unit[:2]) is None and len(edit.unit) == 3:
-        return
+    if isinstance(edit.unit, tuple) and len(edit.unit) == 3:
+        line = facts.held[edit.place, edit.unit[:2]]
+        if line[-1].value is None or any(held.value is None and edit.order < held.order < after.order for held in line):
+            return  # the line itself was removed
     if any(e.place == edit.place and e.unit == edit.unit and e.order == after.order for e in facts.of_unit[edit.thing, edit.unit]):
         return  # the system's own trigger
     entity, unit = edit.thing[0], edit.unit
@@ -451,7 +457,7 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
         return  # set, and set back before anybody looked: a change says how a record stands now (L2)
     if not _known(facts, edit, after.order):
         if _in_window(ground, edit, after.order):
-            ground.note("edit in the window of L5")
+            ground.note(IN_WINDOW)
             return
         raise Violation("L5", f"the bridge overwrote an edit that it had not read: {edit}, with {after.value!r} at {after.order}")
     if isinstance(unit, str):

@@ -20,7 +20,7 @@ from erpcrm_bridge.connector import Connector
 from erpcrm_bridge.errors import AuthError, CursorExpired, PermissionDenied, QuotaExhausted, StoreError, TransientError
 from erpcrm_bridge.settings import ConnectionSettings
 from erpcrm_bridge.store import Store, open_store
-from erpcrm_bridge.store.engines import Bulk, SqliteEngine, Values
+from erpcrm_bridge.store.engines import Bulk, SqliteEngine, SqliteTelling, Values
 from erpcrm_bridge.testing.memory import MemoryConnector
 from erpcrm_bridge.testing.stories.scene import ROLES, Scene
 from erpcrm_bridge.testing.system import AnswerLost, Event, MemorySystem, copied
@@ -342,6 +342,7 @@ class StoryEngine(SqliteEngine):
     def __init__(self, db: sqlite3.Connection, meddler: Meddler | None) -> None:
         self.read_only = False
         self._path = Path(":memory:")
+        self._telling = SqliteTelling(self._path)
         self._lock = None
         self._sql = _statements
         self._db = db

@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 
 from msgspec import Struct
 
+from erpcrm_bridge.testing.stories.check import IN_WINDOW
 from erpcrm_bridge.testing.stories.play import play
 from erpcrm_bridge.testing.stories.shrink import tell
 
@@ -22,12 +23,14 @@ BATCH = 25
 
 
 class Sum(Struct):
-    """What a batch of stories came to. ``broken`` are (seed, law) of those that violated one."""
+    """What a batch of stories came to. ``window`` are edits made in the window that L5 names; ``broken`` are (seed, law) of those that
+    violated one."""
 
     stories: int = 0
     steps: int = 0
     faults: int = 0
     kills: int = 0
+    window: int = 0
     broken: list[tuple[int, str]] = []
 
     def add(self, other: Sum) -> None:
@@ -35,6 +38,7 @@ class Sum(Struct):
         self.steps += other.steps
         self.faults += other.faults
         self.kills += other.kills
+        self.window += other.window
         self.broken = [*self.broken, *other.broken]
 
 
@@ -44,7 +48,8 @@ def batch(first: int) -> Sum:
     for seed in range(first, first + BATCH):
         outcome = play(seed)
         broken = [(seed, outcome.violation.law)] if outcome.violation else []
-        done.add(Sum(1, outcome.steps, outcome.faults, outcome.kills, broken))
+        window = outcome.notes.get(IN_WINDOW, 0)
+        done.add(Sum(1, outcome.steps, outcome.faults, outcome.kills, window, broken))
     return done
 
 
@@ -75,6 +80,7 @@ def main() -> int:
             sys.stdout.flush()
     for broken, law in total.broken[:3]:
         sys.stdout.write(tell(broken, law) + "\n\n")
+    sys.stdout.write(f"{total.window} edits fell into the window of L5, none of them where writes are conditional.\n")
     sys.stdout.write(_line(total, seed))
     return 1 if total.broken else 0
 
