@@ -488,3 +488,23 @@ def test_a_record_that_was_hidden_while_the_rules_changed_is_read_under_them_whe
     world.sync_until_quiet()
     assert says(world.erp.get("customer", customer) or {}, tel="2")
     assert world.parked() == []
+
+
+def test_an_edit_in_a_record_that_was_hidden_stands_against_a_delete_that_came_meanwhile(tmp_path: Path) -> None:
+    change = {"erp.customer": {"capabilities": {"tells_gone": False}}}
+    world = World(tmp_path, roles=("crm", "erp", "shop"), specs=change, rules={"customer": {"on_delete": "delete"}})
+    account, customer = world.joined_customer()
+    world.crm.edit("Account", account, {"Name": "Acme AG"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    world.erp.edit("customer", customer, {"companyName": "Acme SE"})
+    world.erp.rights["bridge"] = Rights(hidden_records={"customer": (customer,)})
+    world.sync()
+    world.crm.delete("Account", account)
+    world.sync_until_quiet()
+    assert world.shop.all("client") == {}
+    world.erp.rights["bridge"] = Rights()
+    world.erp.edit("customer", customer, {"cur": "EUR"})  # no rule maps it; it is seen again
+    world.sync_until_quiet()
+    assert world.erp.get("customer", customer) is not None
+    assert "deleted" in {row.error for row in world.parked()}

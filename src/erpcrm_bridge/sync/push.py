@@ -541,6 +541,7 @@ def _settle(
                     dropped.append(intention.id)
             case Rejected():
                 settled.append(_hold(side, link, golden, step, outcome))
+                closed.append(f"blocked:{link.id}")
                 parked.append(_rejected_row(run, side, step, outcome))
                 pushed.add("refused")
                 if intention:

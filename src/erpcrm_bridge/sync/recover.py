@@ -24,6 +24,7 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
     for side in flow.all_sides():
         intentions = store.open_intentions([side.stream_id])
         links = store.links([intention.link_id for intention in intentions])
+        goldens = store.golden({intention.golden_id for intention in intentions})
         creates, updates, done = [], [], []
         for intention in intentions:
             link = links.get(intention.link_id)
@@ -31,12 +32,13 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
                 continue
             if intention.operation == "create" and link.key is None:
                 creates.append((intention, link))
-            elif intention.operation == "update" and link.key is not None and link.state in ("live", "missing"):
+            elif intention.operation == "update" and _is_looked_up(link, goldens.get(intention.golden_id)):
                 updates.append((intention, link))
             else:
                 done.append((intention, link))
         if done:
-            # A move: the state says whether it was made. A create whose record has come in by itself is done.
+            # A move: the state says whether it was made. A create whose record has come in by itself is done. Where the golden record is
+            # gone meanwhile, whatever stands there otherwise than before is an edit against the delete.
             keys = sorted({link.key for _, link in done if link.key})
             read_again(store, run, side, keys)
             _drop(store, run, [intention for intention, _ in done])
@@ -44,6 +46,10 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
             _updates(flow, store, run, side, updates)
         if creates:
             _creates(flow, store, run, side, creates)
+
+
+def _is_looked_up(link: LinkRow, golden: GoldenRow | None) -> bool:
+    return link.key is not None and link.state in ("live", "missing") and golden is not None and golden.state == "live"
 
 
 def arrived(flow: Flow, store: Store, run: RunNote) -> None:

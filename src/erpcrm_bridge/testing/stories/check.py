@@ -329,6 +329,20 @@ def _hidden(ground: Ground, place: Place, order: int) -> bool:
     return any(where == place and first < order < last for where, first, last in ground.hidden)
 
 
+def _made_by_a_zombie(ground: Ground, facts: Facts, places: Sequence[Place]) -> bool:
+    """Tell whether two of these records were made by two workers, of which one had lost its lease."""
+    ever = [facts.born[place].order for place in places if facts.born[place].actor == "bridge"]
+    return any(_overtaken(ground, one, other) for one in ever for other in ever if one < other)
+
+
+def _unaware(ground: Ground, facts: Facts, thing: Thing) -> bool:
+    """Tell whether a record of the thing was made by the bridge, which could not know of it: hidden since, or by a worker without lease."""
+    made = [place for place in facts.places[thing] if facts.born[place].actor == "bridge"]
+    if any(place in made for place, _, _ in ground.hidden):
+        return True
+    return any(_made_by_a_zombie(ground, facts, [place for place in made if place[0] == role]) for role in ROLES)
+
+
 def _overtaken(ground: Ground, first: int, second: int) -> bool:
     """Tell whether two workers, of which one had lost its lease, wrote these: no fence reaches a system that has no upsert."""
     calls = [next(call for call in reversed(ground.calls) if call.order < order) for order in (first, second)]
@@ -485,8 +499,8 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     first_written = next((e.order for e in ground.journal if e.event.actor == "bridge" and _place_of(e) == edit.place), edit.order)
     if edit.order < first_written and any(other.place[0] == edit.role and other.place != edit.place for other in said):
         return  # entered anew in its own system: golden's value is that system's own, and the entry is joined to it
-    if not said and any(place in facts.places[edit.thing] and facts.born[place].actor == "bridge" for place, _, _ in ground.hidden):
-        ground.note("rendition in a record that the bridge had made and was not shown")
+    if not said and _unaware(ground, facts, edit.thing):
+        ground.note("rendition in a record that the bridge had made and did not know")
         return
     if not said:
         raise Violation("L1", f"the bridge overwrote {edit} with {after.value!r}, which nobody had said")
@@ -496,6 +510,8 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
             return  # a record that was joined later fills what was empty
         if other.place != edit.place and _in_sight(ground, facts, edit, other):
             return
+        if _prefers(entity, unit, other, edit) and not _taken_in(ground, facts, other.place, edit.order):
+            return  # a record that is taken in later speaks then, by the policy
         if _moved_on_from(facts, other, edit.value) and not _in_sight(ground, facts, other, edit, delivered=True):
             return  # it was said back to what the other had moved on from
         same_said = [e for e in facts.of_unit[edit.thing, unit] if _alike(e.value, edit.value) and e.place != edit.place]
@@ -511,6 +527,9 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
         unseen = winner.order < after.order and not _in_sight(ground, facts, winner, edit, delivered=True)
         if unseen and _prefers(entity, unit, winner, edit) and any(_in_sight(ground, facts, winner, other) for other in said):
             return
+    if _unaware(ground, facts, edit.thing):
+        ground.note("edit against a record that the bridge had made and did not know")
+        return
     raise Violation("L5", f"the bridge overwrote {edit} with {said[0]} at {after.order}, by no rule")
 
 
@@ -586,6 +605,8 @@ def _in_window(ground: Ground, edit: Edit, order: int) -> bool:
     if write is None:
         return False
     earlier = [call for call in before if call.order < write.order]
+    if earlier and earlier[-1].verb == "read" and ("stale", "read", earlier[-1].run) in ground.struck:
+        return True  # the last read showed what had been
     return bool(earlier) and earlier[-1].verb == "read" and key in earlier[-1].keys and earlier[-1].order < edit.order
 
 
@@ -633,7 +654,8 @@ def _was_held(ground: Ground, facts: Facts, edit: Edit, place: Place, since: int
         return True  # it held nothing from the beginning
     for n, held in enumerate(history):
         ends = history[n + 1].order if n + 1 < len(history) else until + 1
-        if held.order < until and ends > since and _alike(held.value, wanted) and (held.actor == "bridge" or not delivered):
+        brought = held.actor == "bridge" and held.order > since
+        if held.order < until and ends > since and _alike(held.value, wanted) and (brought or not delivered):
             return True
     return False
 
@@ -676,7 +698,7 @@ def _parked(ground: Ground, facts: Facts) -> dict[Thing, set[Unit]]:
     for row in rows:
         there = row.stream_id is None or row.key is None or facts.live.get(_place_in(streams[row.stream_id], row.key), True)
         if row.kind == "waiting" and there:
-            _waits_in_vain(store, streams, row, links.get(row.waits_for or "", []))
+            _waits_in_vain(facts, store, streams, row, links.get(row.waits_for or "", []))
     found: dict[Thing, set[Unit]] = {}
     for row in rows:
         pairs = [(row.stream_id, row.key)] + [(link.stream_id, link.key) for link in links.get(row.golden_id or "", ())]
@@ -698,7 +720,7 @@ def _place_in(stream: tuple[str, str], key: str) -> Place:
     return (stream[0].removesuffix("-system"), stream[1], key)
 
 
-def _waits_in_vain(store: Store, streams: dict[int, tuple[str, str]], row: ParkedRow, links: Sequence[LinkRow]) -> None:
+def _waits_in_vain(facts: Facts, store: Store, streams: dict[int, tuple[str, str]], row: ParkedRow, links: Sequence[LinkRow]) -> None:
     """What waits for a parent is woken when that stands in the system: a golden record, or one that is known there by its key."""
     if row.data.get("key"):
         system, entity = row.data["system"], row.data["entity"]
@@ -707,7 +729,7 @@ def _waits_in_vain(store: Store, streams: dict[int, tuple[str, str]], row: Parke
     else:
         system = streams[row.stream_id][0] if row.stream_id is not None else ""
         here = [link for link in links if link.state == "live" and streams[link.stream_id][0] == system]
-    if here:
+    if any(facts.live.get(_place_in(streams[link.stream_id], link.key or "")) for link in here):
         raise Violation("L7", f"{row.reason}: and what it waits for stands there as {here[0].key}")
 
 
@@ -765,8 +787,7 @@ def _doubles(ground: Ground, facts: Facts, thing: Thing, places: Sequence[Place]
     """In the end the bridge has not left two records of its own for one thing in one system."""
     for role, found in _present(facts, places).items():
         made = [place for place in found if facts.born[place].actor == "bridge"]
-        ever = [facts.born[place].order for place in places if place[0] == role and facts.born[place].actor == "bridge"]
-        zombie = any(_overtaken(ground, one, other) for one in ever for other in ever if one < other)
+        zombie = _made_by_a_zombie(ground, facts, [place for place in places if place[0] == role])
         hidden = any(_hidden(ground, place, facts.born[other].order) for place in made for other in made)
         if len(made) > 1 and not zombie and not hidden:
             raise Violation("L3", f"{thing[1]} stands in {role} as {' and '.join(place[2] for place in made)}, made by the bridge")

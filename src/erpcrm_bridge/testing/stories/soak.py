@@ -1,4 +1,4 @@
-"""Plays stories for as long as is asked, in two processes; a violation is shrunk and told, and ends it.
+"""Plays stories for as long as is asked, in two processes; the first violations are shrunk and told at its end.
 
 ::
 
@@ -54,14 +54,14 @@ def batch(first: int) -> Sum:
 
 
 def soak(seed: int, seconds: float, processes: int = 2) -> Iterator[Sum]:
-    """Yield the sum so far after each batch, until ``seconds`` are over or a story breaks a law."""
+    """Yield the sum so far after each batch, until ``seconds`` are over."""
     until = time.monotonic() + seconds
     total = Sum()
     with ProcessPoolExecutor(processes) as pool:
         at_work: set[Future[Sum]] = set()
         first = seed
-        while at_work or (time.monotonic() < until and not total.broken):
-            while len(at_work) < processes and time.monotonic() < until and not total.broken:
+        while at_work or time.monotonic() < until:
+            while len(at_work) < processes and time.monotonic() < until:
                 at_work.add(pool.submit(batch, first))
                 first += BATCH
             done, at_work = wait(at_work, return_when=FIRST_COMPLETED)
@@ -78,7 +78,9 @@ def main() -> int:
             told = time.monotonic()
             sys.stdout.write(_line(total, seed))
             sys.stdout.flush()
-    for broken, law in total.broken[:3]:
+    for broken, law in sorted(total.broken)[3:]:
+        sys.stdout.write(f"story {broken} broke {law}\n")
+    for broken, law in sorted(total.broken)[:3]:
         sys.stdout.write(tell(broken, law) + "\n\n")
     sys.stdout.write(f"{total.window} edits fell into the window of L5, none of them where writes are conditional.\n")
     sys.stdout.write(_line(total, seed))
