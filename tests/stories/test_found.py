@@ -508,3 +508,30 @@ def test_an_edit_in_a_record_that_was_hidden_stands_against_a_delete_that_came_m
     world.sync_until_quiet()
     assert world.erp.get("customer", customer) is not None
     assert "deleted" in {row.error for row in world.parked()}
+
+
+def test_a_record_restored_where_a_new_one_was_wanted_is_the_one(tmp_path: Path) -> None:
+    world = World(tmp_path, rules={"customer": {"on_delete": "delete"}})
+    account, customer = world.joined_customer()
+    world.crm.delete("Account", account)
+    world.sync_until_quiet()
+    assert world.erp.all("customer") == {}
+    world.crm.restore("Account", account)
+    world.erp.faults.add("write", "refused")
+    world.sync()
+    world.erp.restore("customer", customer)
+    world.sync_until_quiet()
+    assert list(world.erp.all("customer")) == [customer]
+    assert world.parked() == []
+
+
+def test_the_double_in_review_of_a_deleted_record_does_not_bring_it_back(tmp_path: Path) -> None:
+    world = World(tmp_path, rules={"customer": {"on_delete": "delete"}})
+    account, _ = world.joined_customer()
+    double = world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example"})
+    world.sync_until_quiet()
+    world.crm.delete("Account", account)
+    world.sync_until_quiet()
+    assert world.erp.all("customer") == {}
+    assert list(world.crm.all("Account")) == [double]
+    assert [row.kind for row in world.parked()] == ["review"]

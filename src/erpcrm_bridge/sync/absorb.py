@@ -98,10 +98,17 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
 
 
 def _look_again(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
-    """Who was doubtful beside a record that is gone may be plain now: let what is in review be identified again."""
+    """Who was doubtful beside a record that is gone may be plain now: let it be identified again, where the golden record lives on.
+
+    Where that is gone as well, its double stays in review: it is not to bring back what was deleted.
+    """
+    rows = [row for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000) if row.entity == entity]
+    named = {other["golden"] for row in rows for other in row.data.get("others", ()) if "golden" in other}
+    live = {golden_id for golden_id, golden in store.golden(named).items() if golden.state == "live"}
     keys: dict[int, list[str]] = {}
-    for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000):
-        if row.entity == entity and row.error in ("double", "ambiguous") and row.stream_id is not None and row.key is not None:
+    for row in rows:
+        goldens = {other["golden"] for other in row.data.get("others", ()) if "golden" in other}
+        if row.error in ("double", "ambiguous") and row.stream_id is not None and row.key is not None and goldens and goldens <= live:
             keys.setdefault(row.stream_id, []).append(row.key)
     with store.transaction(run.fence):
         for stream_id, found in keys.items():
@@ -627,6 +634,9 @@ def _merge_one(
                 _park_record(run, member, "total", f"after the merge {complaint}", batch, golden.id)
             return
     links = other_links.get(golden.id, [])
+    if work.restored:
+        here = {member.link.stream_id for member, _ in spoke}
+        _want_no_more([link for link in links if link.stream_id in here], batch)
     if work.restored or (golden.state == "gone" and any(saying.moved for saying in sayings)):
         _revive(flow, run, work, links, batch)
     if gone:

@@ -526,10 +526,17 @@ def _settle(
     news: list[IncomingRow] = []
     again: list[str] = []
     refs = refs_of(flow, store, side, [outcome.fields for outcome in outcomes.values() if isinstance(outcome, Applied)])
+    made = [outcome.key for outcome in outcomes.values() if isinstance(outcome, Applied) and outcome.key]
+    linked = store.links_by_key(side.stream_id, made) if steps[0].operation == "create" else {}
     for step, write in zip(steps, writes, strict=True):
         link, golden, outcome = links[step.link_id], goldens[step.golden_id], outcomes[step.link_id]
         intention = intentions.get(step.link_id)
         match outcome:
+            case Applied() if outcome.key in linked:  # an upsert met one that was deleted, and has come back under its old link
+                again.append(outcome.key)
+                pushed.add("met on creating")
+                if intention:
+                    dropped.append(intention.id)
             case Applied():
                 news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
                 settled.append(link)

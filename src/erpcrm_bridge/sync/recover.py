@@ -104,7 +104,8 @@ def _updates(flow: Flow, store: Store, run: RunNote, side: Side, updates: list[t
 
 def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention: Intention, link: LinkRow, key: str) -> None:
     """The create was done."""
-    if key in store.golden_of([side.stream_id], [key]):
+    if key in store.links_by_key(side.stream_id, [key]):  # linked already, or one that was deleted has come back
+        read_again(store, run, side, [key])
         _drop(store, run, [intention])
         return
     records = side.connector.read(side.selection, [key])

@@ -354,6 +354,10 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         raise Violation("L8", f"the bridge deleted the money document {where}")
     if ground.place.on_delete != "delete":
         raise Violation("L8", f"the bridge deleted {where}, and the rule is {ground.place.on_delete}")
+    call = next(call for call in reversed(ground.calls) if call.order < entry.order)
+    if any(other.run == call.run and other.worker > call.worker and other.order < call.order for other in ground.calls):
+        ground.note("delete by a worker whose lease had run out before its call")
+        return
     lives = [life for life in facts.lives.get(thing, ()) if life.actor != "bridge" and life.order < entry.order]
     ends = [life for life in lives if life.place[0] != entry.role and (life.verb == "delete" or _merged_unseen(ground, life))]
     if not ends:
