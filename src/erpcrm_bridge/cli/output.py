@@ -7,9 +7,10 @@ Every text passes the secret book, and control characters that could steer a ter
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -161,9 +162,19 @@ class Output:
             stream.write(text)
             stream.flush()
         except OSError as error:
-            self._gone = self._gone or stream is self._stdout
+            if stream is self._stdout:
+                self._gone = True
+                _let_go(stream)
             if not isinstance(error, BrokenPipeError):
                 raise
+
+
+def _let_go(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere: the interpreter would try to write it at its end, and end with a code of its own."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 @dataclass(frozen=True, slots=True)
