@@ -38,6 +38,9 @@ class Saying(Struct):
     order: float | None = None
 
 
+IN_DOUBT = "an answer was lost: it may be how the system holds what was asked, or an edit since"
+
+
 class Candidate(Struct):
     """One of the values that a clash is about."""
 
@@ -226,9 +229,6 @@ def values_at(fields: Fields, unit: Unit) -> tuple[Any, ...]:
 
 def same_all(one: Iterable[Any], other: Iterable[Any]) -> bool:
     return all(same(a, b) for a, b in zip(one, other, strict=True))
-
-
-IN_DOUBT = "an answer was lost: it may be how the system holds what was asked, or an edit since"
 
 
 def author_of(path: str, authors: Mapping[str, Author]) -> Author | None:

@@ -526,8 +526,9 @@ def _settle(
     news: list[IncomingRow] = []
     again: list[str] = []
     refs = refs_of(flow, store, side, [outcome.fields for outcome in outcomes.values() if isinstance(outcome, Applied)])
-    made = [outcome.key for outcome in outcomes.values() if isinstance(outcome, Applied) and outcome.key]
-    linked = store.links_by_key(side.stream_id, made) if steps[0].operation == "create" else {}
+    linked: Mapping[str, LinkRow] = {}
+    if steps[0].operation == "create":
+        linked = store.links_by_key(side.stream_id, [outcome.key for outcome in outcomes.values() if isinstance(outcome, Applied)])
     for step, write in zip(steps, writes, strict=True):
         link, golden, outcome = links[step.link_id], goldens[step.golden_id], outcomes[step.link_id]
         intention = intentions.get(step.link_id)

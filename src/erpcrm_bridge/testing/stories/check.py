@@ -46,6 +46,8 @@ PARENTS = {by_role[role][0] for by_role in (UNITS["contact"]["customer"], UNITS[
 
 
 IN_WINDOW = "edit in the window of L5"
+READS = ("read", "changes", "scan")
+"""the calls that show records as they stand"""
 
 
 class Violation(Exception):
@@ -149,7 +151,7 @@ def retell(ground: Ground) -> Facts:
     """Return the facts. Raises Violation for what the bridge may never do, whatever happens afterwards."""
     facts = Facts()
     for call in ground.calls:
-        if call.verb in ("read", "changes", "scan"):
+        if call.verb in READS:
             for key in call.keys:
                 facts.seen.setdefault((call.role, call.stream, key), []).append(call.order)
     _name(ground, facts)
@@ -170,7 +172,7 @@ def _name(ground: Ground, facts: Facts) -> None:
         entity = ENTITY_OF.get((role, event.stream))
         if entity is None:
             continue
-        place = (role, event.stream, event.key)
+        place = _place_of(entry)
         fields = event.after if event.after is not None else event.before or {}
         tag = fields.get(TAG[entity][role])
         known = facts.tags.get(place)
@@ -305,7 +307,7 @@ def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         born_of = facts.born.get(gone.place)
         unsure = born_of is not None and born_of.actor == "bridge"
         broken = {run for _, _, run in ground.struck}
-        seen_in = (c for c in ground.calls if c.verb in ("read", "changes", "scan") and c.order < gone.order and c.run not in broken)
+        seen_in = (c for c in ground.calls if c.verb in READS and c.order < gone.order and c.run not in broken)
         shown = any(call.role == role and call.stream == gone.place[1] and gone.place[2] in call.keys for call in seen_in)
         known = shown and facts.joined.get(thing, entry.order) < gone.order
         if known and not again and not unsure:
@@ -329,6 +331,11 @@ def _hidden(ground: Ground, place: Place, order: int) -> bool:
     return any(where == place and first < order < last for where, first, last in ground.hidden)
 
 
+def _call_of(ground: Ground, order: int) -> Call:
+    """Return the bridge's call in which one of its writes happened."""
+    return next(call for call in reversed(ground.calls) if call.order < order)
+
+
 def _made_by_a_zombie(ground: Ground, facts: Facts, places: Sequence[Place]) -> bool:
     """Tell whether two of these records were made by two workers, of which one had lost its lease."""
     ever = [facts.born[place].order for place in places if facts.born[place].actor == "bridge"]
@@ -345,7 +352,7 @@ def _unaware(ground: Ground, facts: Facts, thing: Thing) -> bool:
 
 def _overtaken(ground: Ground, first: int, second: int) -> bool:
     """Tell whether two workers, of which one had lost its lease, wrote these: no fence reaches a system that has no upsert."""
-    calls = [next(call for call in reversed(ground.calls) if call.order < order) for order in (first, second)]
+    calls = [_call_of(ground, order) for order in (first, second)]
     return calls[0].run == calls[1].run and calls[0].worker != calls[1].worker
 
 
@@ -354,7 +361,7 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         raise Violation("L8", f"the bridge deleted the money document {where}")
     if ground.place.on_delete != "delete":
         raise Violation("L8", f"the bridge deleted {where}, and the rule is {ground.place.on_delete}")
-    call = next(call for call in reversed(ground.calls) if call.order < entry.order)
+    call = _call_of(ground, entry.order)
     if any(other.run == call.run and other.worker > call.worker and other.order < call.order for other in ground.calls):
         ground.note("delete by a worker whose lease had run out before its call")
         return
@@ -362,7 +369,7 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
     ends = [life for life in lives if life.place[0] != entry.role and (life.verb == "delete" or _merged_unseen(ground, life))]
     if not ends:
         raise Violation("L8", f"the bridge deleted {where}, which nobody had deleted anywhere")
-    mine = (entry.role, entry.event.stream, entry.event.key)
+    mine = _place_of(entry)
     for edit in facts.edits:
         if edit.place != mine or edit.order > entry.order or edit.by == "system":
             continue
@@ -589,7 +596,7 @@ def _taken_in(ground: Ground, facts: Facts, place: Place, order: int) -> bool:
     """Tell whether the bridge had taken a record in by then: made it, or read it in a run that ended well and asked nobody who it is."""
     if facts.born[place].actor == "bridge":
         return True
-    seen = (c for c in ground.calls if c.order < order and c.verb in ("read", "changes", "scan") and c.run in ground.ended)
+    seen = (c for c in ground.calls if c.order < order and c.verb in READS and c.run in ground.ended)
     if not any((call.role, call.stream) == place[:2] and place[2] in call.keys for call in seen):
         return False
     return place not in next((found for at, found in reversed(ground.in_review) if at < order), ())
@@ -625,9 +632,7 @@ def _in_doubt(ground: Ground, edit: Edit) -> bool:
         (
             entry
             for entry in reversed(ground.journal)
-            if entry.order < edit.order
-            and entry.event.actor == "bridge"
-            and (entry.role, entry.event.stream, entry.event.key) == edit.place
+            if entry.order < edit.order and entry.event.actor == "bridge" and _place_of(entry) == edit.place
         ),
         None,
     )
