@@ -175,12 +175,18 @@ class _Same(dict[tuple[str, str], str]):
 def run_test(spec: MappingSpec, test: TestSpec) -> list[str]:
     """Return what an inline test found wrong; empty means that it holds."""
     try:
-        compiled = compile_mapping(spec, codes=test.codes, values=test.connection, stream=None)
+        compiled = compile_mapping(spec, codes=test.codes, values=test.connection, stream=None, names=_names_in(test))
     except ConfigError as error:
         return [str(complaint) for complaint in error.complaints]
     if test.direction == "to_canonical":
         return [*_inward(compiled, test)]
     return [*_outward(compiled, test)]
+
+
+def _names_in(test: TestSpec) -> frozenset[str]:
+    """Return the external names that a test shows; of a custom field the name that it would have."""
+    records = [test.given, test.base or {}] if test.direction == "to_canonical" else [test.expect, test.base or {}]
+    return frozenset(name for record in records for name in record)
 
 
 def _inward(compiled: CompiledMapping, test: TestSpec) -> Iterator[str]:

@@ -160,14 +160,20 @@ class CompiledMapping:
 
 
 def compile_mapping(
-    spec: MappingSpec, *, codes: Mapping[str, Mapping[str, str]], values: Mapping[str, Any], stream: Stream | None
+    spec: MappingSpec,
+    *,
+    codes: Mapping[str, Mapping[str, str]],
+    values: Mapping[str, Any],
+    stream: Stream | None,
+    names: frozenset[str] = frozenset(),
 ) -> CompiledMapping:
     """Return ``spec`` compiled against a connection's code tables and declared values, and the stream as its system describes it.
 
-    Without a stream neither unknown external names nor lengths are known. Raises ConfigError with every finding.
+    Without a stream neither unknown external names nor lengths are known; what is passed through are then ``names``. Raises ConfigError
+    with every finding.
     """
     findings = Findings(spec.document)
-    world = World(spec, codes, values, stream, findings)
+    world = World(spec, codes, values, stream, findings, names)
     if spec.entity not in MODELS:
         findings.add(("entity",), f"there is no entity `{spec.entity}`", f"known: {', '.join(sorted(MODELS))}")
         findings.raise_any(f"The mapping {spec.name} cannot be compiled.")
@@ -182,7 +188,7 @@ def compile_mapping(
         findings.add(("key", "external_id"), f"`{spec.body.key.external_id}` is not supported yet", "name a field of the stream")
     findings.raise_any(f"The mapping {spec.name} cannot be compiled.")
 
-    own = _digest(world)
+    own = _digest(world, plans)
     lists = {name: _compile_list(world, name, body, line_plans[name], own) for name, body in spec.body.lists.items()}
     get, put, source = _functions(world, plans, spec.name, own, around=None)
     return CompiledMapping(
@@ -374,15 +380,19 @@ def _ids_out(plans: Sequence[Plan], golden: Fields) -> set[tuple[str, str]]:
     }
 
 
-def _digest(world: World) -> str:
-    return _digest_of(world, world.spec.body.model_dump(exclude={"tests", "unmapped"}), world.used_codes)
+def _digest(world: World, plans: Sequence[Plan]) -> str:
+    """Return what stands for the mapping as it is here: the file, and the fields of the stream that it passes through."""
+    body = world.spec.body.model_dump(exclude={"tests", "unmapped"})
+    passed = {plan.rule.name: plan.spec.model_dump() for plan in plans if plan.place[0] == "passthrough"}
+    return _digest_of(world, {**body, "passed": passed}, world.used_codes)
 
 
 def _meanings(world: World, plans: Sequence[Plan]) -> dict[str, str]:
     """Return, for each canonical path and each list, what stands for the rules that say what it means here."""
     body = world.spec.body.model_dump(exclude={"tests", "unmapped"})
     own: dict[str, str] = {}
-    for name, rule in [*body["fields"].items(), *body["lists"].items()]:
+    passed = {plan.rule.name: plan.spec.model_dump() for plan in plans if plan.place[0] == "passthrough"}
+    for name, rule in [*passed.items(), *body["fields"].items(), *body["lists"].items()]:
         texts = _texts(rule)
         tables = {table: pairs for table, pairs in body["tables"].items() if table in texts}
         own[name] = _digest_of(world, {"rule": rule, "tables": tables}, world.used_codes & texts)

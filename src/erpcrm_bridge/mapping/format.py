@@ -21,7 +21,6 @@ Scalar: TypeAlias = Any
 
 NOT_YET = {
     "extends": "overlays are not supported yet: write a mapping of its own under another name",
-    "passthrough": "pass-through is not supported yet: write a rule for each field",
     "assigns_keys": "who assigns keys is a setting of the connection, not of the mapping",
     "slots": "lists in slots are not supported yet: use `inline` or `child`",
     "natural": "natural keys of a stream are not supported yet: name its key field under `id`",
@@ -117,6 +116,15 @@ class RuleSpec(_Strict):
     note: str | None = None
 
 
+class PassthroughSpec(_Strict):
+    """Fields without a rule of their own that travel as ``custom.NAME``: those whose whole name fits the expression ``match``."""
+
+    match: str
+    into: Literal["custom"] = "custom"
+    direction: Direction = "both"
+    but: list[str] = Field([], alias="except")
+
+
 class KeySpec(_Strict):
     """The stream's key field, and the one that carries the bridge's reference."""
 
@@ -169,6 +177,7 @@ class MappingFile(_Strict):
     tables: dict[str, TableSpec] = {}
     fields: dict[str, RuleSpec] = Field(min_length=1)
     lists: dict[str, ListSpec] = {}
+    passthrough: list[PassthroughSpec] = []
     unmapped: dict[str, str] = {}
     tests: list[TestSpec] = []
 
@@ -266,7 +275,22 @@ def _words(model: type[BaseModel], path: Path, problem: Any) -> tuple[str, str]:
         return "a list is never appended to", "write `keyed` or `replace`"
     if len(path) > 1 and "moves" in path:
         return f"`{place}`: what a move makes is not supported yet", "name the states only"
-    return f"`{place}`: {problem['msg'][0].lower()}{problem['msg'][1:]}", ""
+    return f"`{place}`: {problem['msg'][0].lower()}{problem['msg'][1:]}", _WAYS_OUT.get(kind, _ways_out(problem))
+
+
+_WAYS_OUT = {
+    "string_type": "write text, in quotes where it looks like a number",
+    "list_type": "write a list: [one, other]",
+    "dict_type": "write keys with their values: {key: value}",
+    "model_type": "write keys with their values: {key: value}",
+    "bool_type": "write true or false",
+    "int_type": "write a whole number",
+    "too_short": "name at least one",
+}
+
+
+def _ways_out(problem: Any) -> str:
+    return f"write {problem['ctx']['expected']}" if problem["type"] == "literal_error" else "docs/reference/mapping.md has every key"
 
 
 def _keys_at(model: type[BaseModel], path: Path) -> list[str]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from erpcrm_bridge.errors import Complaint, ConfigError
 from erpcrm_bridge.mapping.format import EntityFile, Findings, MappingFile, MappingSpec, PolicySpec, parse
 from erpcrm_bridge.model.entities import MODELS, entity_spec
-from erpcrm_bridge.model.fields import EntitySpec
+from erpcrm_bridge.model.fields import CUSTOM, EntitySpec, field_at
 from erpcrm_bridge.model.values import digest
 from erpcrm_bridge.settings.reading import content_of, is_folder
 from erpcrm_bridge.settings.yaml import Document, read_yaml
@@ -205,12 +205,15 @@ def _paths(body: EntityFile, spec: EntitySpec, findings: Findings) -> None:
     model = f"canonical:{MODELS[body.entity].__name__}"
     if body.model != model:
         findings.add(("model",), f"the model of {body.entity} is `{model}`", "correct it")
-    for name in body.fields:
-        if name not in known and name not in prefixes:
+    for name, policy in body.fields.items():
+        if name == CUSTOM + "*":
+            if policy.group is not None:
+                findings.add(("fields", name, "group"), "any number of fields cannot move as one value", "name the members, one by one")
+        elif name not in known and name not in prefixes and not _is_custom(name, spec):
             findings.add(("fields", name), f"unknown-canonical: there is no field `{name}`", f"known: {', '.join(spec.fields)}")
     for number, rule in enumerate(body.match):
         for key in rule.keys:
-            if key not in spec.fields:
+            if field_at(spec.fields, key) is None:
                 findings.add(("match", number, "keys"), f"unknown-canonical: there is no field `{key}`", f"known: {', '.join(spec.fields)}")
         for key, how in rule.compare.items():
             if key not in rule.keys or not 0 < how.get("fuzzy", 0) <= 100:
@@ -230,6 +233,12 @@ def _paths(body: EntityFile, spec: EntitySpec, findings: Findings) -> None:
                 )
     if spec.money_document and body.on_delete not in ("ask", "unlink"):
         findings.add(("on_delete",), f"{body.entity} is a money document: it is never {body.on_delete}d by a sync", "write ask or unlink")
+
+
+def _is_custom(name: str, spec: EntitySpec) -> bool:
+    """Tell whether a policy is that of a custom field, of the document or of the lines of one of its lists."""
+    head, _, rest = name.partition(".")
+    return field_at({}, rest if head in spec.lists else name) is not None
 
 
 def _groups(body: EntityFile, findings: Findings) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from erpcrm_bridge.connector import Stream
+from erpcrm_bridge.connector import Field, Stream
 from erpcrm_bridge.mapping import expression
-from erpcrm_bridge.mapping.format import Findings, MappingSpec, RuleSpec, TableSpec
+from erpcrm_bridge.mapping.format import Findings, MappingSpec, RuleSpec, TableSpec, When
 from erpcrm_bridge.mapping.transforms import Misused, Setting, Transform, build
 from erpcrm_bridge.model.entities import MODELS, entity_spec
-from erpcrm_bridge.model.fields import FieldSpec
+from erpcrm_bridge.model.fields import CUSTOM, FieldSpec, field_at
 from erpcrm_bridge.settings.yaml import Path
 
 CONNECTION = "$connection."
@@ -34,13 +35,14 @@ class Rule(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a mapping is compiled against."""
+    """What a mapping is compiled against. ``names`` are the external names that there are, where no stream is described."""
 
     spec: MappingSpec
     codes: Mapping[str, Mapping[str, str]]
     values: Mapping[str, Any]
     stream: Stream | None
     findings: Findings
+    names: frozenset[str] = frozenset()
     used_codes: set[str] = field(default_factory=set)
 
     @property
@@ -69,8 +71,12 @@ class Scope:
     place: Path
     described: bool
 
+    def own(self, path: str) -> FieldSpec | None:
+        """Return the field at ``path`` that these rules carry; None where there is none."""
+        return field_at(self.fields, path)
+
     def known(self, path: str) -> bool:
-        return path in self.fields or path in self.around
+        return self.own(path) is not None or field_at(self.around, path) is not None
 
 
 @dataclass(slots=True)
@@ -117,20 +123,78 @@ class Plan:
 
 
 def plan_rules(world: World, rules: Mapping[str, RuleSpec], scope: Scope) -> list[Plan]:
-    """Return the rules in an order in which each get finds the canonical values that it takes. Complaints go to the world's findings."""
-    plans = [plan for name, spec in rules.items() if (plan := _plan(world, name, spec, scope)) is not None]
+    """Return the rules in an order in which each get finds the canonical values that it takes. Complaints go to the world's findings.
+
+    Those of the document take in the fields that are passed through.
+    """
+    places = {name: (*scope.place, name) for name in rules}
+    if scope.described:
+        passed = passed_through(world)
+        places |= {path: place for path, (place, _) in passed.items() if path not in rules}
+        rules = {**{path: spec for path, (_, spec) in passed.items()}, **rules}
+    plans = [plan for name, spec in rules.items() if (plan := _plan(world, name, spec, scope, places[name])) is not None]
     _one_each(world, plans, lambda plan: plan.rule.canonical if plan.gets else (), "read", "both give")
     _one_each(world, plans, lambda plan: plan.rule.external if plan.puts else (), "written", "both write")
     return _ordered(world, plans, scope)
 
 
-def _plan(world: World, name: str, spec: RuleSpec, scope: Scope) -> Plan | None:
-    place = (*scope.place, name)
+def passed_through(world: World) -> dict[str, tuple[Path, RuleSpec]]:
+    """Return, by canonical path, the rules that the pass-through stands for in this stream, each with its place.
+
+    A field with a rule of its own is not passed through, nor is the key, the bridge's reference, or what is no value by itself: a list, an
+    object, a reference to a record of that system.
+    """
+    body, found = world.spec.body, dict[str, tuple[Path, RuleSpec]]()
+    key = body.key
+    taken = {world.field_name(name) for rule in body.fields.values() for name in _tuple(rule.external)} | {key.id, key.external_id}
+    described = world.stream.fields if world.stream is not None else dict.fromkeys(world.names)
+    for number, one in enumerate(body.passthrough):
+        place: Path = ("passthrough", number)
+        try:
+            like = re.compile(one.match)
+        except re.error as error:
+            world.findings.add((*place, "match"), f"`{one.match}` is no regular expression: {error}", "as in .*__c")
+            continue
+        for index, name in enumerate(one.but):
+            if not like.fullmatch(name):
+                world.findings.add((*place, "except", index), f"`{name}` is not like `{one.match}`, so nothing passes it", "remove it")
+        for name, told in described.items():
+            if name in taken or name in one.but or not like.fullmatch(name):
+                continue
+            rule = _passed(name, one.direction, told)
+            if rule is None:
+                continue
+            path = CUSTOM + name
+            if path in found:
+                world.findings.add(place, f"two-writers: `{name}` is passed through twice", f"add it to `except`: [{name}]")
+            elif field_at({}, path) is None:
+                world.findings.add(place, f"`{name}` cannot be part of a path: it holds a slash", "add it to `except`, and a rule for it")
+            else:
+                found[path] = (place, rule)
+    return found
+
+
+def _passed(name: str, direction: Literal["both", "to_canonical", "from_canonical"], told: Field | None) -> RuleSpec | None:
+    """Return the rule for one field that is passed through, as far as its description allows; None where it does not."""
+    if told is None:
+        return RuleSpec(external=name, direction=direction)
+    writable = told.creatable or told.updatable
+    if told.type in ("list", "object", "reference") or (direction != "from_canonical" and not told.readable):
+        return None
+    if direction == "both" and not writable:
+        direction = "to_canonical"
+    if direction == "from_canonical" and not writable:
+        return None
+    when: When = "always" if told.creatable and told.updatable else "create_only" if told.creatable else "update_only"
+    return RuleSpec(external=name, direction=direction, write=when if writable else "always")
+
+
+def _plan(world: World, name: str, spec: RuleSpec, scope: Scope, place: Path) -> Plan | None:
     add = world.findings.add
     before = len(world.findings.complaints)
     rule = _rule(name, spec, scope)
     for path in rule.canonical:
-        if path not in scope.fields:
+        if scope.own(path) is None:
             add((*place, "canonical"), f"unknown-canonical: there is no field `{path}`", _near(path, scope.fields))
     _externals(world, place, spec, rule, scope)
     if len(world.findings.complaints) > before:
@@ -155,7 +219,7 @@ def _rule(name: str, spec: RuleSpec, scope: Scope) -> Rule:
     constant = spec.const is not None
     return Rule(
         name,
-        canonical=_tuple(spec.canonical) or (() if constant and name not in scope.fields else (name,)),
+        canonical=_tuple(spec.canonical) or (() if constant and scope.own(name) is None else (name,)),
         external=_tuple(spec.external),
         direction=_direction(spec),
         write=spec.write,
@@ -166,7 +230,7 @@ def _rule(name: str, spec: RuleSpec, scope: Scope) -> Rule:
 
 
 def _fields(rule: Rule, scope: Scope) -> tuple[FieldSpec, ...]:
-    return tuple(scope.fields[path] for path in rule.canonical)
+    return tuple(spec for path in rule.canonical if (spec := scope.own(path)) is not None)
 
 
 def _direction(spec: RuleSpec) -> Literal["both", "to_canonical", "from_canonical"]:
@@ -192,7 +256,7 @@ def _known_external(world: World, place: Path, name: str, scope: Scope) -> None:
 
 
 def _known_canonical(world: World, place: Path, path: str, scope: Scope) -> None:
-    if path not in scope.fields:
+    if scope.own(path) is None:
         world.findings.add(place, f"unknown-canonical: there is no field `{path}`", _near(path, scope.fields))
 
 
@@ -331,7 +395,7 @@ def _ordered(world: World, plans: list[Plan], scope: Scope) -> list[Plan]:
         for path in plan.arguments if plan.gets else ():
             if path in by_path:
                 visit(by_path[path])
-            elif path in scope.fields:
+            elif scope.own(path) is not None:
                 what = f"`{plan.rule.name}` takes `{path}`, which no rule here reads"
                 world.findings.add((*plan.place, "via"), what, f"add a rule that reads `{path}`, or name $connection.NAME")
         done.append(plan)

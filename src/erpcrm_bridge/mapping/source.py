@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from erpcrm_bridge.mapping import expression
 from erpcrm_bridge.mapping.expression import Refused
-from erpcrm_bridge.mapping.rules import Plan, World
+from erpcrm_bridge.mapping.rules import Plan, World, document_scope, line_scope
 from erpcrm_bridge.mapping.transforms import Argument, Transform
 from erpcrm_bridge.model.fields import FieldSpec
 
@@ -34,6 +34,7 @@ _KIND = {
     "reference": "a key",
     "currency": "a currency of ISO 4217",
     "country": "a country of ISO 3166-1",
+    "custom": "a single value",
 }
 # Transforms whose result is in canonical form already.
 _SURE = {
@@ -274,15 +275,14 @@ def _read(source: Source, name: str, record: str, *, or_null: bool = False) -> s
 
 def _canonical_in(source: Source, plan: Plan, path: str, around: str | None) -> tuple[str, str]:
     """Return the source that reads the canonical value at ``path`` while getting, and the condition in which it is not known."""
-    if around is not None and path not in _own(source, plan):
+    if around is not None and _own(source, plan, path) is None:
         return f"{around}.get({path!r})", ""
     return f"o.get({path!r})", f"if {path!r} in bad"
 
 
-def _own(source: Source, plan: Plan) -> Mapping[str, FieldSpec]:
-    from erpcrm_bridge.mapping.rules import document_scope, line_scope
-
-    return (line_scope(source.world.spec, str(plan.place[1])) if plan.place[0] == "lists" else document_scope(source.world.spec)).fields
+def _own(source: Source, plan: Plan, path: str) -> FieldSpec | None:
+    spec = source.world.spec
+    return (line_scope(spec, str(plan.place[1])) if plan.place[0] == "lists" else document_scope(spec)).own(path)
 
 
 def _step(source: Source, plan: Plan, transform: Transform, depth: int, canonical: Callable[[str], tuple[str, str]]) -> None:
@@ -437,7 +437,7 @@ def _put_steps(source: Source, plan: Plan, depth: int, record: str, around: str 
         source.add(depth, "v = t", plan, REFERENCE)
 
     def canonical(path: str) -> tuple[str, str]:
-        outside = around is not None and path not in _own(source, plan)
+        outside = around is not None and _own(source, plan, path) is None
         return f"{around if outside else record}.get({path!r})", ""
 
     steps = [transform for transform in reversed(plan.via) if transform.put_code != "v"]
@@ -469,7 +469,7 @@ def _write(source: Source, plan: Plan, depth: int) -> None:
 
 def _fit(source: Source, plan: Plan, depth: int, name: str, external: str) -> None:
     stream = source.world.stream
-    described = stream.fields.get(source.world.field_name(external)) if stream is not None and plan.place[0] == "fields" else None
+    described = stream.fields.get(source.world.field_name(external)) if stream is not None and plan.place[0] != "lists" else None
     if described is None or described.length is None:
         return
     if plan.spec.overflow == "truncate":

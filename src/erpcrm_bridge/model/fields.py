@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 Kind: TypeAlias = Literal[
-    "text", "amount", "decimal", "integer", "boolean", "date", "instant", "choice", "reference", "currency", "country"
+    "text", "amount", "decimal", "integer", "boolean", "date", "instant", "choice", "reference", "currency", "country", "custom"
 ]
+CUSTOM = "custom."
+"""Begins the path of every field that an installation has and the model does not know: ``custom.NAME``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class CanonicalModel(BaseModel):
     """Base of the canonical entities. ``money_document`` marks those that a sync never deletes (L8)."""
 
     model_config = {"extra": "forbid", "str_strip_whitespace": False}
+    custom: dict[str, Any] = Field(default_factory=dict, description="fields of this installation: single values, as `custom.NAME`")
 
 
 class Line(BaseModel):
@@ -107,6 +110,23 @@ def _inner(annotation: Any) -> Any:
         return annotation
     parts = [part for part in get_args(annotation) if part is not type(None)]
     return parts[0] if len(parts) == 1 else annotation
+
+
+def field_at(fields: Mapping[str, FieldSpec], path: str) -> FieldSpec | None:
+    """Return the field of an entity, or of the lines of a list, at ``path``; None where there is none. ``custom.NAME`` is one for each name
+    that holds no slash."""
+    return fields.get(path) or (_custom(path) if path.startswith(CUSTOM) and len(path) > len(CUSTOM) and "/" not in path else None)
+
+
+@lru_cache(maxsize=4096)
+def _custom(path: str) -> FieldSpec:
+    return FieldSpec(path, "custom", "a field of this installation", normalise=_single)
+
+
+def _single(value: Any) -> Any:
+    if isinstance(value, (list, dict)):
+        raise ValueError(f"{type(value).__name__} is not a single value")  # noqa: TRY004 - callers catch ValueError
+    return value
 
 
 def decimal_of(value: Any) -> Decimal | int:

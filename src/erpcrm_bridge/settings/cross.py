@@ -10,6 +10,7 @@ from typing import Any
 
 from erpcrm_bridge.errors import Complaint
 from erpcrm_bridge.model.entities import MODELS, entity_spec
+from erpcrm_bridge.model.fields import field_at
 from erpcrm_bridge.settings.findings import did_you_mean
 from erpcrm_bridge.settings.yaml import Document
 from erpcrm_bridge.settings.yaml import Path as Place
@@ -102,7 +103,8 @@ class _Check:
         groups = {f"{field.rsplit('.', 1)[0]}.*" for field in paths if "." in field}
         for name, policy in fields.items():
             below = (*path, name)
-            self._key(below, {*paths, *groups}, f"field of {entity}")
+            if field_at({}, name) is None:
+                self._key(below, {*paths, *groups}, f"field of {entity}")
             rules = _object(policy)
             clash = _object(rules.get("on_clash"))
             for index, role in _texts(rules.get("write_by")):

@@ -10,6 +10,7 @@ import msgspec
 
 from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.model.entities import MODELS, entity_spec
+from erpcrm_bridge.model.fields import field_at
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import note_decided
@@ -71,7 +72,7 @@ def settle_clash(
 
 
 def _checked(entity: str, path: str, value: Any) -> Any:
-    spec = entity_spec(entity).fields.get(path)
+    spec = field_at(entity_spec(entity).fields, path)
     if spec is None or value is None or spec.normalise is None:
         return value
     try:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from erpcrm_bridge.mapping import EntityRules, FieldPolicy
 from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.model.fields import field_at
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store.rows import Author
 
@@ -127,7 +128,8 @@ class Policies:
         self._overlay = dict(overlay or {})
         self._units: dict[str, Unit] = {}
         groups: dict[str, list[str]] = {}
-        for path in entity_spec(rules.entity).fields:
+        custom = [path for path in (*rules.fields, *(overlay or {})) if field_at({}, path) is not None]
+        for path in dict.fromkeys((*entity_spec(rules.entity).fields, *custom)):
             group = self.policy(path).group
             if group:
                 groups.setdefault(group, []).append(path)

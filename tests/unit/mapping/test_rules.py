@@ -484,7 +484,7 @@ def test_elements_by_flag_are_refused_by_name(compiled: Compile) -> None:
 @pytest.mark.parametrize(
     ("head", "words"),
     [
-        ("passthrough: [{match: x}]", "pass-through is not supported yet"),
+        ('passthrough: [{match: "("}]', "no regular expression"),
         ("extends: customer/x", "overlays are not supported yet"),
         ("assigns_keys: nobody", "a setting of the connection"),
         ("lists: {lines: {slots: {a: {prefix: b}}, key: k, write: keyed, fields: {}}}", "lists in slots are not supported yet"),
