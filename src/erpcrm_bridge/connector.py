@@ -56,6 +56,7 @@ __all__ = [
     "Factory",
     "Field",
     "Found",
+    "LeftOut",
     "ListWrite",
     "ListsKeys",
     "Outcome",
@@ -138,16 +139,25 @@ class Stream(Struct, frozen=True):
     zone: str = ""
 
 
+class LeftOut(Struct, frozen=True):
+    """Why something of the system that should be a stream is none now, and what to do about it."""
+
+    what: str
+    way_out: str = ""
+
+
 class Description(Struct, frozen=True):
     """What a connector says of its system.
 
     ``identity`` is that of the system, not of the connection (organisation id, database uuid, folder id): links hang on it. ``codes`` are
-    this account's code tables: for each kind (currency, country, term, subsidiary …) its own ids to canonical codes.
+    this account's code tables: for each kind (currency, country, term, subsidiary …) its own ids to canonical codes. ``left_out`` names
+    streams that cannot be used now: they stop only a flow that needs them.
     """
 
     identity: str
     streams: dict[str, Stream]
     codes: dict[str, dict[str, str]] = {}
+    left_out: dict[str, LeftOut] = {}
 
 
 class Budget(Struct):

@@ -68,6 +68,23 @@ def test_a_missing_file_is_an_error_and_never_a_deletion(joined: CliWorld) -> No
     assert len(joined.crm()) == 3
 
 
+def test_an_empty_file_beside_the_others_stops_only_who_needs_it(joined: CliWorld) -> None:
+    (joined.accounts.parent / "Leftover.csv").write_bytes(b"")
+    joined.edit_crm("001A", Name="Acme Works Ltd")
+    joined.ok("sync")
+    assert "Acme Works Ltd" in names(joined)
+    assert "Left out of crm-files: Leftover.csv" in joined.ok("check", FLOW).out
+    before = joined.customers.read_bytes()
+    joined.customers.write_bytes(b"")
+    done = joined.run("sync")
+    assert done.code == 1
+    assert "customers.csv in" in done.err
+    assert "is empty" in done.err
+    joined.customers.write_bytes(before)
+    joined.ok("sync")
+    assert joined.customers.read_bytes() == before
+
+
 def test_a_wrong_encoding_names_the_file_and_the_line(joined: CliWorld) -> None:
     joined.edit_erp("1002", **{"Company Name": "Bäta GmbH"})
     good = joined.customers.read_bytes()

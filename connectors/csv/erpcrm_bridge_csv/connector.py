@@ -14,6 +14,7 @@ from erpcrm_bridge.connector import (
     Description,
     Field,
     Found,
+    LeftOut,
     Outcome,
     Page,
     Question,
@@ -22,7 +23,7 @@ from erpcrm_bridge.connector import (
     Stream,
     Write,
 )
-from erpcrm_bridge.errors import ConfigError, InputError
+from erpcrm_bridge.errors import ConfigError, InputError, PermissionDenied
 from erpcrm_bridge_csv import reading, writing
 from erpcrm_bridge_csv.files import OpenFile, telling
 from erpcrm_bridge_csv.finding import answers
@@ -52,7 +53,10 @@ class CsvConnector:
         self._page_size = page_size
 
     def describe(self) -> Description:
-        """Say which files there are, and their columns. The first describe of a folder without a declared identity gives it one."""
+        """Say which files there are, and their columns. The first describe of a folder without a declared identity gives it one.
+
+        A file that cannot be read as a table is left out, with the reason; the others go on.
+        """
         if not os.path.isdir(self._folder):  # unlike Path.is_dir it takes a name too long for a path
             raise InputError(f"There is no folder {self._folder}.", way_out="Make it, or correct `folder` in the connection's settings.")
         with telling(self._folder, "read"):
@@ -62,7 +66,14 @@ class CsvConnector:
                 raise InputError(
                     f"{name} is not in {self._folder}.", way_out="Put the file there, or take it out of `streams` in the settings."
                 )
-        return Description(identity_of(self._folder, self._settings.identity), {name: self._stream(name) for name in names})
+        streams: dict[str, Stream] = {}
+        left_out: dict[str, LeftOut] = {}
+        for name in names:
+            try:
+                streams[name] = self._stream(name)
+            except (InputError, PermissionDenied) as error:
+                left_out[name] = LeftOut(error.message, error.way_out)
+        return Description(identity_of(self._folder, self._settings.identity), streams, left_out=left_out)
 
     def _stream(self, name: str) -> Stream:
         file = OpenFile(self._folder / name)

@@ -376,6 +376,19 @@ def test_describe_names_the_streams_and_their_columns_and_gives_the_folder_one_i
     assert opened("dataloader", identity=None).describe().identity == described.identity
 
 
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"Id,Id\n", b"Id,N\xfcme\n", b"Id,\0\n", b'"Id'])
+def test_a_file_that_is_no_table_is_left_out_with_its_reason_and_the_others_go_on(folder, opened, content):
+    put(folder / "Account.csv", "Id,Name,Phone,Ref\n1,A,,\n")
+    (folder / "Broken.csv").write_bytes(content)
+    connector = opened()
+    described = connector.describe()
+    assert set(described.streams) == {"Account.csv"}
+    assert set(described.left_out) == {"Broken.csv"}
+    assert "Broken.csv" in described.left_out["Broken.csv"].what
+    assert described.left_out["Broken.csv"].way_out
+    assert set(records(all_pages(connector))) == {"1"}
+
+
 def test_a_declared_stream_whose_file_is_missing_is_named(folder, opened):
     with pytest.raises(InputError, match=r"Order\.csv is not in"):
         opened(streams={"Order.csv": {}}).describe()

@@ -36,6 +36,7 @@ def command(
                 {"file": c.file, "line": c.line, "column": c.column, "what": c.what, "way_out": c.way_out} for c in findings.complaints
             ],
             "problems": findings.problems,
+            "left_out": findings.left_out,
         },
         lambda out: _show(findings, out),
         DONE if findings.good else FAILED,
@@ -52,6 +53,8 @@ def _show(findings: Findings, out: Output) -> None:
         out.error(str(complaint))
     for problem in findings.problems:
         out.error(f"{problem['where']}: {problem['what']}" + (f" ({problem['way_out']})" if problem["way_out"] else ""))
+    for left in findings.left_out:
+        out.line(f"Left out of {left['where']}: {left['what']} {left['way_out']}")
     if findings.good:
         out.line("Nothing is wrong.")
         out.hint("Next: erpcrm-bridge plan")

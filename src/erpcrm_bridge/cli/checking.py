@@ -19,12 +19,14 @@ Opener = Callable[[ConnectionSettings], Connector]
 
 @dataclass(slots=True)
 class Findings:
-    """``complaints`` point at a line of a file; ``problems`` (where, what, way_out) at a system that does not answer as it should."""
+    """``complaints`` point at a line of a file; ``problems`` (where, what, way_out) at a system that does not answer as it should;
+    ``left_out`` (the same) at a stream that cannot be used now and that nothing looked at here needs."""
 
     connections: list[dict[str, Any]] = field(default_factory=list)
     mappings: list[dict[str, Any]] = field(default_factory=list)
     complaints: list[Complaint] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
+    left_out: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
@@ -77,6 +79,11 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
     for use in uses:
         if use.connection.name in described:
             _fit(use, described[use.connection.name], findings)
+    needed = {(use.connection.name, use.spec.stream) for use in uses}
+    for name, description in described.items():
+        for stream, why in description.left_out.items():
+            told = findings.problems if (name, stream) in needed else findings.left_out
+            told.append({"where": name, "what": why.what, "way_out": why.way_out})
     return findings
 
 
@@ -132,6 +139,8 @@ def _unnamed(settings: Settings, flow: FlowSettings, entity: str, library: Libra
 
 def _fit(use: _Use, description: Description, findings: Findings) -> None:
     stream = description.streams.get(use.spec.stream)
+    if use.spec.stream in description.left_out:
+        return
     if stream is None:
         there = ", ".join(sorted(description.streams)) or "none"
         what = f"it has no stream {use.spec.stream!r}, which the mapping {use.spec.name} reads"

@@ -223,6 +223,29 @@ def _hash(value: Any) -> str:
     return hashlib.blake2b(_as_text(value).encode(), digest_size=16).hexdigest()
 
 
+_FORMULA = re.compile("'*[=+\\-@\t\r\n]")
+_NUMBERS = {"amount", "decimal", "integer"}
+
+
+def _formula_guard(_options: dict[str, Any], setting: Setting) -> Transform:
+    """Text that a spreadsheet would run goes out behind an apostrophe and loses it on the way in.
+
+    A text that has apostrophes before such a beginning gets one more, so that each text comes back as it was.
+    """
+    if any(spec.kind in _NUMBERS for spec in setting.fields):
+        raise Misused("`formula_guard` stands on a number: a negative one would go out as text", "leave it out; a number is no formula")
+
+    def get(value: Any) -> str:
+        text = _text(value)
+        return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+    def put(value: Any) -> str:
+        text = _text(value)
+        return f"'{text}" if _FORMULA.match(text) else text
+
+    return Transform("formula_guard", "iso", get, put)
+
+
 # Tables
 
 
@@ -628,6 +651,7 @@ BUILDERS: dict[str, tuple[Callable[[Any, Setting], Transform], dict[str, type], 
     "lines": (_lines, {"n": int}, ("n",)),
     "join": (_join, {"sep": str}, ()),
     "split_name": (_split_name, {}, ()),
+    "formula_guard": (_formula_guard, {}, ()),
     "first_of_list": (_fixed("first_of_list", "one-way", _first, nullable=True), {}, ()),
     "hash": (_fixed("hash", "one-way", _hash), {}, ()),
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from erpcrm_bridge import registry
 from erpcrm_bridge.connector import Budget, Capabilities, Connector, Description, Stream
-from erpcrm_bridge.errors import ConfigError, SchemaDrift, UsageError
+from erpcrm_bridge.errors import ConfigError, InputError, SchemaDrift, UsageError
 from erpcrm_bridge.mapping import (
     CompiledMapping,
     EntityRules,
@@ -175,6 +175,9 @@ def _build(
             described = descriptions[connection]
             for spec in _specs(library, entity, role, wanted, settings.connections[connection]):
                 stream = described.streams.get(spec.stream)
+                if stream is None and spec.stream in described.left_out:
+                    why = described.left_out[spec.stream]
+                    raise InputError(f"{connection}: {why.what}", way_out=why.way_out)
                 if stream is None:
                     raise SchemaDrift(
                         f"{connection} has no stream {spec.stream!r}, which the mapping {spec.name} reads.",

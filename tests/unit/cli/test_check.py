@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from erpcrm_bridge.cli import checking
 from erpcrm_bridge.cli.checking import Findings
-from erpcrm_bridge.connector import Connector, Field
+from erpcrm_bridge.connector import Connector, Description, Field, LeftOut
 from erpcrm_bridge.errors import AuthError
 from erpcrm_bridge.settings import ConnectionSettings, load
 from erpcrm_bridge.testing.memory import MemoryConnector, MemorySystem, StreamSpec
@@ -63,6 +64,7 @@ class Place:
         self.opened: list[str] = []
         self.closed = 0
         self.field = "Surname"
+        self.left_out: dict[str, LeftOut] = {}
 
     def check(self, flow: str | None = None) -> Findings:
         return checking.check(load(self.config, {}), flow, lambda done, total: None, self.open)
@@ -80,6 +82,11 @@ class Counted(MemoryConnector):
     def __init__(self, place: Place, system: MemorySystem) -> None:
         super().__init__(system)
         self._place = place
+
+    def describe(self) -> Description:
+        said, out = super().describe(), self._place.left_out
+        streams = {name: stream for name, stream in said.streams.items() if name not in out}
+        return msgspec.structs.replace(said, streams=streams, left_out=out)
 
     def close(self) -> None:
         self._place.closed += 1
@@ -146,6 +153,15 @@ def test_a_stream_that_the_system_lacks_is_found(place: Place) -> None:
     ]
 
 
+def test_a_stream_left_out_by_its_system_is_a_fault_only_where_it_is_needed(place: Place) -> None:
+    place.left_out = {"Orders": LeftOut("Orders is empty.", "Export it again.")}
+    findings = place.check("main")
+    assert findings.good
+    assert findings.left_out[0] == {"where": "crm", "what": "Orders is empty.", "way_out": "Export it again."}
+    place.left_out = {"People": LeftOut("People is empty.", "Export it again.")}
+    assert whats(place.check("main")) == ["People is empty.", "People is empty."]
+
+
 def test_one_system_that_does_not_answer_hides_nothing_of_the_others(place: Place) -> None:
     place.refuses = {"crm"}
     place.config.write_text(CONFIG.replace("erp: [people]", "erp: [poeple]"))
@@ -185,6 +201,6 @@ def test_the_command_names_what_it_found_and_ends_in_1(tmp_path: Path, command: 
     assert "crm: There is no connector named 'nowhere' here." in done.stderr
     assert "config.yaml:10:" in done.stderr
     told = json.loads(command("check", "--json").stdout)
-    assert set(told) == {"connections", "mappings", "complaints", "problems", "exit_code"}
+    assert set(told) == {"connections", "mappings", "complaints", "problems", "left_out", "exit_code"}
     assert told["exit_code"] == 1
     assert {problem["where"] for problem in told["problems"]} == {"crm", "erp", "other"}

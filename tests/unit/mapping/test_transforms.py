@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping import CompiledMapping, FieldError
 from erpcrm_bridge.mapping.expression import Refused
-from erpcrm_bridge.mapping.transforms import Setting, Transform, build
+from erpcrm_bridge.mapping.transforms import Misused, Setting, Transform, build
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.fields import FieldSpec
 
@@ -76,6 +78,11 @@ BOTH_WAYS: list[tuple[Any, tuple[str, ...], tuple[Any, ...], Any, Any, Any]] = [
     ({"wall_time": {"tz": "Europe/Berlin"}}, ("name",), (), "2026-01-15T08:00:00", "2026-01-15T07:00:00.000Z", "2026-01-15T08:00:00"),
     ("instant", ("name",), (), "2026-05-01T09:25:37.123456+0200", "2026-05-01T07:25:37.123Z", "2026-05-01T07:25:37.123Z"),
     ("utc_naive", ("name",), (), "2026-05-01 09:15:22", "2026-05-01T09:15:22.000Z", "2026-05-01 09:15:22"),
+    ("formula_guard", ("name",), (), "'=SUM(A1)", "=SUM(A1)", "'=SUM(A1)"),
+    ("formula_guard", ("name",), (), "=SUM(A1)", "=SUM(A1)", "'=SUM(A1)"),
+    ("formula_guard", ("phone",), (), "'+49 30 1234567", "+49 30 1234567", "'+49 30 1234567"),
+    ("formula_guard", ("name",), (), "'n Sync", "'n Sync", "'n Sync"),
+    ("formula_guard", ("name",), (), "a=b", "a=b", "a=b"),
     ({"lines": {"n": 2}}, ("billing.line1", "billing.line2"), (), "Weg 1\r\n2. OG", ("Weg 1", "2. OG"), "Weg 1\n2. OG"),
     ({"lines": {"n": 2}}, ("billing.line1", "billing.line2"), (), "Weg 1", ("Weg 1", None), "Weg 1"),
     ({"lines": {"n": 2}}, ("billing.line1", "billing.line2"), (), "\nb", (None, "b"), "\nb"),
@@ -108,6 +115,15 @@ def test_a_transform_reads_writes_and_reads_again_the_same(
 def test_an_empty_value_becomes_null(entry: str, value: Any, canonical: Any) -> None:
     assert there(made(entry, two_way=False), value) is canonical
     assert made(entry, two_way=False).nullable
+
+
+@given(st.text(st.sampled_from("'=+-@\t\r\n a5"), max_size=8) | st.text(max_size=8))
+def test_a_guarded_text_starts_no_formula_and_comes_back_as_it_was(text: str) -> None:
+    guard = made("formula_guard")
+    written = back(guard, text)
+    assert written[:1] not in {"=", "+", "-", "@", "\t", "\r", "\n"}
+    assert there(guard, written) == text
+    assert there(guard, back(guard, there(guard, text))) == there(guard, text)
 
 
 REFUSED: list[tuple[Any, tuple[str, ...], tuple[Any, ...], Any]] = [
@@ -273,6 +289,7 @@ MISUSED = [
     ("via: [split_name]", "two canonical paths"),
     ("via: [join]", "two or more external fields"),
     ("via: [hash]", "one-way"),
+    ("via: [{formula_guard: {as: text}}]", "no option `as`"),
     ("via: [{trim: {x: 1}, lower: {}}]", "names one transform"),
     ("via: [{region: {country: billing.country_code}}]", "which no rule here reads"),
 ]
@@ -286,6 +303,11 @@ def test_a_misused_transform_is_complained_of_where_it_stands(compiled: Callable
     assert words in str(complaint)
     assert complaint.line == 10
     assert complaint.column > 1
+
+
+def test_a_number_behind_a_formula_guard_is_complained_of() -> None:
+    with pytest.raises(Misused, match="a negative one would go out as text"):
+        made("formula_guard", "credit_limit")
 
 
 def test_a_parked_country_parks_what_needs_it_and_spares_an_international_number(compiled: Callable[..., CompiledMapping]) -> None:
