@@ -535,3 +535,92 @@ def test_the_double_in_review_of_a_deleted_record_does_not_bring_it_back(tmp_pat
     assert world.erp.all("customer") == {}
     assert list(world.crm.all("Account")) == [double]
     assert [row.kind for row in world.parked()] == ["review"]
+
+
+def test_a_record_restored_beside_the_one_that_stands_in_its_place_is_for_a_person(tmp_path: Path) -> None:
+    world = World(tmp_path, rules={"customer": {"on_delete": "delete"}})
+    account, customer = world.joined_customer()
+    world.crm.delete("Account", account)
+    world.sync_until_quiet()
+    world.erp.restore("customer", customer)
+    world.sync_until_quiet()
+    (made,) = world.crm.all("Account")
+    world.crm.restore("Account", account)
+    world.erp.edit("customer", customer, {"tel": "2"})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", made) or {}, Phone="2")
+    assert says(world.crm.get("Account", account) or {}, Phone=None)
+    assert [(row.kind, row.error, row.key) for row in world.parked()] == [("review", "double", account)]
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_record_restored_after_a_lost_answer_does_not_win_over_what_was_said_meanwhile(tmp_path: Path, edited: bool) -> None:
+    world = World(tmp_path)
+    account, customer = world.joined_customer(City="Bonn")  # of towns the ERP's is preferred
+    world.crm.edit("Account", account, {"City": "Ulm"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    if edited:
+        world.erp.edit("customer", customer, {"town": "Trier"})
+    world.erp.delete("customer", customer)
+    world.crm.edit("Account", account, {"City": "Köln"})
+    world.sync()
+    world.erp.restore("customer", customer)
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, City="Köln")
+    assert says(world.erp.get("customer", customer) or {}, town="Trier" if edited else "Köln")
+    assert [row.kind for row in world.parked()] == (["clash"] if edited else [])
+
+
+def test_what_a_reference_waits_for_is_no_longer_shown_where_it_points_elsewhere_by_now(tmp_path: Path) -> None:
+    world = World(tmp_path, rules={"customer": {"fields": {"parent": {"on_clash": {"prefer": ["crm", "erp"]}}}}})
+    account, customer = world.joined_customer()
+    other = world.crm.create("Account", {"Name": "Other"})
+    world.sync_until_quiet()
+    world.erp.edit("customer", customer, {"tel": "2", "parent": world.erp.create("customer", {"companyName": "Holding"})})
+    world.apply(world.plan())
+    world.crm.edit("Account", account, {"Parent": other})
+    world.sync_until_quiet()
+    assert world.parked() == []
+
+
+def test_who_is_in_review_beside_a_deleted_record_stays_there_when_everything_is_read_anew(tmp_path: Path) -> None:
+    world = World(tmp_path, rules={"customer": {"on_delete": "delete"}})
+    account, _ = world.joined_customer()
+    double = world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example"})
+    world.sync_until_quiet()
+    world.crm.delete("Account", account)
+    world.sync_until_quiet()
+    world.crm.edit("Account", double, {"Phone": "3"})
+    world.sync_until_quiet()
+    assert world.erp.all("customer") == {}
+    assert [(row.kind, row.key) for row in world.parked()] == [("review", double)]
+
+
+def test_a_clear_made_where_the_answer_to_a_create_was_lost_is_kept(tmp_path: Path) -> None:
+    world = World(tmp_path, specs={"erp.customer": {"normalisers": {"mail": ("upper",)}}})
+    account = world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    (customer,) = world.erp.all("customer")
+    world.crm.faults.add("changes", "before", act=lambda: world.erp.edit("customer", customer, {"mail": None}))
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, Email=None)
+    assert says(world.erp.get("customer", customer) or {}, mail=None)
+
+
+def test_the_total_of_a_document_whose_lines_are_all_removed_is_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("SCREW", 2, "3"), ("NUT", 1, "10"))
+    world.sync_until_quiet()
+    sales, held = world.only("erp", "salesorder")
+    world.erp.edit("salesorder", sales, {"total": Decimal(0)}, {"items": row_write(remove=[row["line"] for row in held["items"]])})
+    world.crm.faults.add("write", "refused")
+    world.sync()
+    item = next(key for key, row in world.crm.all("OrderItem").items() if row["Product"] == "SCREW")
+    world.crm.edit("Order", order, {"Total": Decimal(10)}, {"OrderItem": row_write(remove=[item])})
+    world.sync_until_quiet()
+    assert world.crm.all("OrderItem") == {}
+    assert says(world.only("erp", "salesorder")[1], total=Decimal(0), items=[])
+    assert says(world.crm.get("Order", order) or {}, Total=Decimal(0))

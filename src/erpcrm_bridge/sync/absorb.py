@@ -89,9 +89,10 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
         _wake_references(flow, store, run, entity)
         _unlinked(flow, store, run, entity, adopting)
         gone = run.counts["gone"]
-        _linked(flow, store, run, entity)
+        parted = _linked(flow, store, run, entity)
         if run.counts["gone"] > gone:
             _look_again(flow, store, run, entity)
+        if parted or run.counts["gone"] > gone:
             _unlinked(flow, store, run, entity, adopting)
         if _wake_references(flow, store, run, entity):
             _linked(flow, store, run, entity)
@@ -102,17 +103,25 @@ def _look_again(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
 
     Where that is gone as well, its double stays in review: it is not to bring back what was deleted.
     """
-    rows = [row for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000) if row.entity == entity]
-    named = {other["golden"] for row in rows for other in row.data.get("others", ()) if "golden" in other}
-    live = {golden_id for golden_id, golden in store.golden(named).items() if golden.state == "live"}
     keys: dict[int, list[str]] = {}
-    for row in rows:
-        goldens = {other["golden"] for other in row.data.get("others", ()) if "golden" in other}
-        if row.error in ("double", "ambiguous") and row.stream_id is not None and row.key is not None and goldens and goldens <= live:
-            keys.setdefault(row.stream_id, []).append(row.key)
+    for row, lives in _beside_golden(flow, store, entity):
+        if lives:
+            keys.setdefault(row.stream_id or 0, []).append(row.key or "")
     with store.transaction(run.fence):
         for stream_id, found in keys.items():
             store.set_incoming_state(stream_id, found, "new")
+
+
+def _beside_golden(flow: Flow, store: Store, entity: str) -> list[tuple[ParkedRow, bool]]:
+    """Return what is in review because it may be what golden records are, and whether all of these live."""
+    rows = [
+        (row, {other["golden"] for other in row.data.get("others", ()) if "golden" in other})
+        for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000)
+        if row.entity == entity and row.error in ("double", "ambiguous") and row.stream_id is not None and row.key is not None
+    ]
+    named = store.golden(sorted({golden_id for _, goldens in rows for golden_id in goldens}))
+    live = {golden_id for golden_id, golden in named.items() if golden.state == "live"}
+    return [(row, goldens <= live) for row, goldens in rows if goldens]
 
 
 def note_decided(store: Store, flow: str, golden_id: str) -> None:
@@ -174,6 +183,7 @@ def _unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: boo
         left = len(nodes) - sum(len(group.members) for group in groups)
     else:
         left = 0
+    groups = _leave_in_review(flow, store, run, entity, groups)
     _found(flow, store, run, entity, groups, {(n.stream_id, n.key): n.reference for n in nodes if n.reference})
     if left:
         raise AdoptionNeeded(
@@ -181,6 +191,19 @@ def _unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: boo
             way_out=f"Review the first joining: erpcrm-bridge adopt {flow.name}",
         )
     _store_doubts(flow, store, run, entity, identified.doubts)
+
+
+def _leave_in_review(flow: Flow, store: Store, run: RunNote, entity: str, groups: list[Group]) -> list[Group]:
+    """Return the groups without those records that were in review beside one that is gone by now, and are nothing else either: were they
+    founded, what was deleted would come back by them. A person says so first."""
+    beside = {(row.stream_id, row.key) for row, lives in _beside_golden(flow, store, entity) if not lives}
+    left = [group for group in groups if group.golden_id is None and len(group.members) == 1 and group.members[0] in beside]
+    if not left:
+        return groups
+    with store.transaction(run.fence):
+        for group in left:
+            store.set_incoming_state(group.members[0][0], [group.members[0][1]], "parked")
+    return [group for group in groups if group not in left]
 
 
 def _needs_adoption(nodes: Sequence[Node], flow: Flow, store: Store, entity: str) -> bool:
@@ -239,7 +262,7 @@ def _forget(store: Store, run: RunNote, stream_id: int, keys: list[str]) -> None
     if keys:
         with store.transaction(run.fence):
             store.drop_incoming(stream_id, keys)
-            store.close_parked([f"{kind}:{stream_id}:{key}" for key in keys for kind in ("review", "record", "waiting")], "gone", run.at)
+            store.close_parked([f"{kind}:{stream_id}:{key}" for key in keys for kind in ("review", "record")], "gone", run.at)
 
 
 def _blocking(side: Side, errors: Iterable[FieldError]) -> list[FieldError]:
@@ -414,12 +437,19 @@ def _store_doubts(flow: Flow, store: Store, run: RunNote, entity: str, doubts: l
 # --- merging ----------------------------------------------------------------------------------------------------------------------
 
 
-def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
+def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
+    """Merge what was pulled of linked records; return whether some are linked no more, and are to be identified anew."""
     stream_ids = [side.stream_id for side in flow.sides[entity]]
     after = ""
     merged = 0
+    parted = False
     while groups := store.incoming_linked(stream_ids, after, BATCH):
         links = store.links([row.link_id for _, rows in groups for row in rows if row.link_id])
+        if replaced := _replaced(store, [row for _, rows in groups for row in rows], links):
+            parted = True
+            with store.transaction(run.fence):
+                store.drop_links(replaced)
+            continue
         if _stale_are_read_again(flow, store, run, entity, [row for _, rows in groups for row in rows], links):
             groups = store.incoming_linked(stream_ids, after, BATCH)
         after = groups[-1][0]
@@ -437,6 +467,21 @@ def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
         _settle(flow, store, run, entity, works)
         merged += len(works)
         run.progress(f"merge {entity}", merged)
+    return parted
+
+
+def _replaced(store: Store, rows: list[IncomingRow], links: Mapping[str, LinkRow]) -> list[str]:
+    """Return the links of records that were deleted and came back, while another of their system stands in their place by now.
+
+    Who such a record is, is asked anew: one golden record is not written to two records of one system (L3).
+    """
+    back = [links[row.link_id] for row in rows if row.link_id and row.fields is not None and links[row.link_id].state == "tombstone"]
+    others = store.links_of(sorted({link.golden_id for link in back})) if back else {}
+    return [link.id for link in back if any(_stands_for(other, link) for other in others[link.golden_id])]
+
+
+def _stands_for(other: LinkRow, link: LinkRow) -> bool:
+    return other.stream_id == link.stream_id and other.key is not None and other.state in ("live", "missing", "asleep")
 
 
 def _stale_are_read_again(
@@ -525,13 +570,13 @@ def clash_paths(store: Store, golden_ids: list[str]) -> dict[str, frozenset[str]
     return {golden_id: frozenset(path for unit in clashes for path in unit) for golden_id, clashes in clashes_of(store, golden_ids).items()}
 
 
-def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], dict[str, str]]:
-    """Return, by golden id and stream, the optional references that are pending, each with the subject of its parked row (L7)."""
-    found: dict[tuple[str, int], dict[str, str]] = {}
+def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], dict[str, ParkedRow]]:
+    """Return, by golden id and stream, the optional references that are pending, each with its parked row (L7)."""
+    found: dict[tuple[str, int], dict[str, ParkedRow]] = {}
     if golden_ids:
         for row in store.parked(kinds=["waiting"], golden_ids=golden_ids, limit=1_000_000):
             if row.field and row.subject.startswith(("pending:", "later:")):
-                found.setdefault((row.golden_id or "", row.stream_id or 0), {})[row.field] = row.subject
+                found.setdefault((row.golden_id or "", row.stream_id or 0), {})[row.field] = row
     return found
 
 
@@ -626,7 +671,7 @@ def _merge_one(
     )
     fields = unflatten(merged.fields, lists)
     if merged.changes and sayings and lists:
-        _total_follows_lines(policies.rules, merged, frozen, sayings)
+        _total_follows_lines(policies.rules, golden, merged, frozen, sayings)
         fields = unflatten(merged.fields, lists)
         complaint = next((c for member, _ in spoke if (c := _sum_complaint(member.side, policies.rules, fields))), None)
         if complaint:
@@ -653,11 +698,16 @@ def _merge_one(
     _history(run, work, merged, [member for member, _ in spoke], gone, batch)
 
 
-def _total_follows_lines(rules: EntityRules, merged: Merged, frozen: Mapping[Unit, Clash], sayings: Sequence[Saying]) -> None:
-    """Documents that each add up may be merged into one whose total is nobody's: it is then the sum of the merged lines."""
+def _total_follows_lines(
+    rules: EntityRules, golden: GoldenRow, merged: Merged, frozen: Mapping[Unit, Clash], sayings: Sequence[Saying]
+) -> None:
+    """Documents that each add up may be merged into one whose total is nobody's: it is then the sum of the merged lines, and nothing where
+    none of them is left."""
     for name, rule in rules.lists.items():
         total = rule.sums_to
         fields = unflatten(merged.fields, list(rules.lists))
+        if golden.fields.get(name) or any(path.startswith(name + "/") for path in golden.authors):
+            fields.setdefault(name, [])  # it has, or has had, lines
         if total is None or not sum_complaint(fields, name, total):
             continue
         value, unit = lines_sum(fields, name), (total,)
@@ -857,9 +907,6 @@ def _hold_unreadable(run: RunNote, work: Work, member: Member, errors: list[Fiel
 def _show_pending(run: RunNote, work: Work, member: Member, errors: list[FieldError], batch: Batch) -> None:
     """An optional reference whose target is not linked yet is pending: shown, and filled in when the target comes (L7)."""
     side = member.side
-    still = {error.path for error in errors if error.reference is not None}
-    batch.close.extend(f"pending:{member.link.id}:{path}" for path in member.link.pending if path not in still)
-    batch.close.append(f"waiting:{member.incoming.stream_id}:{member.incoming.key}")
     where = f"{side.connection} {side.stream.name} {member.incoming.key}"
     for error in errors:
         if error.reference is None:
@@ -976,7 +1023,6 @@ def _gone(
         was = link.state
         batch.close.extend((f"missing:{link.id}", f"blocked:{link.id}", f"record:{link.id}", f"record:{link.stream_id}:{link.key}"))
         batch.close.extend(f"field:{link.id}:{path}" for path in link.held)
-        batch.close.extend(f"{kind}:{link.id}:{path}" for kind in ("pending", "later") for path in link.pending)
         link.state, link.dirty, link.pending, link.held = "tombstone", False, [], {}
         batch.update_links.append(link)
         batch.done(row)
@@ -1013,7 +1059,6 @@ def _want_no_more(links: list[LinkRow], batch: Batch) -> None:
             link.state, link.dirty = "tombstone", False
             batch.update_links.append(link)
             batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
-            batch.close.extend(f"later:{link.id}:{path}" for path in entity_spec(link.entity).references)
 
 
 def _gone_row(

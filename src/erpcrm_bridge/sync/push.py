@@ -109,9 +109,9 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
         decisions.append(decision)
         parked.extend(_parked_errors(run, side, link, decision))
         known = shown.get((golden.id, side.stream_id), {})
-        pending = {path: target for path, target in decision.pending.items() if target not in decision.blocked and path not in known}
-        parked.extend(_pending_row(run, side, link, path, *target) for path, target in pending.items())
-        closed.extend(s for path, s in known.items() if path not in decision.pending and s.startswith("later:"))
+        pending = {path: target for path, target in decision.pending.items() if target not in decision.blocked}
+        unsaid = {path: target for path, target in pending.items() if not _is_said(known.get(path), target[1])}
+        parked.extend(_pending_row(run, side, link, path, *target) for path, target in unsaid.items())
         if decision.held and not decision.blocked:
             closed.append(f"blocked:{link.id}")  # its parent has come, and something else is amiss
         if decision.step is None and not decision.blocked and not decision.held and not decision.pending:
@@ -130,6 +130,11 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             store.close_parked(closed, "settled", run.at)
             store.park(parked)
     return decisions
+
+
+def _is_said(row: ParkedRow | None, golden_id: str) -> bool:
+    """Tell whether it is shown already that a reference is pending, and for whom it waits."""
+    return row is not None and (row.subject.startswith("pending:") or row.waits_for == golden_id)
 
 
 def _offered(side: Side, step: Step) -> bool:

@@ -3,7 +3,7 @@ Neither: parked as "may exist", and never repeated by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from erpcrm_bridge.model.records import Applied, Question, Record, Write
@@ -34,6 +34,8 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
                 creates.append((intention, link))
             elif intention.operation == "update" and _is_looked_up(link, goldens.get(intention.golden_id)):
                 updates.append((intention, link))
+            elif intention.operation == "update" and link.state == "tombstone":
+                continue  # should the record come back, it shows whether it was done
             else:
                 done.append((intention, link))
         if done:
@@ -53,8 +55,10 @@ def _is_looked_up(link: LinkRow, golden: GoldenRow | None) -> bool:
 
 
 def arrived(flow: Flow, store: Store, run: RunNote) -> None:
-    """Settle the creates that could not be looked up, and whose record has come in by itself with the reference that it was given."""
+    """Settle the creates that could not be looked up, and whose record has come in by itself with the reference that it was given; and the
+    updates of deleted records that have come back."""
     for side in flow.all_sides():
+        _came_back(flow, store, run, side)
         external_id = side.selection.external_id
         intentions = {i.reference: i for i in store.open_intentions([side.stream_id]) if i.operation == "create"} if external_id else {}
         after = ""
@@ -66,6 +70,45 @@ def arrived(flow: Flow, store: Store, run: RunNote) -> None:
                 if intention is not None and link is not None and link.key is None and row.fields is not None:
                     _settle_known(flow, store, run, side, intention, link, Record(row.key, row.version, row.fields))
                     del intentions[intention.reference]
+
+
+def _came_back(flow: Flow, store: Store, run: RunNote, side: Side) -> None:
+    """A record was deleted before it was known whether an update of it was done, and is back. What it holds as it was asked is the bridge's
+    own write, and no news; what it holds otherwise is for a person where it would win over golden, as in ``_settle_known``."""
+    intentions = [intention for intention in store.open_intentions([side.stream_id]) if intention.operation == "update"]
+    links = store.links([intention.link_id for intention in intentions])
+    back = store.incoming(side.stream_id, [link.key for link in links.values() if link.state == "tombstone" and link.key is not None])
+    for intention in intentions:
+        link = links.get(intention.link_id)
+        row = back.get(link.key or "") if link is not None else None
+        if link is None or row is None or row.fields is None or link.entity != side.entity:
+            continue
+        asked: dict[str, str] = unpack(intention.digest.encode())
+        golden = store.golden([link.golden_id])[link.golden_id]
+        ours, other = _told_apart(flow, store, side, link, golden, row.fields, asked)
+        link.base = (link.base or {}) | ours
+        clashes = list(_doubtful(flow, store, side, golden, Record(row.key, row.version, row.fields), other))
+        with store.transaction(run.fence):
+            store.update_links([link])
+            store.drop_intentions([intention.id])
+            store.park([clash_row(run, golden, clash) for clash in clashes])
+
+
+def _told_apart(
+    flow: Flow, store: Store, side: Side, link: LinkRow, golden: GoldenRow, fields: Fields, asked: Mapping[str, str]
+) -> tuple[Fields, Fields]:
+    """Return what is held as it was asked, or as its system's rendition of golden; and what was asked and is held otherwise, neither so nor
+    as before."""
+    said = side.mapping.get(fields, refs_of(flow, store, side, [fields]), [])
+    means_golden = {path for path, value in said.items() if path not in side.mapping.lists and same(value, golden.fields.get(path))}
+    ours = {
+        name: value
+        for name, value in fields.items()
+        if name in asked
+        and (asked[name] == digest(value) or (side.mapping.affected([name]) and side.mapping.affected([name]) <= means_golden))
+    }
+    kept = {name for name, value in (link.base or {}).items() if name in fields and same(fields[name], value)}
+    return ours, {name: value for name, value in fields.items() if name in asked and name not in ours and name not in kept}
 
 
 def _creates(flow: Flow, store: Store, run: RunNote, side: Side, creates: list[tuple[Intention, LinkRow]]) -> None:
@@ -95,11 +138,8 @@ def _updates(flow: Flow, store: Store, run: RunNote, side: Side, updates: list[t
     for intention, link in updates:
         if link.key in records:
             _settle_known(flow, store, run, side, intention, link, records[link.key])
-    absent = [(intention, link.key) for intention, link in updates if link.key and link.key not in records]
-    if absent:
-        read_again(store, run, side, [key for _, key in absent])
-        if side.offers.tells_gone:  # what may be hidden only may show what was asked when it is seen again
-            _drop(store, run, [intention for intention, _ in absent])
+    # One that is hidden or deleted may show what was asked when it is seen again.
+    read_again(store, run, side, [link.key for _, link in updates if link.key and link.key not in records])
 
 
 def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention: Intention, link: LinkRow, key: str) -> None:
@@ -124,10 +164,7 @@ def _settle_known(flow: Flow, store: Store, run: RunNote, side: Side, intention:
     _, refs_out = references(flow, store, side, [link], {golden.id: golden}, set())
     asked: dict[str, str] = unpack(intention.digest.encode())
     create = intention.operation == "create"
-    ours = {name: value for name, value in record.fields.items() if asked.get(name) == digest(value)}
-    before = link.base or {}
-    kept = {name for name, value in before.items() if name in record.fields and same(record.fields[name], value)}
-    other = {name: value for name, value in record.fields.items() if name in asked and name not in ours and name not in kept}
+    ours, other = _told_apart(flow, store, side, link, golden, record.fields, asked)
     clashes = list(_doubtful(flow, store, side, golden, record, other))
     doubted = {name for name in other if any(path in clash.unit for clash in clashes for path in side.mapping.affected([name]))}
     wanted = side.mapping.put(golden.fields, link.base, refs_out, [], create=create)

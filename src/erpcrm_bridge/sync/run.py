@@ -23,6 +23,7 @@ from erpcrm_bridge.sync.pull import pull
 from erpcrm_bridge.sync.push import BATCH, Pushed, decide_all, is_stale, push
 from erpcrm_bridge.sync.recover import arrived, recover
 from erpcrm_bridge.sync.undo import Undoing, carry_out, plan_undo
+from erpcrm_bridge.sync.waiting import close_what_waits_no_longer
 
 ROUNDS = 5
 """What a write brings back (a value assigned by a trigger, a record somebody else changed meanwhile) is merged and pushed in the same run,
@@ -92,6 +93,7 @@ def run_flow(
                     break
                 absorb(flow, store, run, adopting=False)
             _adopted(flow, store, run)
+        close_what_waits_no_longer(flow, store, run)
     return report
 
 
@@ -231,6 +233,7 @@ def apply_plan(
             store.set_fact(f"review:{flow.name}", None)
         _adopted(flow, store, run)
         absorb(flow, store, run, adopting=False)
+        close_what_waits_no_longer(flow, store, run)
     return report
 
 

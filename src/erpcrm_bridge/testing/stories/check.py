@@ -123,7 +123,7 @@ def check(ground: Ground, changed: bool, settled: Sequence[tuple[int, str, list[
     by_person = _settled(ground, facts, settled)
     _after_quota(ground.calls)
     _fenced(ground.calls)
-    _brakes(ground)
+    _brakes(ground, facts)
     for edit in facts.edits:
         _fate(ground, facts, edit, by_person)
     for thing, places in facts.places.items():
@@ -343,11 +343,30 @@ def _made_by_a_zombie(ground: Ground, facts: Facts, places: Sequence[Place]) -> 
 
 
 def _unaware(ground: Ground, facts: Facts, thing: Thing) -> bool:
-    """Tell whether a record of the thing was made by the bridge, which could not know of it: hidden since, or by a worker without lease."""
+    """Tell whether the bridge could not know of a record of the thing, or of what it had written there: hidden since, or made or written by
+    a worker without lease."""
     made = [place for place in facts.places[thing] if facts.born[place].actor == "bridge"]
     if any(place in made for place, _, _ in ground.hidden):
         return True
-    return any(_made_by_a_zombie(ground, facts, [place for place in made if place[0] == role]) for role in ROLES)
+    if any(_made_by_a_zombie(ground, facts, [place for place in made if place[0] == role]) for role in ROLES):
+        return True
+    return any(_written_by_a_zombie(ground, entry) for entry in ground.journal if _place_of(entry) in facts.places[thing])
+
+
+def _written_by_a_zombie(ground: Ground, entry: Entry) -> bool:
+    """Tell whether a worker whose lease another had taken edited a record where nothing is conditional: what was in flight lands."""
+    if (
+        entry.event.actor != "bridge"
+        or entry.event.verb != "edit"
+        or ground.place.spec(entry.role, entry.event.stream).capabilities.conditional
+    ):
+        return False
+    return _sent_by_a_zombie(ground, entry)
+
+
+def _sent_by_a_zombie(ground: Ground, entry: Entry) -> bool:
+    call = _call_of(ground, entry.order)
+    return any(other.run == call.run and other.worker > call.worker and other.order < call.order for other in ground.calls)
 
 
 def _overtaken(ground: Ground, first: int, second: int) -> bool:
@@ -361,8 +380,7 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         raise Violation("L8", f"the bridge deleted the money document {where}")
     if ground.place.on_delete != "delete":
         raise Violation("L8", f"the bridge deleted {where}, and the rule is {ground.place.on_delete}")
-    call = _call_of(ground, entry.order)
-    if any(other.run == call.run and other.worker > call.worker and other.order < call.order for other in ground.calls):
+    if _sent_by_a_zombie(ground, entry):
         ground.note("delete by a worker whose lease had run out before its call")
         return
     lives = [life for life in facts.lives.get(thing, ()) if life.actor != "bridge" and life.order < entry.order]
@@ -404,7 +422,7 @@ def _delivered_before(ground: Ground, facts: Facts, edit: Edit, order: int, role
     return False
 
 
-def _brakes(ground: Ground) -> None:
+def _brakes(ground: Ground, facts: Facts) -> None:
     """Between two releases the bridge creates and deletes no more than the brakes allow; what a person looked at and released passes."""
     brakes = ground.place.brakes
     limits = {"create": brakes.creates, "delete": brakes.deletes}
@@ -422,9 +440,17 @@ def _brakes(ground: Ground) -> None:
         if entry.event.actor != "bridge" or limit is None or (entry.role, entry.event.stream) not in ENTITY_OF:
             continue
         name = (entry.role, entry.event.verb)
+        if entry.event.verb == "create" and _made_anew(facts, entry):
+            continue  # its answer had been lost, and somebody deleted it before it was looked up
         count[name] = count.get(name, 0) + 1
         if count[name] > limit:
             raise Violation("L8", f"the brake allows {limit} {entry.event.verb}s in {entry.role} a day, and there were {count[name]}")
+
+
+def _made_anew(facts: Facts, entry: Entry) -> bool:
+    """Tell whether the bridge had made the thing in this system before, and somebody else had deleted it there by then."""
+    here = [life for life in facts.lives[facts.things[_place_of(entry)]] if life.place[0] == entry.role and life.order < entry.order]
+    return bool(here) and here[-1].verb == "delete" and here[-1].actor != "bridge" and facts.born[here[-1].place].actor == "bridge"
 
 
 def _after_quota(calls: Sequence[Call]) -> None:
@@ -581,8 +607,9 @@ def _is_another(ground: Ground, facts: Facts, new: Life, gone: Life) -> bool:
     if not any(life.verb == "delete" and life.order < new.order for life in facts.lives[facts.things[new.place]]):
         return False
     places = facts.places[facts.things[new.place]]
+    before = {place for place in places if place in facts.born and facts.born[place].order < new.order}
     return not any(
-        entry.event.actor == "bridge" and entry.event.verb != "delete" and _place_of(entry) in places
+        entry.event.actor == "bridge" and entry.event.verb != "delete" and _place_of(entry) in before
         for entry in ground.journal
         if seen < entry.order < gone.order
     )
