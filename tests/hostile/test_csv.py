@@ -109,7 +109,7 @@ def test_each_row_is_delivered_as_python_reads_it_or_told_as_a_problem(tmp_path_
 @searched
 @given(
     content=a_file,
-    encoding=st.sampled_from(["cp1252", "shift_jis", "gb18030", "iso2022_jp", "utf-8-sig"]),
+    encoding=st.sampled_from(["cp1252", "shift_jis", "gb18030", "iso2022_jp", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]),
     delimiter=st.sampled_from(",;\t a|"),
 )
 def test_any_bytes_in_any_layout_are_read_or_refused(tmp_path_factory: Any, content: bytes, encoding: str, delimiter: str) -> None:
@@ -120,6 +120,27 @@ def test_any_bytes_in_any_layout_are_read_or_refused(tmp_path_factory: Any, cont
         return
     ending(lambda: pages_of(folder, encoding=encoding, delimiter=delimiter))
     assert (folder / "A.csv").read_bytes() == content
+
+
+@searched
+@given(
+    texts=st.lists(st.sampled_from(NASTY_TEXTS) | st.text(max_size=6), min_size=1, max_size=4),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "gb18030"]),
+    delimiter=st.sampled_from(",;\t| "),
+    quote=st.sampled_from("\"'^"),
+)
+def test_what_is_written_in_any_layout_reads_as_what_was_meant(
+    tmp_path_factory: Any, texts: list[str], encoding: str, delimiter: str, quote: str
+) -> None:
+    folder = folder_of(tmp_path_factory.mktemp("both"), f"Id{delimiter}Name{delimiter}Ref\n".encode(encoding))
+    stream = {"encoding": encoding, "delimiter": delimiter, "quote": quote, "assigns_keys": {"bridge": "counter"}}
+    connector = CsvConnector(CsvSettings.model_validate({"folder": folder, "streams": {"A.csv": stream}}))
+    writes = [Write(str(at), "create", None, {"Name": text}, reference=f"r{at}") for at, text in enumerate(texts)]
+    outcomes = connector.write(SELECTION, writes)
+    held = {record.key: record.fields["Name"] for record in connector.read(SELECTION, [str(n) for n in range(1, 9)])}
+    meant = [text or None for text, outcome in zip(texts, outcomes, strict=True) if isinstance(outcome, Applied)]
+    assert list(held.values()) == meant
+    assert all(isinstance(one, (Applied, Rejected)) for one in outcomes)
 
 
 @searched
@@ -149,7 +170,9 @@ BROKEN = {
     "a NUL in the header": b"Id,Name\0\n1,a\n",
     "a NUL in a row": b"Id,Name\n1,\0\n",
     "UTF-8 cut off": b"Id,Name\n1,\xc3",
-    "UTF-16": "Id,Name\n1,a\n".encode("utf-16"),
+    "UTF-32": "Id,Name\n1,a\n".encode("utf-32"),
+    "UTF-16 cut in a sign": "Id,Name\n1,a\n".encode("utf-16")[:-1],
+    "UTF-16 with half a pair": "Id,Name\n1,a\n".encode("utf-16-le") + b"\0\xd8,\0",
     "UTF-16 without its mark": "Id,Name\n1,a\n".encode("utf-16-le"),
     "carriage returns": b"Id,Name\r1,a\r",
     "no header": b"\n1,a\n",
@@ -179,6 +202,7 @@ STRANGE = {
     "a key of 10 MB": (b"Id,Name\n" + b"x" * 10_000_000 + b",a\n", 1),
     "a cell of quotes": (b'Id,Name\n1,"' + b'""' * 500_000 + b'"\n', 1),
     "mixed line ends": (b"Id,Name\r\n1,a\n2,b\r\n3,c", 3),
+    "UTF-16": ("Id,Name\n1,a\u0a0d\n2,\U0001f6b2".encode("utf-16"), 2),
     "blank lines": (b"Id,Name\n" + b"\n" * 100_000 + b"1,a\n", 1),
     "separators of Unicode": ("Id,Name\n1,a\u2028b\u2029\x85\x0b\x0c\x1c\n".encode(), 1),
     "bidi": ("Id,Name\n\u202e1,\u2066a\n".encode(), 1),

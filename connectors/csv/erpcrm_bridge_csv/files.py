@@ -120,11 +120,11 @@ class OpenFile:
             self._digest = self.reading().digest()
         return self._digest
 
-    def ends_with_newline(self) -> bool:
-        return self.stamp.size > 0 and os.pread(self._descriptor, 1, self.stamp.size - 1) == b"\n"
-
     def starts_with(self, prefix: bytes) -> bool:
         return os.pread(self._descriptor, len(prefix), 0) == prefix
+
+    def ends_with(self, suffix: bytes) -> bool:
+        return os.pread(self._descriptor, len(suffix), max(0, self.stamp.size - len(suffix))) == suffix
 
     def piece(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from ``start`` to ``end`` in chunks."""

@@ -104,7 +104,6 @@ class Pass:
             self._stack.close()
             raise
         self.table = self.tables[0]
-        self._layouts = [layout(name) for name in names]
 
     def __enter__(self) -> Pass:
         return self
@@ -114,7 +113,7 @@ class Pass:
 
     def shape_digest(self) -> str:
         """Return a digest of what decides how bytes become records, apart from the bytes."""
-        layouts = [(layout.delimiter, layout.encoding) for layout in self._layouts]
+        layouts = [(table.layout.delimiter, table.layout.quote, table.encoding.name) for table in self.tables]
         return digest([msgspec.to_builtins(self._selection), layouts])
 
     def batches(self, only: Container[str] | None = None) -> Iterator[tuple[list[Record], list[Problem]]]:

@@ -9,10 +9,14 @@ from pathlib import Path
 from string import Formatter, printable
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
 
 SUFFIX = ".csv"
 SIDE_SUFFIX = ".new.csv"
+DELIMITER = ","
+QUOTE = '"'
+UTF_16 = "utf-16"
+UTF_16_ORDERS = ("utf-16-le", "utf-16-be")
 
 
 class _Strict(BaseModel):
@@ -67,17 +71,24 @@ class StreamSettings(_Strict):
     key: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
+    quote: str | None = None
     newline: Literal["lf", "crlf"] | None = None
     quoting: Literal["all", "minimal"] | None = None
     assigns_keys: Assigns = "nobody"
     parent: Parent | None = None
 
-    @field_validator("delimiter")
+    @field_validator("delimiter", "quote")
     @classmethod
-    def _one_character(cls, delimiter: str | None) -> str | None:
-        if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
-            raise ValueError("a delimiter is one ASCII character, and neither a quote nor a line end")
-        return delimiter
+    def _one_character(cls, sign: str | None) -> str | None:
+        if sign is not None and (len(sign) != 1 or not sign.isascii() or sign in "\r\n\0"):
+            raise ValueError("it is one ASCII character, and no line end")
+        return sign
+
+    @model_validator(mode="after")
+    def _two_signs(self) -> StreamSettings:
+        if (self.delimiter or DELIMITER) == (self.quote or QUOTE):
+            raise ValueError("delimiter and quote are two different characters")
+        return self
 
     @field_validator("encoding")
     @classmethod
@@ -88,8 +99,8 @@ class StreamSettings(_Strict):
             name = codecs.lookup(encoding).name
         except (LookupError, ValueError):
             raise ValueError(f"{encoding!r} is no known encoding; utf-8 and cp1252 are the usual ones") from None
-        if name != "utf-8-sig" and not _keeps_ascii(name):
-            raise ValueError(f"{encoding!r} does not write ASCII as single bytes: save the file as UTF-8")
+        if name not in ("utf-8-sig", UTF_16, *UTF_16_ORDERS) and not _keeps_ascii(name):
+            raise ValueError(f"{encoding!r} is neither UTF-16 nor writes ASCII as single bytes: save the file as UTF-8")
         return "utf-8" if name == "utf-8-sig" else name
 
 
@@ -135,24 +146,26 @@ def side_name(stream: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How one file is written. ``newline`` is used where the file itself shows none; ``key`` is None where nothing declares it."""
+    """How one file is written. ``newline`` is used where the file itself shows none, ``encoding`` (None: UTF-8) where it has no byte order
+    mark; ``key`` is None where nothing declares it."""
 
     delimiter: str
+    quote: str
     quote_all: bool
-    newline: bytes
-    encoding: str
+    newline: str
+    encoding: str | None
     key: str | None
     declared_key: bool
     assigns: Assigns
     parent: Parent | None
 
 
-_DIALECTS: dict[str, tuple[bool, bytes, str | None]] = {
-    "dataloader": (True, b"\n", "Id"),
-    "savedsearch": (False, b"\r\n", "Internal ID"),
-    "plain": (False, b"\n", None),
+_DIALECTS: dict[str, tuple[bool, str, str | None]] = {
+    "dataloader": (True, "\n", "Id"),
+    "savedsearch": (False, "\r\n", "Internal ID"),
+    "plain": (False, "\n", None),
 }
-_NEWLINES = {"lf": b"\n", "crlf": b"\r\n"}
+_NEWLINES = {"lf": "\n", "crlf": "\r\n"}
 
 
 def layout_of(settings: CsvSettings, stream: str) -> Layout:
@@ -160,10 +173,11 @@ def layout_of(settings: CsvSettings, stream: str) -> Layout:
     quote_all, newline, key = _DIALECTS[settings.dialect]
     own = settings.streams.get(stream, StreamSettings())
     return Layout(
-        delimiter=own.delimiter or ",",
+        delimiter=own.delimiter or DELIMITER,
+        quote=own.quote or QUOTE,
         quote_all=quote_all if own.quoting is None else own.quoting == "all",
         newline=newline if own.newline is None else _NEWLINES[own.newline],
-        encoding=own.encoding or "utf-8",
+        encoding=own.encoding,
         key=own.key or key,
         declared_key=own.key is not None,
         assigns=own.assigns_keys,

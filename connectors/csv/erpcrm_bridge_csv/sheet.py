@@ -11,7 +11,7 @@ from typing import Any
 from erpcrm_bridge_csv.files import Temporary, telling
 from erpcrm_bridge_csv.settings import Layout
 from erpcrm_bridge_csv.shape import cell_text
-from erpcrm_bridge_csv.table import Span, Table, row_bytes
+from erpcrm_bridge_csv.table import Encoding, Span, Table, row_bytes
 
 
 class Refused(Exception):
@@ -38,9 +38,10 @@ class Row:
 class Sheet:
     """The rows of one file to be replaced as a whole. ``table`` None: the file is to be made, with ``columns`` as its header."""
 
-    def __init__(self, path: Path, layout: Layout, table: Table | None, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, layout: Layout, encoding: Encoding, table: Table | None, columns: Sequence[str]) -> None:
         self.path = path
         self.layout = layout
+        self.encoding = encoding
         self.table = table
         self.columns = list(columns)
         self.at = {name: at for at, name in enumerate(columns) if name}
@@ -58,9 +59,9 @@ class Sheet:
                 raise Refused(f"{self.path.name} has no column {name!r}", name)
             try:
                 text = cell_text(value)
-                text.encode(self.layout.encoding)
+                text.encode(self.encoding.name)
             except UnicodeEncodeError as error:
-                raise Refused(f"{self.layout.encoding} has no sign for character {error.start + 1} of it", name) from None
+                raise Refused(f"{self.encoding.name} has no sign for character {error.start + 1} of it", name) from None
             except ValueError as error:
                 raise Refused(str(error), name) from None
             new[self.at[name]] = text
@@ -118,28 +119,29 @@ class Sheet:
 
     def _content(self) -> Iterator[bytes]:
         newline = self.layout.newline if self.table is None else self.table.newline()
-        last = b""
+        ended, encoding = True, self.encoding
         for chunk in self._kept_and_changed(newline):
             if chunk:
-                last = chunk[-1:]
+                ended = chunk.endswith(encoding.newline)
                 yield chunk
         for row in self._added:
             if not row.gone:
-                yield (b"" if last == b"\n" else newline) + row_bytes(row.cells, self.layout, newline)
-                last = b"\n"
+                yield (b"" if ended else newline.encode(encoding.name)) + row_bytes(row.cells, self.layout, encoding, newline)
+                ended = True
 
-    def _kept_and_changed(self, newline: bytes) -> Iterator[bytes]:
+    def _kept_and_changed(self, newline: str) -> Iterator[bytes]:
         if self.table is None:
-            yield row_bytes(self.columns, self.layout, newline)
+            yield self.encoding.mark + row_bytes(self.columns, self.layout, self.encoding, newline)
             return
-        file, at = self.table.file, 0
+        file, at, width = self.table.file, 0, len(self.encoding.newline)
         for start, row in sorted(self._changed.items()):
             yield from file.piece(at, start)
             if not row.gone:
-                yield row_bytes(row.cells, self.layout, _line_end(b"".join(file.piece(max(start, row.end - 2), row.end))))
+                tail = b"".join(file.piece(max(start, row.end - 2 * width), row.end))
+                yield row_bytes(row.cells, self.layout, self.encoding, self._line_end(tail))
             at = row.end
         yield from file.piece(at, file.stamp.size)
 
-
-def _line_end(tail: bytes) -> bytes:
-    return b"\r\n" if tail == b"\r\n" else b"\n" if tail.endswith(b"\n") else b""
+    def _line_end(self, tail: bytes) -> str:
+        ends = ("\r\n", "\n")
+        return next((end for end in ends if tail.endswith(end.encode(self.encoding.name))), "")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import sys
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
-from typing import Literal, NamedTuple
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from erpcrm_bridge.errors import InputError, SchemaDrift
 from erpcrm_bridge_csv.files import OpenFile, Reading, being_written, require_untouched
-from erpcrm_bridge_csv.settings import Layout
+from erpcrm_bridge_csv.settings import UTF_16, UTF_16_ORDERS, Layout
 
-BOM = b"\xef\xbb\xbf"
+if TYPE_CHECKING:
+    from _csv import Reader
+
+_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": UTF_16_ORDERS[0], b"\xfe\xff": UTF_16_ORDERS[1]}
 _PIECE = 1 << 20
 _GUESSES = ("utf-8", "cp1252", "iso-8859-15")
 
@@ -28,6 +32,38 @@ class Span(NamedTuple):
     start: int
     end: int
     cells: list[str]
+
+
+class Encoding(NamedTuple):
+    """How text stands in a file's bytes, and the byte order mark that it begins with (empty: none)."""
+
+    name: str
+    mark: bytes
+
+    @property
+    def newline(self) -> bytes:
+        return "\n".encode(self.name)
+
+
+def encoding_of(file: OpenFile, layout: Layout) -> Encoding:
+    """Return what the file's byte order mark says, else the layout. Raises InputError where the two differ."""
+    name, declared = file.path.name, layout.encoding
+    for mark, found in _MARKS.items():
+        if file.starts_with(mark):
+            if file.starts_with(mark + b"\0\0"):
+                raise InputError(f"{name} is UTF-32.", way_out="Save it as UTF-8.")
+            if declared not in (None, found, found[: len(UTF_16)]):
+                raise InputError(
+                    f"{name} is declared as {declared} and begins with the mark of {found}.",
+                    way_out=f"Set streams.{name}.encoding to {found}.",
+                )
+            return Encoding(found, mark)
+    if declared == UTF_16:
+        raise InputError(
+            f"{name} is declared as {declared} and does not begin with its mark.",
+            way_out=f"Set streams.{name}.encoding to {' or '.join(UTF_16_ORDERS)}.",
+        )
+    return Encoding(declared or "utf-8", b"")
 
 
 class Table:
@@ -46,14 +82,7 @@ class Table:
                 f"{self.name} in {file.path.parent} is empty, without even a header: an export that failed, not records that are gone.",
                 way_out="Export it again.",
             )
-        self.has_bom = file.starts_with(BOM)
-        if self.has_bom and layout.encoding != "utf-8":
-            raise InputError(
-                f"{self.name} is declared as {layout.encoding} and begins with the mark of UTF-8.",
-                way_out=f"Set streams.{self.name}.encoding to utf-8.",
-            )
-        if file.starts_with(b"\xff\xfe") or file.starts_with(b"\xfe\xff"):
-            raise InputError(f"{self.name} is UTF-16.", way_out="Save it as UTF-8.")
+        self.encoding = encoding_of(file, layout)
         self.columns = self._header()
         self.width = len(self.columns)
 
@@ -92,7 +121,7 @@ class Table:
         if not with_header:
             self.file.digest()
         reading = self.file.reading()
-        reader = csv.reader(self._text(reading), delimiter=self.layout.delimiter, strict=True)
+        reader = self._reader(self._text(reading))
         row: list[str] = []
         try:
             if not with_header:
@@ -109,17 +138,26 @@ class Table:
 
     def spans(self) -> Iterator[Span]:
         """Yield each row with the bytes that it stands in; blank lines are left out. Raises InputError as ``rows`` does."""
-        at = 0
+        name, at = self.encoding.name, len(self.encoding.mark)
         self.file.digest()
+        reading = self.file.reading()
 
-        def lines(source: io.BufferedReader) -> Iterator[str]:
+        def by_bytes() -> Iterator[str]:
             nonlocal at
+            source = self.file.buffered(reading)
+            source.read(at)
             for line in source:
                 at += len(line)
-                yield (line.removeprefix(BOM) if at == len(line) else line).decode(self.layout.encoding)
+                yield line.decode(name)
 
-        reading = self.file.reading()
-        reader = csv.reader(lines(self.file.buffered(reading)), delimiter=self.layout.delimiter, strict=True)
+        def by_text() -> Iterator[str]:
+            nonlocal at
+            for line in self._text(reading):
+                at += len(line.encode(name))
+                yield line
+
+        # A line end of UTF-16 is no byte that a line of bytes could be told by; elsewhere not every text has but one way to be written.
+        reader = self._reader(by_text() if name in UTF_16_ORDERS else by_bytes())
         cells: list[str] = []
         try:
             next(reader, None)
@@ -140,15 +178,15 @@ class Table:
         require_untouched(self.file)
         if reading.digest() != self.file.digest():
             raise being_written(self.file.path)
-        if last and len(last) < self.width and not self.file.ends_with_newline():
+        if last and len(last) < self.width and not self.file.ends_with(self.encoding.newline):
             raise InputError(
                 f"{self.name}, line {line}: the last row is cut off; nothing is concluded from this file.", way_out="Export it again."
             )
 
-    def newline(self) -> bytes:
+    def newline(self) -> str:
         """Return the line end of the header, or the layout's where the header is the last line and has none."""
-        first = io.BufferedReader(self.file.reading()).readline()
-        return b"\r\n" if first.endswith(b"\r\n") else b"\n" if first.endswith(b"\n") else self.layout.newline
+        first = self._text(self.file.reading()).readline()
+        return "\r\n" if first.endswith("\r\n") else "\n" if first.endswith("\n") else self.layout.newline
 
     def repeated(self, column: int) -> Callable[[str], bool] | None:
         """Return a test that is true of each key standing in ``column`` of two rows or more, and hardly ever of another; None: of none.
@@ -156,11 +194,11 @@ class Table:
         One quick pass over the text; a hash a row is held until it is done. Rows whose key passes the test wait for the end of the file.
         Raises InputError for a NUL byte, and as ``rows`` does.
         """
-        delimiter = self.layout.delimiter
+        delimiter, quote = self.layout.delimiter, self.layout.quote
 
         def beginnings(lines: Iterable[str]) -> list[str]:
             # Equal keys begin alike up to the first delimiter, quotes aside. Lines inside a cell only add candidates.
-            return "\n".join([line.partition(delimiter)[0] for line in lines]).replace('"', "").replace("\r", "").split("\n")
+            return "\n".join([line.partition(delimiter)[0] for line in lines]).replace(quote, "").replace("\r", "").split("\n")
 
         marks = array("q")
         text = self._text(self.file.reading())
@@ -183,29 +221,47 @@ class Table:
             return None
         return lambda key: hash(beginnings([key.partition("\n")[0]])[0]) in twice
 
+    def _reader(self, lines: Iterable[str]) -> Reader:
+        return csv.reader(lines, delimiter=self.layout.delimiter, quotechar=self.layout.quote, strict=True)
+
     def _text(self, reading: io.RawIOBase) -> io.TextIOWrapper:
-        encoding = "utf-8-sig" if self.has_bom else self.layout.encoding
-        return io.TextIOWrapper(io.BufferedReader(reading, _PIECE), encoding=encoding, newline="\n")
+        source = io.BufferedReader(reading, _PIECE)
+        source.read(len(self.encoding.mark))
+        return io.TextIOWrapper(source, encoding=self.encoding.name, newline="\n")
 
     def _nul(self, line: int) -> InputError:
-        return InputError(
-            f"{self.name}, line {line}: there is a NUL byte in it.",
-            way_out="Export it again as UTF-8 text; a file full of NULs was cut by a crash.",
-        )
+        start = b"".join(self.file.piece(0, min(64, self.file.stamp.size)))
+        fitting = [name for name, nuls in zip(UTF_16_ORDERS, (start[1::2], start[::2]), strict=True) if nuls and not nuls.strip(b"\0")]
+        if fitting and start.strip(b"\0"):
+            way_out = f"It looks like UTF-16 without its mark: set streams.{self.name}.encoding to {fitting[0]}."
+        else:
+            way_out = "Export it again as UTF-8 text; a file full of NULs was cut by a crash."
+        return InputError(f"{self.name}, line {line}: there is a NUL byte in it.", way_out=way_out)
 
     def _undecodable(self) -> InputError:
         require_untouched(self.file)
-        content = b"".join(self.file.piece(0, self.file.stamp.size))
-        line = 1
-        try:
-            content.decode(self.layout.encoding)
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-        fitting = [guess for guess in _GUESSES if guess != self.layout.encoding and _decodes(content, guess)]
+        name = self.encoding.name
+        line, byte = self._undecodable_at(name) or (1, 0)
+        fitting = [guess for guess in _GUESSES if guess != name and self._undecodable_at(guess) is None]
+        others = f"set streams.{self.name}.encoding to {' or '.join(fitting)}, or " if fitting and not self.encoding.mark else ""
+        way_out = f"{others}save the file as {name}."
         return InputError(
-            f"{self.name}, line {line}: this is not {self.layout.encoding}.",
-            way_out=f"Set streams.{self.name}.encoding to {' or '.join(fitting)}, or save the file as {self.layout.encoding}.",
+            f"{self.name}, line {line}, byte {byte + 1} of the file: this is not {name}.", way_out=way_out[0].upper() + way_out[1:]
         )
+
+    def _undecodable_at(self, encoding: str) -> tuple[int, int] | None:
+        """Return the line, and the place among all bytes (from 0), of the first byte that is not of this encoding; None: all are."""
+        decoder = codecs.getincrementaldecoder(encoding)()
+        at, line = len(self.encoding.mark), 1
+        for chunk in chain(self.file.piece(at, self.file.stamp.size), [b""]):
+            waiting = len(decoder.getstate()[0])
+            try:
+                line += decoder.decode(chunk, final=not chunk).count("\n")
+            except UnicodeDecodeError as error:
+                good = bytes(error.object[: error.start])
+                return line + good.decode(encoding, "ignore").count("\n"), at - waiting + error.start
+            at += len(chunk)
+        return None
 
     def _broken(self, error: csv.Error, line: int) -> InputError:
         if "unexpected end" in str(error):
@@ -225,18 +281,11 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def _decodes(content: bytes, encoding: str) -> bool:
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def row_bytes(cells: Sequence[str], layout: Layout, newline: bytes) -> bytes:
-    """Return ``cells`` as a row in the layout's quoting. Raises UnicodeEncodeError for what its encoding cannot hold."""
+def row_bytes(cells: Sequence[str], layout: Layout, encoding: Encoding, newline: str) -> bytes:
+    """Return ``cells`` as a row in the layout's quoting. Raises UnicodeEncodeError for what the encoding cannot hold."""
     out = io.StringIO(newline="")
     quoting: Literal[0, 1] = csv.QUOTE_ALL if layout.quote_all else csv.QUOTE_MINIMAL
     # csv quotes only the line ends that stand in its lineterminator: with another one, a lone \r or \n would tear the row apart.
-    csv.writer(out, delimiter=layout.delimiter, quoting=quoting, lineterminator="\r\n").writerow(cells)
-    return out.getvalue().removesuffix("\r\n").encode(layout.encoding) + newline
+    writer = csv.writer(out, delimiter=layout.delimiter, quotechar=layout.quote, quoting=quoting, lineterminator="\r\n")
+    writer.writerow(cells)
+    return (out.getvalue().removesuffix("\r\n") + newline).encode(encoding.name)

@@ -134,13 +134,13 @@ class _Draft:
         file = OpenFile(self._folder / name)
         self._stack.callback(file.close)
         table = Table(file, self._layout(name))
-        return Sheet(file.path, table.layout, table, table.columns)
+        return Sheet(file.path, table.layout, table.encoding, table, table.columns)
 
     def _open_side(self, name: str) -> Sheet:
         of = self._main if name == self._selection.stream else self._list[name].sheet
         path = self._folder / side_name(name)
         if not path.exists():
-            return Sheet(path, of.layout, None, of.columns)
+            return Sheet(path, of.layout, of.encoding, None, of.columns)
         file = OpenFile(path)
         self._stack.callback(file.close)
         table = Table(file, of.layout)
@@ -148,7 +148,7 @@ class _Draft:
             raise InputError(
                 f"{path.name} and {name} have different headers.", way_out=f"Take the rows of {path.name} in, or remove it; then run again."
             )
-        return Sheet(path, of.layout, table, of.columns)
+        return Sheet(path, of.layout, table.encoding, table, of.columns)
 
     def _side_rows(self, name: str, column: str | None) -> dict[str, list[Row]]:
         """The rows of a side file that is there, by ``column``."""

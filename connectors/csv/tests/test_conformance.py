@@ -1,4 +1,4 @@
-"""The CSV connector under the conformance kit: both dialects, documents with their lines in a second file."""
+"""The CSV connector under the conformance kit: each dialect, other layouts, documents with their lines in a second file."""
 
 from __future__ import annotations
 
@@ -53,12 +53,15 @@ class CsvBench:
         ),
     )
 
-    def __init__(self, dialect: str, assigns: dict[str, Any]) -> None:
+    def __init__(self, dialect: str, assigns: dict[str, Any], **layout: str) -> None:
         self._place = tempfile.TemporaryDirectory()
         self._folder = Path(self._place.name)
+        stream = {"assigns_keys": assigns, **layout}
         self._settings = CsvSettings.model_validate(
-            {"folder": self._folder, "dialect": dialect, "streams": {ORDERS: {"assigns_keys": assigns}, ITEMS: {"assigns_keys": assigns}}}
+            {"folder": self._folder, "dialect": dialect, "streams": {ORDERS: stream, ITEMS: stream}}
         )
+        self._encoding = layout.get("encoding", "utf-8")
+        self._signs = {"delimiter": layout.get("delimiter", ","), "quotechar": layout.get("quote", '"')}
         self._made = 0
         self._patch = pytest.MonkeyPatch()
 
@@ -117,16 +120,19 @@ class CsvBench:
         self._save(name, rows)
 
     def _rows(self, name: str) -> list[list[str]]:
-        return list(csv.reader(io.StringIO((self._folder / name).read_bytes().decode(), newline="")))
+        text = (self._folder / name).read_bytes().decode(self._encoding)
+        return list(csv.reader(io.StringIO(text, newline=""), **self._signs))
 
     def _save(self, name: str, rows: list[list[str]]) -> None:
         out = io.StringIO(newline="")
-        csv.writer(out, lineterminator="\r\n").writerows(rows)
+        csv.writer(out, lineterminator="\r\n", **self._signs).writerows(rows)
         beside = self._folder / f"{name}~"
-        beside.write_bytes(out.getvalue().encode())
+        beside.write_bytes(out.getvalue().encode(self._encoding))
         os.replace(beside, self._folder / name)
 
 
 test_dataloader_with_uuids = conformance_tests(lambda: CsvBench("dataloader", {"bridge": "uuid"}))
 test_savedsearch_with_counters = conformance_tests(lambda: CsvBench("savedsearch", {"bridge": "counter"}))
 test_plain_with_templates = conformance_tests(lambda: CsvBench("plain", {"bridge": "template", "template": "R-{n:06d}"}))
+test_utf_16_with_tabs = conformance_tests(lambda: CsvBench("plain", {"bridge": "uuid"}, encoding="utf-16", delimiter="\t"))
+test_semicolons_and_single_quotes = conformance_tests(lambda: CsvBench("plain", {"bridge": "counter"}, delimiter=";", quote="'"))

@@ -180,8 +180,11 @@ def test_a_line_inside_a_cell_that_looks_like_a_key_takes_no_record_away(folder,
         (b"Id,Name,Phone,Ref\n1,A,,\n2,B", "line 3", "cut off"),
         (b"Id,Name,Phone,Ref\n1,A,,\n2,\0,,\n", "line 3", "NUL"),
         (b"Id,Name,Phone,Ref\r1,A,,\r", "line 1", "carriage return"),
-        (b"Id,Name,Phone,Ref\n1,A,,\n2,M\xfcller,,\n", "line 3", "not utf-8"),
-        ("Id,Name,Phone,Ref\n1,A,,\n".encode("utf-16"), "", "UTF-16"),
+        (b"Id,Name,Phone,Ref\n1,A,,\n2,M\xfcller,,\n", "line 3, byte 28 of the file", "not utf-8"),
+        (b"\xef\xbb\xbfId,Name,Phone,Ref\n1,M\xfc", "line 2, byte 25 of the file", "not utf-8"),
+        ("Id,Name,Phone,Ref\n1,A,,\n".encode("utf-16") + b"\0\xd8x\0", "line 3, byte 51 of the file", "not utf-16-le"),
+        ("Id,Name,Phone,Ref\n1,A,,\n".encode("utf-16-le"), "line 1", "NUL"),
+        ("Id,Name,Phone,Ref\n1,A,,\n".encode("utf-32"), "", "UTF-32"),
     ],
 )
 def test_a_broken_file_is_an_error_with_its_place_and_never_complete(folder, opened, content, line, says):
@@ -209,7 +212,7 @@ def test_cp1252_is_read_where_declared_and_a_mark_of_utf8_contradicts_it(folder,
     put(folder / "Account.csv", "Id,Name,Phone,Ref\n1,Müller €,,\n".encode("cp1252"))
     assert records(all_pages(connector))["1"].fields["Name"] == "Müller €"
     put(folder / "Account.csv", "Id,Name,Phone,Ref\n1,Müller €,,\n".encode("utf-8-sig"))
-    with pytest.raises(InputError, match="mark of UTF-8"):
+    with pytest.raises(InputError, match="mark of utf-8"):
         all_pages(connector)
 
 
@@ -403,10 +406,14 @@ def test_settings_and_mapping_must_name_the_same_key(folder, opened):
 @pytest.mark.parametrize(
     "stream",
     [
-        {"encoding": "utf-16"},
+        {"encoding": "utf-32"},
+        {"delimiter": "'", "quote": "'"},
+        {"quote": ","},
+        {"quote": "\n"},
         {"encoding": "klingon"},
         {"delimiter": ",,"},
         {"delimiter": '"'},
+        {"delimiter": ",", "quote": ","},
         {"assigns_keys": {"bridge": "template", "template": "SO-"}},
         {"assigns_keys": {"bridge": "template", "template": "SO-{n:5d}"}},
         {"assigns_keys": {"bridge": "magic"}},

@@ -86,6 +86,47 @@ def test_an_update_leaves_every_other_byte_as_it_was(folder, opened, dialect, be
     assert outcome.fields == {"Name": "B2"}
 
 
+LAYOUTS = [
+    {"encoding": encoding, "delimiter": delimiter, "quote": quote}
+    for encoding in ("utf-8-sig", "utf-16-le", "utf-16-be", "utf-16", "cp1252")
+    for delimiter, quote in ((";", '"'), ("\t", "'"))
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: "".join(map(repr, layout.values())))
+def test_in_every_layout_an_update_leaves_every_other_byte_as_it_was(folder, opened, layout):
+    d, q = layout["delimiter"], layout["quote"]
+    rows = [d.join(["Id", "Name", "Ref"]), f"1{d}{q}Ä{q}{q}{d}\r\n\n\u010a{q}{d}", f"2{d}B{d}", f"3{d}{q}C{q}{d}\u0a0d"]
+    text = "\r\n".join(rows)
+    if layout["encoding"] == "cp1252":
+        text = text.replace("\u010a", "").replace("\u0a0d", "")
+    before = text.encode(layout["encoding"])
+    (folder / "Account.csv").write_bytes(before)
+    connector = opened("plain", {"Account.csv": {**layout, **COUNTER}})
+    selection = Selection("Account.csv", "Id", ("Name",), "Ref")
+    name = f"B{d}{q}\u00fc\n"
+    changed, made = connector.write(selection, [update("2", {"Name": name}, {"Name": "B"}), create("G", {"Name": "D"})])
+    assert (folder / "Account.csv").read_bytes() == (
+        text.replace(f"2{d}B{d}", f"2{d}{q}B{d}{q}{q}\u00fc\n{q}{d}") + f"\r\n4{d}D{d}G\r\n"
+    ).encode(layout["encoding"])
+    for one in (changed, made):
+        assert isinstance(one, Applied)
+        (record,) = connector.read(selection, [one.key])
+        assert (record.fields, record.version) == (one.fields, one.version)
+    assert changed.fields["Name"] == name
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_side_file_is_written_as_its_file_is(folder, opened, encoding):
+    (folder / "Account.csv").write_bytes("Id,Name,Ref\n1,Ä,\n".encode(encoding))
+    connector = opened(streams={"Account.csv": {"encoding": "cp1252"} if encoding == "cp1252" else {}})
+    selection = Selection("Account.csv", "Id", ("Name",), "Ref")
+    for name in ("Ö", "Ü"):
+        (outcome,) = connector.write(selection, [create("G", {"Name": name})])
+        assert isinstance(outcome, Deferred)
+        assert (folder / "Account.new.csv").read_bytes() == f"Id,Name,Ref\n,{name},G\n".encode(encoding)
+
+
 def test_what_is_applied_is_what_a_fresh_read_gives(folder, opened):
     (folder / "Account.csv").write_bytes(LOADER)
     connector = opened("dataloader", {"Account.csv": UUIDS})
