@@ -584,12 +584,15 @@ def test_what_a_reference_waits_for_is_no_longer_shown_where_it_points_elsewhere
     assert world.parked() == []
 
 
-def test_who_is_in_review_beside_a_deleted_record_stays_there_when_everything_is_read_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_who_is_in_review_beside_a_deleted_record_stays_there_when_it_is_read_anew(tmp_path: Path, everywhere: bool) -> None:
     world = World(tmp_path, rules={"customer": {"on_delete": "delete"}})
-    account, _ = world.joined_customer()
+    account, customer = world.joined_customer()
     double = world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example"})
     world.sync_until_quiet()
     world.crm.delete("Account", account)
+    if everywhere:
+        world.erp.delete("customer", customer)
     world.sync_until_quiet()
     world.crm.edit("Account", double, {"Phone": "3"})
     world.sync_until_quiet()

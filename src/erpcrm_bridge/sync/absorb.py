@@ -113,14 +113,16 @@ def _look_again(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
 
 
 def _beside_golden(flow: Flow, store: Store, entity: str) -> list[tuple[ParkedRow, bool]]:
-    """Return what is in review because it may be what golden records are, and whether all of these live."""
+    """Return what is in review because it may be what golden records are, and whether all of these live somewhere."""
     rows = [
         (row, {other["golden"] for other in row.data.get("others", ()) if "golden" in other})
         for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000)
         if row.entity == entity and row.error in ("double", "ambiguous") and row.stream_id is not None and row.key is not None
     ]
-    named = store.golden(sorted({golden_id for _, goldens in rows for golden_id in goldens}))
-    live = {golden_id for golden_id, golden in named.items() if golden.state == "live"}
+    ids = sorted({golden_id for _, goldens in rows for golden_id in goldens})
+    links = store.links_of(ids)
+    somewhere = {golden_id for golden_id in ids if any(link.state != "tombstone" for link in links.get(golden_id, ()))}
+    live = {golden_id for golden_id, golden in store.golden(ids).items() if golden.state == "live"} & somewhere
     return [(row, goldens <= live) for row, goldens in rows if goldens]
 
 
