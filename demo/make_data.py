@@ -1,8 +1,9 @@
 """Makes the demo's two exports of one trade: ``crm/`` as Salesforce's Data Loader writes it, ``erp/`` as NetSuite's saved searches do.
 
-``python demo/make_data.py [FOLDER]`` writes ``FOLDER`` (default: ``data`` beside this file). The seed is fixed: the same Faker makes the
-same bytes. ``truth.csv`` tells which records are the same, ``dirt.csv`` which are wrong or tricky on purpose; ``README.md`` counts them.
-All companies are invented, all addresses of mail and web end in ``.example``.
+``python demo/make_data.py [FOLDER [SEED]]`` writes ``FOLDER`` (default: ``data`` beside this file). The same seed and the same Faker make
+the same bytes; another seed makes another trade with the same kinds of dirt. ``truth.csv`` tells which records are the same, ``dirt.csv``
+which are wrong or tricky on purpose; ``README.md`` counts them. All companies are invented, all addresses of mail and web end in
+``.example``.
 """
 
 from __future__ import annotations
@@ -524,12 +525,12 @@ class Dirt:
 class World:
     """Invents companies, people and sales, each once."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, seed: int) -> None:
         self.rng = rng
         self.fakers: dict[str, Any] = {}
         for number, country in enumerate(COUNTRIES.values()):
             self.fakers[country.locale] = Faker(country.locale)
-            self.fakers[country.locale].seed_instance(SEED + number)
+            self.fakers[country.locale].seed_instance(seed + number)
         self.taken: set[str] = set()
         self.numbers = 0
 
@@ -709,9 +710,10 @@ class Exports:
 class Maker:
     """Writes what is true down twice, each side in its own dirty way."""
 
-    def __init__(self) -> None:
-        self.rng = random.Random(SEED)
-        self.world = World(self.rng)
+    def __init__(self, seed: int = SEED) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.world = World(self.rng, seed)
         self.dirt = Dirt(self.rng)
         self.out = Exports()
         self.companies: list[Company] = []
@@ -1368,7 +1370,7 @@ def readme(maker: Maker) -> str:
     dirt = "\n".join(f"| {kind} | {number:,} |" for kind, number in sorted(maker.dirt.counts.items()))
     return f"""# The demo's data
 
-Two exports of one invented trade, written by `python demo/make_data.py` (seed {SEED}); change the generator, not the files.
+Two exports of one invented trade, written by `python demo/make_data.py` (seed {maker.seed}); change the generator, not the files.
 `crm/` is a Salesforce Data Loader export (every cell quoted, LF, UTF-8), `erp/` a set of NetSuite saved searches (quoted where needed,
 CRLF, UTF-8; `contacts.csv` is cp1252; local times are New York's). All mail and web addresses end in `.example`.
 
@@ -1391,9 +1393,9 @@ CRLF, UTF-8; `contacts.csv` is cp1252; local times are New York's). All mail and
 """
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, seed: int = SEED) -> None:
     """Write all files below ``folder``."""
-    maker = Maker()
+    maker = Maker(seed)
     exports = maker.make()
     texts = {name: csv_text(rows, crm=name.startswith("crm/")) for name, rows in exports.files.items()}
     order = {"customer": 0, "contact": 1, "order": 2}
@@ -1409,5 +1411,5 @@ def write(folder: Path) -> None:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "data"
-    write(target)
+    write(target, int(sys.argv[2]) if len(sys.argv) > 2 else SEED)
     print(f"wrote {sum(path.stat().st_size for path in target.rglob('*') if path.is_file()):,} bytes to {target}")

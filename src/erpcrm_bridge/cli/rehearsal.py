@@ -123,7 +123,7 @@ class Rehearsal:
         rules = {entity: found.match for entity, found in load_library([shipped()]).entities.items()}
         with self._store() as store:
             found = figures(store, self._truth, rules)
-        self._say("The demo's data come with the truth. How well were they joined, by exact keys alone?")
+        self._say("The demo's data come with the truth. How well were they joined?")
         rows = (
             ("true pairs", [f.pairs for f in found]),
             ("bound", [f.bound for f in found]),

@@ -57,8 +57,9 @@ def data() -> Path:
     return next(path for path in _DATA if path.is_dir())
 
 
-def set_up(folder: Path) -> None:
-    """Make the folder anew. Raises UsageError where something stands there that no demo has made, or where it cannot be written."""
+def set_up(folder: Path, exports: Path | None = None) -> None:
+    """Make the folder anew, with copies of these exports (default: the demo's own). Raises UsageError where something stands there that no
+    demo has made, or where it cannot be written."""
     if folder.exists() and not (folder / _MARK).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already, and no demo has made it.", way_out="erpcrm-bridge demo --folder ANOTHER")
     try:
@@ -66,7 +67,7 @@ def set_up(folder: Path) -> None:
         folder.mkdir(parents=True)
         (folder / _MARK).touch()
         for system in ("crm", "erp"):
-            shutil.copytree(data() / system, folder / system, copy_function=shutil.copyfile)
+            shutil.copytree((exports or data()) / system, folder / system, copy_function=shutil.copyfile)
         (folder / ".erpcrm-bridge").mkdir()
         (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     except (OSError, shutil.Error) as error:

@@ -7,7 +7,7 @@ words is never written (GetPut); a field that cannot be mapped is an error of th
 from erpcrm_bridge.mapping.check import check
 from erpcrm_bridge.mapping.compile import CompiledList, CompiledMapping, Refs, compile_mapping
 from erpcrm_bridge.mapping.format import MappingSpec
-from erpcrm_bridge.mapping.library import EntityRules, FieldPolicy, Library, ListRules, MatchRule, load_library, shipped
+from erpcrm_bridge.mapping.library import EntityRules, FieldPolicy, Library, ListRules, MatchRule, RelatedRule, load_library, shipped
 from erpcrm_bridge.mapping.rules import Rule
 from erpcrm_bridge.mapping.source import FieldError
 
@@ -22,6 +22,7 @@ __all__ = [
     "MappingSpec",
     "MatchRule",
     "Refs",
+    "RelatedRule",
     "Rule",
     "check",
     "compile_mapping",

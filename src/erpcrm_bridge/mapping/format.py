@@ -45,7 +45,15 @@ class MatchSpec(_Strict):
 
     keys: list[str] = Field(min_length=1)
     compare: dict[str, dict[Literal["fuzzy"], int]] = {}
+    related: int = Field(0, ge=0)
     result: Literal["review"] | None = None
+
+
+class RelatedSpec(_Strict):
+    """Records that hang on this one, and what makes one of them the same on both sides."""
+
+    entity: str
+    keys: list[str] = Field(min_length=1)
 
 
 class ListPolicySpec(_Strict):
@@ -70,6 +78,8 @@ class EntityFile(_Strict):
     skew: str = "0s"
     linked_by: dict[str, str] = {}
     match: list[MatchSpec] = []
+    related: list[RelatedSpec] = []
+    apart: list[str] = []
     lists: dict[str, ListPolicySpec] = {}
 
 

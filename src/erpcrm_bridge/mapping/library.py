@@ -31,11 +31,21 @@ class FieldPolicy(Struct, frozen=True):
 
 
 class MatchRule(Struct, frozen=True):
-    """One way to recognise a record. ``compare`` gives the least likeness, of 100, for the keys compared so."""
+    """One way to recognise a record. ``compare`` gives the least likeness, of 100, for the keys compared so. ``review``: it does not bind
+    by itself; where ``related`` is set, it binds those that have so many related records in common."""
 
     keys: tuple[str, ...]
     compare: dict[str, int]
     review: bool
+    related: int = 0
+
+
+class RelatedRule(Struct, frozen=True):
+    """What hangs on a record by the reference ``by``, and is the same on both sides where these ``keys`` are."""
+
+    entity: str
+    by: str
+    keys: tuple[str, ...]
 
 
 class ListRules(Struct, frozen=True):
@@ -48,7 +58,8 @@ class ListRules(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EntityRules:
-    """entity.yaml: policy, matching, deletes and lists, once for all systems. ``continues`` is (from, to)."""
+    """entity.yaml: policy, matching, deletes and lists, once for all systems. ``continues`` is (from, to); records that hold different
+    values of an ``apart`` field are never bound by a match rule."""
 
     entity: str
     fields: dict[str, FieldPolicy]
@@ -57,6 +68,8 @@ class EntityRules:
     continues: tuple[str, str] | None
     linked_by: dict[str, str]
     match: tuple[MatchRule, ...]
+    related: tuple[RelatedRule, ...]
+    apart: tuple[str, ...]
     lists: dict[str, ListRules]
     digest: str
     document: Document = field(repr=False)
@@ -182,13 +195,40 @@ def _entity_rules(body: EntityFile, findings: Findings) -> EntityRules:
         continues=continues,
         linked_by=dict(body.linked_by),
         match=tuple(
-            MatchRule(tuple(m.keys), {key: how["fuzzy"] for key, how in m.compare.items() if "fuzzy" in how}, m.result == "review")
+            MatchRule(
+                tuple(m.keys),
+                {key: how["fuzzy"] for key, how in m.compare.items() if "fuzzy" in how},
+                m.result == "review" or m.related > 0,
+                m.related,
+            )
             for m in body.match
         ),
+        apart=tuple(body.apart),
+        related=tuple(rule for number in range(len(body.related)) if (rule := _related(body, number, findings)) is not None),
         lists={name: ListRules(one.model, one.sums_to, tuple(tuple(keys) for keys in one.line_match)) for name, one in body.lists.items()},
         digest=digest(body.model_dump()),
         document=findings.document,
     )
+
+
+def _related(body: EntityFile, number: int, findings: Findings) -> RelatedRule | None:
+    """Return what hangs on the entity, with the reference by which it does; complain of what does not."""
+    told, at = body.related[number], ("related", number)
+    if told.entity not in MODELS:
+        findings.add((*at, "entity"), f"there is no entity `{told.entity}`", f"known: {', '.join(sorted(MODELS))}")
+        return None
+    spec = entity_spec(told.entity)
+    ways = [path for path, target in spec.references.items() if target == body.entity]
+    if len(ways) != 1 or told.entity == body.entity:
+        found = f"it refers to it by {', '.join(ways)}" if ways else "it does not refer to it"
+        findings.add((*at, "entity"), f"`{told.entity}` does not hang on one {body.entity}: {found}", "leave it out")
+        return None
+    for key in told.keys:
+        if key not in spec.fields or key in ways:
+            known = ", ".join(path for path in spec.fields if path not in ways)
+            findings.add((*at, "keys"), f"unknown-canonical: `{key}` tells no {told.entity} of one {body.entity} apart", f"known: {known}")
+            return None
+    return RelatedRule(told.entity, ways[0], tuple(told.keys))
 
 
 def _policy(spec: PolicySpec, default: PolicySpec, skew: float) -> FieldPolicy:
@@ -211,10 +251,17 @@ def _paths(body: EntityFile, spec: EntitySpec, findings: Findings) -> None:
                 findings.add(("fields", name, "group"), "any number of fields cannot move as one value", "name the members, one by one")
         elif name not in known and name not in prefixes and not _is_custom(name, spec):
             findings.add(("fields", name), f"unknown-canonical: there is no field `{name}`", f"known: {', '.join(spec.fields)}")
+    for number, key in enumerate(body.apart):
+        if key not in spec.fields:
+            findings.add(("apart", number), f"unknown-canonical: there is no field `{key}`", f"known: {', '.join(spec.fields)}")
     for number, rule in enumerate(body.match):
         for key in rule.keys:
             if field_at(spec.fields, key) is None:
                 findings.add(("match", number, "keys"), f"unknown-canonical: there is no field `{key}`", f"known: {', '.join(spec.fields)}")
+        if rule.related and not body.related:
+            findings.add(("match", number, "related"), "nothing says what hangs on it", "say it under `related`")
+        if rule.related and rule.result == "review":
+            findings.add(("match", number, "result"), "a rule with `related` leaves the rest to review by itself", "remove it")
         for key, how in rule.compare.items():
             if key not in rule.keys or not 0 < how.get("fuzzy", 0) <= 100:
                 findings.add(("match", number, "compare", key), f"`{key}` is compared so", "name one of `keys`, with fuzzy from 1 to 100")

@@ -20,12 +20,13 @@ from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.decide import UNREADABLE, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
-from erpcrm_bridge.sync.identify import Doubt, Group, Node, identify
+from erpcrm_bridge.sync.identify import Doubt, Group, Node
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
 from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, base_means, merge
 from erpcrm_bridge.sync.natural import hashes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import read_again
+from erpcrm_bridge.sync.related import identify_all
 
 BATCH = 2_000
 
@@ -176,8 +177,8 @@ def _unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: boo
         rules, run.old_until = (), store.seq()
     elif not adopted:
         store.set_adopted(flow.name, entity, run.at)
-    golden_nodes = _golden_nodes(store, entity, nodes, len(rules))
-    identified = identify([*nodes, *golden_nodes], rules)
+    found = [*nodes, *_golden_nodes(flow, store, entity, nodes, len(rules))]
+    identified = identify_all(flow, store, entity, found, rules)
     groups = identified.groups
     if not adopted and not rules:
         known = {(node.stream_id, node.key) for node in nodes if node.reference}
@@ -220,16 +221,18 @@ def _needs_adoption(nodes: Sequence[Node], flow: Flow, store: Store, entity: str
 def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[Node], list[tuple[IncomingRow, Side, list[FieldError]]]]:
     """Return a node for each unlinked record, and those that wait for a parent."""
     rules = flow.policies[entity].rules
-    compared = {path for rule in rules.match for path in rule.compare}
+    compared = {path for rule in rules.match for path in rule.compare}.union(rules.apart)
     natural = compared.union(path for rule in rules.match for path in rule.keys)
     sharing = flow.streams()
     nodes: list[Node] = []
     waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
+    taken_apart = _taken_apart(flow, store, run, entity)
     for side in flow.sides[entity]:
         get = side.mapping.narrowed(natural)
         after = ""
         while rows := store.incoming_unlinked(side.stream_id, after, BATCH):
             after = rows[-1].key
+            rows = [row for row in rows if (side.stream_id, row.key) not in taken_apart]
             ours = [row for row in rows if row.fields is not None and side.mapping.applies(row.fields)]
             if len(ours) < len(rows):
                 _forget(store, run, side.stream_id, [row.key for row in rows if not _is_somebodys(row, sharing[side.stream_id])])
@@ -249,9 +252,24 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
                         hashes(rules, said),
                         {path: said.get(path) for path in compared},
                         reference if is_golden_id(reference) else None,
+                        cross=str(cross) if side.cross and (cross := (row.fields or {}).get(side.cross)) else None,
                     )
                 )
     return nodes, waiting
+
+
+def _taken_apart(flow: Flow, store: Store, run: RunNote, entity: str) -> set[tuple[int, str]]:
+    """Return stream and key of what a person has unlinked: it is nobody's until a person says whose it is."""
+    rows = store.parked(flow=flow.name, kinds=["review"], limit=1_000_000)
+    found: dict[int, list[str]] = {}
+    for row in rows:
+        if row.entity == entity and row.error == "unlinked" and row.stream_id is not None and row.key is not None:
+            found.setdefault(row.stream_id, []).append(row.key)
+    if found:
+        with store.transaction(run.fence):
+            for stream_id, keys in found.items():
+                store.set_incoming_state(stream_id, keys, "parked")
+    return {(stream_id, key) for stream_id, keys in found.items() for key in keys}
 
 
 def _is_somebodys(row: IncomingRow, sides: Iterable[Side]) -> bool:
@@ -298,7 +316,7 @@ def referred(store: Store, stream_ids: Sequence[int], keys: Sequence[str]) -> di
     return found
 
 
-def _golden_nodes(store: Store, entity: str, nodes: Sequence[Node], rules: int) -> list[Node]:
+def _golden_nodes(flow: Flow, store: Store, entity: str, nodes: Sequence[Node], rules: int) -> list[Node]:
     """Return a node for each golden record whose external id an unlinked record carries, or that lives and shares a natural key."""
     by_rule: dict[str, list[int | None]] = {}
     for number in range(rules):
@@ -306,6 +324,8 @@ def _golden_nodes(store: Store, entity: str, nodes: Sequence[Node], rules: int) 
         for found, golden_id in store.match(entity, number, wanted) if wanted else ():
             by_rule.setdefault(golden_id, [None] * rules)[number] = found
     carried = {node.reference for node in nodes if node.reference}
+    crosses = [node.cross for node in nodes if node.cross]
+    carried.update(store.golden_of([side.stream_id for side in flow.sides[entity]], crosses).values() if crosses else ())
     for reference in carried:
         by_rule.setdefault(reference, [None] * rules)
     rows = store.golden(sorted(by_rule))
@@ -321,6 +341,7 @@ def _golden_nodes(store: Store, entity: str, nodes: Sequence[Node], rules: int) 
             frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
             row.state == "gone",
             frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state == "tombstone" and link.key is not None),
+            keys=tuple((link.stream_id, link.key) for link in links.get(golden_id, ()) if link.key is not None) if crosses else (),
         )
         for golden_id, row in rows.items()
         if row.entity == entity
@@ -414,7 +435,10 @@ def _store_doubts(flow: Flow, store: Store, run: RunNote, entity: str, doubts: l
     states: dict[int, list[str]] = {}
     for doubt in doubts:
         side = names[doubt.stream_id]
-        others = [{"golden": key} if not stream else {"connection": names[stream].connection, "key": key} for stream, key in doubt.others]
+        others: list[dict[str, Any]] = []
+        for (stream, key), score, related in zip(doubt.others, doubt.scores, doubt.related, strict=True):
+            others.append({"golden": key} if not stream else {"connection": names[stream].connection, "key": key})
+            others[-1] |= ({"score": score} if score is not None else {}) | ({"related": related} if related else {})
         rows.append(
             parked_row(
                 run,

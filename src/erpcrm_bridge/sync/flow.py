@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import structs
+
 from erpcrm_bridge import registry
 from erpcrm_bridge.connector import Budget, Capabilities, Connector, Description, Stream
 from erpcrm_bridge.errors import ConfigError, InputError, SchemaDrift, UsageError
@@ -40,6 +42,8 @@ class Side:
     mapping: CompiledMapping
     create: bool
     policies: Policies
+    cross: str | None = None
+    """the field in which somebody else left the key of the same record in another system: read, never written"""
 
     @property
     def entity(self) -> str:
@@ -61,7 +65,10 @@ class Side:
 
     @property
     def selection(self) -> Selection:
-        return self.mapping.selection
+        own = self.mapping.selection
+        if self.cross is None or self.cross in own.fields:
+            return own
+        return structs.replace(own, fields=(*own.fields, self.cross))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +199,29 @@ def _build(
                         way_out=f"Leave {role} out of create_in for {entity}.",
                     )
                 stream_id = store.stream_id(described.identity, spec.stream)
-                sides[entity].append(
-                    Side(role, connection, connectors[connection], described.identity, stream, stream_id, mapping, create, policies[entity])
-                )
+                cross = _cross(rules, role, connection, stream, mapping)
+                connector = connectors[connection]
+                side = Side(role, connection, connector, described.identity, stream, stream_id, mapping, create, policies[entity], cross)
+                sides[entity].append(side)
     roles = {connection: role for role, connection in wanted.roles.items()}
     return Flow(name, tuple(order), sides, policies, wanted.brakes, roles)
+
+
+def _cross(rules: EntityRules, role: str, connection: str, stream: Stream, mapping: CompiledMapping) -> str | None:
+    """Return the field of a stream that holds another system's key. Raises ConfigError where it is not there, or would be written."""
+    name = rules.linked_by.get(role)
+    where = f"{rules.document.file}: linked_by, {role}"
+    if name is not None and name not in stream.fields:
+        raise ConfigError(
+            f"{where}: {connection} has no field {name!r} in {stream.name}.", way_out=f"It has: {', '.join(sorted(stream.fields))}."
+        )
+    writing = next((rule for rule in mapping.rules if name in rule.external and rule.direction != "to_canonical"), None)
+    if writing is not None:
+        raise ConfigError(
+            f"{where}: {name!r} is read and never written, but the rule {writing.name!r} of {mapping.name} writes it.",
+            way_out="Give the rule `direction: to_canonical`, or take the field out of linked_by.",
+        )
+    return name
 
 
 def _specs(library: Library, entity: str, role: str, wanted: FlowSettings, connection: ConnectionSettings) -> list[MappingSpec]:

@@ -1,27 +1,39 @@
 """Who is who: which unlinked records are one thing, and which golden record that is. Pure.
 
 A binding needs exactly one hit in both directions. Every record is a node; golden records that share a natural key with one are nodes too,
-with the streams they are linked in. Rule by rule, nodes that share a key are joined if no two of them stand in the same stream. What
-could be joined in more than one way is doubtful, and waits for a person unless another rule tells it apart.
+with the streams they are linked in. Our own reference goes first, then the cross ids that somebody else left, then rule by rule: nodes that
+share a key are joined if no two of them stand in the same stream. What could be joined in more than one way is doubtful, and waits for a
+person unless another rule, or what hangs on the records, tells it apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import combinations
+from typing import TypeVar
 
 from msgspec import Struct
+from rapidfuzz import fuzz, process
 
 from erpcrm_bridge.mapping import MatchRule
 from erpcrm_bridge.model.values import Fields
-from erpcrm_bridge.sync.natural import agrees
+from erpcrm_bridge.sync.natural import agrees, contradict, form, likeness
+
+K = TypeVar("K")
+TOO_MANY = 200
+"""A key that more records than these share tells nobody apart: nothing is compared by likeness under it."""
+NAMED = 20
+"""As many others a doubt names at most, the likeliest first."""
 
 
 class Node(Struct, gc=False):
     """An unlinked record (``stream_id`` and ``key``) or a golden record (``golden_id`` and the streams it is linked in).
 
     ``hashes`` are its natural keys by rule, ``compare`` the fields that rules compare by similarity, ``reference`` the golden id that it
-    carries in its external-id field. ``gone`` is a golden record that was deleted, and ``left`` the streams that it stood in: what turns up
-    with its id elsewhere is for a person to judge.
+    carries in its external-id field, ``cross`` the key of another system's record that it carries. ``keys`` are those of a golden record's
+    links. ``gone`` is a golden record that was deleted, and ``left`` the streams that it stood in: what turns up with its id elsewhere is
+    for a person to judge.
     """
 
     stream_id: int
@@ -33,6 +45,8 @@ class Node(Struct, gc=False):
     linked: frozenset[int] = frozenset()
     gone: bool = False
     left: frozenset[int] = frozenset()
+    cross: str | None = None
+    keys: tuple[tuple[int, str], ...] = ()
 
 
 class Group(Struct):
@@ -46,14 +60,17 @@ class Group(Struct):
 
 
 class Doubt(Struct):
-    """A record for a person: ``others`` are (stream id, key) or (0, golden id) of what it may be; ``double`` if one of them is in its own
-    stream."""
+    """A record for a person: ``others`` are (stream id, key) or (0, golden id) of what it may be, the likeliest first; ``double`` if one of
+    them is in its own stream. ``scores`` tell how alike each is, of 100, in what any rule compares (None: no rule does), and ``related``
+    how many records that hang on both are the same."""
 
     stream_id: int
     key: str
     reason: str
     others: list[tuple[int, str]]
     double: bool
+    scores: list[int | None] = []
+    related: list[int] = []
 
 
 class Identified(Struct):
@@ -61,68 +78,212 @@ class Identified(Struct):
     doubts: list[Doubt]
 
 
-def identify(nodes: Sequence[Node], rules: Sequence[MatchRule]) -> Identified:
-    """Return groups (each unlinked node in exactly one group or one doubt). The order of ``nodes`` decides nothing but theirs."""
-    parent = list(range(len(nodes)))
-    streams: dict[int, frozenset[int]] = {}
-    how: dict[int, str] = {}
-    doubts: dict[int, tuple[str, list[int]]] = {}
+Related = Mapping[tuple[int, str], Mapping[tuple[int, str], int]]
+"""For a record, by its stream and key, how many of the records that hang on it are the same as some that hang on another."""
 
-    def root(i: int) -> int:
+
+def identify(
+    nodes: Sequence[Node],
+    rules: Sequence[MatchRule],
+    *,
+    apart: Sequence[str] = (),
+    related: Related | None = None,
+    crosses: Callable[[int, int], bool] | None = None,
+) -> Identified:
+    """Return groups (each unlinked node in exactly one group or one doubt). The order of ``nodes`` decides nothing but theirs.
+
+    Records that hold different values of an ``apart`` field are bound by no rule. ``crosses`` tells whether a cross id in a record of the
+    one stream may mean a key of the other.
+    """
+    joining = _Joining(nodes, related or {}, apart)
+    for bucket in _buckets(nodes, lambda node: node.reference or node.golden_id):
+        places = {nodes[i].stream_id for i in bucket if not nodes[i].golden_id}
+        joining.consider(bucket, "external id", any(nodes[i].gone and not places <= nodes[i].left for i in bucket))
+    if crosses is not None:
+        for cluster in _crossed(nodes, crosses):
+            joining.consider(cluster, "cross id", reviewed=False)
+    joining.by_rules = True
+    compared = list(dict.fromkeys(path for rule in rules for path in rule.compare))
+    for number, rule in enumerate(rules):
+        why = " + ".join(rule.keys)
+        for bucket in _buckets(nodes, partial(_hash, number)):
+            for cluster in _agreeing(bucket, nodes, rule, joining):
+                if rule.related:
+                    joining.by_related(cluster, why, rule.related)
+                joining.consider(cluster, why, rule.review)
+    return joining.result(compared)
+
+
+class _Joining:
+    """The nodes as they are joined step by step, and the doubts that come up."""
+
+    def __init__(self, nodes: Sequence[Node], related: Related, apart: Sequence[str]) -> None:
+        self.by_rules = False
+        """whether what joins now is a rule, and not an id that says it outright"""
+        self._nodes = nodes
+        self._apart = apart
+        self._held: dict[int, dict[str, set[str]]] = {}
+        self._related = related
+        self._parent = list(range(len(nodes)))
+        self._streams: dict[int, frozenset[int]] = {}
+        self._how: dict[int, str] = {}
+        self._doubts: dict[int, tuple[str, list[int]]] = {}
+        self._goldens: dict[int, str] = {i: node.golden_id for i, node in enumerate(nodes) if node.golden_id}
+
+    def root(self, i: int) -> int:
+        parent = self._parent
         while parent[i] != i:
             parent[i] = parent[parent[i]]
             i = parent[i]
         return i
 
-    def streams_of(i: int) -> frozenset[int]:
-        known = streams.get(i)
+    def _streams_of(self, i: int) -> frozenset[int]:
+        known = self._streams.get(i)
         if known is None:
-            node = nodes[i]
-            known = streams[i] = node.linked if node.golden_id else frozenset((node.stream_id,))
+            node = self._nodes[i]
+            known = self._streams[i] = node.linked if node.golden_id else frozenset((node.stream_id,))
         return known
 
-    def golden_of(i: int) -> str | None:
-        return goldens.get(i)
-
-    goldens: dict[int, str] = {i: node.golden_id for i, node in enumerate(nodes) if node.golden_id}
-
-    def join(roots: list[int], why: str) -> None:
+    def _join(self, roots: list[int], why: str) -> None:
         first = roots[0]
         for other in roots[1:]:
-            parent[other] = first
-            streams[first] = streams_of(first) | streams_of(other)
-            if other in goldens:
-                goldens[first] = goldens[other]
-        how[first] = why
+            self._parent[other] = first
+            self._streams[first] = self._streams_of(first) | self._streams_of(other)
+            if other in self._goldens:
+                self._goldens[first] = self._goldens[other]
+        if self._apart:
+            self._held[first] = self._held_by(roots)
+        self._how[first] = why
 
-    def consider(members: list[int], why: str, reviewed: bool) -> None:
-        roots = list(dict.fromkeys(root(i) for i in members))
+    def _held_by(self, roots: list[int]) -> dict[str, set[str]]:
+        """Return the forms of the fields that tell apart, as these nodes and what was joined to them hold them."""
+        found: dict[str, set[str]] = {path: set() for path in self._apart}
+        for i in roots:
+            if i in self._held:
+                for path, values in self._held[i].items():
+                    found[path] |= values
+                continue
+            for path, values in found.items():
+                text = form(path, self._nodes[i].compare.get(path))
+                if text is not None:
+                    values.add(text)
+        return found
+
+    def _contradict(self, roots: list[int]) -> bool:
+        held = self._held_by(roots) if self._apart else {}
+        return any(contradict(path, one, other) for path, values in held.items() for one, other in combinations(values, 2))
+
+    def _could_be_one(self, roots: list[int]) -> bool:
+        """Tell whether any two of these could be one thing: two that stand in one system are not asked about because they are alike."""
+        kinds = {(self._streams_of(i), i in self._goldens) for i in roots}
+        return any(not (one[0] & other[0] or (one[1] and other[1])) for one, other in combinations(kinds, 2))
+
+    def consider(self, members: list[int], why: str, reviewed: bool) -> None:
+        """Join the members if they can be one thing in one way alone; else each of them is doubtful, unless it is told apart elsewhere."""
+        roots = list(dict.fromkeys(self.root(i) for i in members))
         if len(roots) < 2:
             return
-        apart = _disjoint([streams_of(i) for i in roots]) and sum(1 for i in roots if golden_of(i)) < 2
-        if apart and not reviewed:
-            join(roots, why)
-        elif apart or not reviewed:
+        apart = _disjoint([self._streams_of(i) for i in roots]) and sum(1 for i in roots if i in self._goldens) < 2
+        if apart and not reviewed and not (self.by_rules and self._contradict(roots)):
+            self._join(roots, why)
+        elif not reviewed or self._could_be_one(roots):
             for i in members:
-                if not nodes[i].golden_id:
-                    doubts.setdefault(i, (why, members))
+                if not self._nodes[i].golden_id:
+                    self._doubts.setdefault(i, (why, members))
 
-    for bucket in _buckets(nodes, lambda node: node.reference or node.golden_id):
-        places = {nodes[i].stream_id for i in bucket if not nodes[i].golden_id}
-        consider(bucket, "external id", any(nodes[i].gone and not places <= nodes[i].left for i in bucket))
-    for number, rule in enumerate(rules):
-        why = " + ".join(rule.keys)
-        for bucket in _buckets(nodes, lambda node, number=number: node.hashes[number] if number < len(node.hashes) else None):
-            for cluster in _agreeing(bucket, nodes, rule):
-                consider(cluster, why, rule.review)
+    def by_related(self, members: list[int], why: str, least: int) -> None:
+        """Join two of the members on which the same records hang, where that is so of no other two of their systems."""
+        here = {(self._nodes[i].stream_id, self._nodes[i].key): i for i in members if not self._nodes[i].golden_id}
+        for one, i in here.items():
+            there = self._related.get(one, {})
+            best = [other for other in there if other[0] != one[0]]
+            for other in best:
+                j = here.get(other)
+                if j is None or i > j or there[other] < least:
+                    continue
+                mine = [known for known in best if known[0] == other[0]]
+                theirs = [known for known in self._related[other] if known[0] == one[0]]
+                if mine == [other] and theirs == [one]:
+                    self.consider([i, j], f"{why}, related", reviewed=False)
 
-    return _collect(nodes, [root(i) for i in range(len(nodes))], goldens, how, doubts)
+    def result(self, compared: Sequence[str]) -> Identified:
+        nodes, found = self._nodes, Identified([], [])
+        members: dict[int, list[int]] = {}
+        for i, node in enumerate(nodes):
+            if not node.golden_id:
+                members.setdefault(self.root(i), []).append(i)
+        for at, group in members.items():
+            if len(group) == 1 and at not in self._goldens and group[0] in self._doubts:
+                found.doubts.append(self._doubt(at, group[0], compared))
+                continue
+            own = [(nodes[i].stream_id, nodes[i].key) for i in group]
+            found.groups.append(Group(self._goldens.get(at), own, self._how.get(at, "new"), nodes[group[0]].hashes))
+        return found
+
+    def _doubt(self, at: int, i: int, compared: Sequence[str]) -> Doubt:
+        why, members = self._doubts[i]
+        me, others = self._nodes[i], [j for j in members if j != i]
+        double = any(self.root(j) != at and _stands_in(self._nodes[j], me.stream_id) for j in others)
+        reason = f"same {why} as another record of its own system" if double else f"same {why} as a record that may be the same"
+        if any(self._nodes[j].gone for j in members):
+            reason = "carries the id of a record that was deleted"
+        known = self._related.get((me.stream_id, me.key), {})
+        rated = []
+        for j in others[:TOO_MANY]:
+            other = self._nodes[j]
+            held = [path for path in compared if me.compare.get(path) is not None and other.compare.get(path) is not None]
+            score = round(likeness(held, me.compare, other.compare)) if held else None
+            rated.append(
+                (
+                    known.get((other.stream_id, other.key), 0),
+                    score,
+                    (0, other.golden_id) if other.golden_id else (other.stream_id, other.key),
+                )
+            )
+        rated.sort(key=lambda one: (-one[0], -(one[1] or 0), one[2]))
+        del rated[NAMED:]
+        return Doubt(
+            me.stream_id,
+            me.key,
+            reason,
+            [who for *_, who in rated],
+            double,
+            [score for _, score, _ in rated],
+            [number for number, *_ in rated],
+        )
 
 
-def _buckets(nodes: Sequence[Node], key_of: object) -> list[list[int]]:
-    found: dict[object, int | list[int]] = {}
+def _crossed(nodes: Sequence[Node], crosses: Callable[[int, int], bool]) -> list[list[int]]:
+    """Return the clusters of nodes of which one carries another's key. One that leads to more than one record, or nowhere, is in none or in
+    a cluster that cannot be joined: a person looks at it."""
+    carrying = [i for i, node in enumerate(nodes) if node.cross is not None]
+    if not carrying:
+        return []
+    at: dict[str, list[tuple[int, int]]] = {}
     for i, node in enumerate(nodes):
-        key = key_of(node)  # type: ignore[operator] # a plain function of one node
+        for stream_id, key in node.keys if node.golden_id else ((node.stream_id, node.key),):
+            for said in {key, key[:15] if len(key) == 18 else key}:  # Salesforce shows its ids in 15 characters too
+                at.setdefault(said, []).append((stream_id, i))
+    pairs = (
+        (i, j) for i in carrying for stream_id, j in at.get(nodes[i].cross or "", ()) if i != j and crosses(nodes[i].stream_id, stream_id)
+    )
+    return _connected(pairs)
+
+
+def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    clusters: dict[int, list[int]] = {}
+    for i, j in pairs:
+        one, other = clusters.setdefault(i, [i]), clusters.setdefault(j, [j])
+        if one is not other:
+            one.extend(other)
+            clusters.update(dict.fromkeys(other, one))
+    return [sorted(cluster) for cluster in {id(cluster): cluster for cluster in clusters.values()}.values()]
+
+
+def _buckets(nodes: Sequence[Node], key_of: Callable[[Node], K | None]) -> list[list[int]]:
+    found: dict[K, int | list[int]] = {}
+    for i, node in enumerate(nodes):
+        key = key_of(node)
         if key is None:
             continue
         there = found.get(key)
@@ -135,53 +296,31 @@ def _buckets(nodes: Sequence[Node], key_of: object) -> list[list[int]]:
     return [bucket for bucket in found.values() if isinstance(bucket, list)]
 
 
-def _agreeing(bucket: list[int], nodes: Sequence[Node], rule: MatchRule) -> list[list[int]]:
+def _agreeing(bucket: list[int], nodes: Sequence[Node], rule: MatchRule, joining: _Joining) -> list[list[int]]:
     """Split a bucket into the clusters whose members agree, one by one, in what the rule compares."""
     if not rule.compare:
         return [bucket]
-    clusters: list[list[int]] = []
-    for i in bucket:
-        agreeing = [cluster for cluster in clusters if any(agrees(rule, nodes[i].compare, nodes[j].compare) for j in cluster)]
-        rest = [cluster for cluster in clusters if cluster not in agreeing]
-        clusters = [*rest, [*(j for cluster in agreeing for j in cluster), i]]
-    return [sorted(cluster) for cluster in clusters if len(cluster) > 1]
+    if len(bucket) > TOO_MANY or len({joining.root(i) for i in bucket}) < 2:
+        return []
+    return _connected((i, j) for i, j in _near(bucket, nodes, rule) if agrees(rule, nodes[i].compare, nodes[j].compare))
+
+
+def _near(bucket: list[int], nodes: Sequence[Node], rule: MatchRule) -> Iterator[tuple[int, int]]:
+    """Yield the pairs that may agree, after a quick look at all of them in the first field that the rule compares."""
+    path, least = next(iter(rule.compare.items()))
+    forms = {i: text for i in bucket if (text := form(path, nodes[i].compare.get(path))) is not None}
+    while forms:
+        i, text = forms.popitem()
+        for _, _, j in process.extract(text, forms, scorer=fuzz.token_ratio, score_cutoff=least, limit=None):
+            yield i, j
+
+
+def _hash(number: int, node: Node) -> int | None:
+    return node.hashes[number] if number < len(node.hashes) else None
 
 
 def _disjoint(sets: list[frozenset[int]]) -> bool:
     return len(frozenset().union(*sets)) == sum(len(one) for one in sets)
-
-
-def _collect(
-    nodes: Sequence[Node],
-    roots: list[int],
-    goldens: Mapping[int, str],
-    how: Mapping[int, str],
-    doubts: Mapping[int, tuple[str, list[int]]],
-) -> Identified:
-    members: dict[int, list[int]] = {}
-    for i, node in enumerate(nodes):
-        if not node.golden_id:
-            members.setdefault(roots[i], []).append(i)
-    result = Identified([], [])
-    for at, group in members.items():
-        alone = len(group) == 1 and at not in goldens
-        if alone and group[0] in doubts:
-            why, others = doubts[group[0]]
-            me = nodes[group[0]]
-            double = any(roots[i] != at and _stands_in(nodes[i], me.stream_id) for i in others)
-            named = [
-                (0, other.golden_id) if other.golden_id else (other.stream_id, other.key)
-                for other in (nodes[i] for i in others if i != group[0])
-            ]
-            reason = f"same {why} as another record of its own system" if double else f"same {why} as a record that may be the same"
-            if any(nodes[i].gone for i in others):
-                reason = "carries the id of a record that was deleted"
-            result.doubts.append(Doubt(me.stream_id, me.key, reason, named, double))
-            continue
-        result.groups.append(
-            Group(goldens.get(at), [(nodes[i].stream_id, nodes[i].key) for i in group], how.get(at, "new"), nodes[group[0]].hashes)
-        )
-    return result
 
 
 def _stands_in(node: Node, stream_id: int) -> bool:

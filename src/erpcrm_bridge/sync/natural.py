@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from rapidfuzz import fuzz
 
 from erpcrm_bridge.mapping import EntityRules, MatchRule
 from erpcrm_bridge.model.values import Fields
 
+_MISSPELLED = 65
+"""Of 100: as alike is a word to itself with two letters swapped or one wrong, from four letters on."""
 _WORD = re.compile(r"[^\W_]+")
 _LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i", "ð": "d"})
 _UMLAUTS = (("ae", "a"), ("oe", "o"), ("ue", "u"))
@@ -84,11 +87,15 @@ _LEGAL = frozenset(
         "the",
         "and",
         "und",
+        "u",
         "et",
         "y",
         "e",
     ]
 )
+_NUMBERS = frozenset(["tax_id", "postal_code", "number", "po_number", "phone", "mobile"])
+_COUNTRY = "abcdefghijklmnopqrstuvwxyz0"
+_SCHEME = re.compile(r"^(?:https?://)?(?:www\.)?")
 _DOTTED = re.compile(r"\b(?:\w\.\s?){2,}")
 _JOINED = (
     ("mit beschrankter haftung", ""),
@@ -129,8 +136,10 @@ def form(path: str, value: object) -> str | None:
     last = path.rsplit(".", 1)[-1]
     if last == "name" or last.endswith("_name"):
         return name_form(text) or None
-    if last in {"tax_id", "postal_code", "number", "po_number", "phone", "mobile"}:
+    if last in _NUMBERS:
         return re.sub(r"[\W_]", "", text).casefold().lstrip("0") or None
+    if last == "website":
+        return _SCHEME.sub("", text.casefold()).rstrip("/") or None
     return plain(text) if last not in {"email", "customer", "order", "parent"} else text
 
 
@@ -164,8 +173,40 @@ def hashes(rules: EntityRules, fields: Fields) -> list[int | None]:
 
 def agrees(rule: MatchRule, one: Fields, other: Fields) -> bool:
     """Tell whether two records that share a rule's natural key also agree in the fields that the rule compares by similarity."""
-    for path, threshold in rule.compare.items():
+    return all(likeness([path], one, other) >= threshold for path, threshold in rule.compare.items())
+
+
+def likeness(paths: Iterable[str], one: Fields, other: Fields) -> float:
+    """Return how alike two records are in these fields, from 0 to 100: as alike as in the field in which they are least so. A field that
+    one of them does not hold is not alike."""
+    least = 100.0
+    for path in paths:
         left, right = form(path, one.get(path)), form(path, other.get(path))
-        if left is None or right is None or fuzz.token_sort_ratio(left, right) < threshold:
-            return False
-    return True
+        least = min(least, _alike(left, right) if left is not None and right is not None else 0.0)
+    return least
+
+
+def contradict(path: str, one: str, other: str) -> bool:
+    """Tell whether two forms of a field cannot be spellings of one value: a number with and without its country's letters is one."""
+    if path.rsplit(".", 1)[-1] in _NUMBERS:
+        one, other = one.lstrip(_COUNTRY), other.lstrip(_COUNTRY)
+    return one != other
+
+
+def _alike(left: str, right: str) -> float:
+    """Return how alike two forms are. A word more, or quite another word, tells apart, however long the rest is: `Meyer Tools Graz` is a
+    branch of `Meyer Tools`, and no misspelling of it."""
+    if left == right:
+        return 100.0
+    ours, theirs = Counter(left.split()), Counter(right.split())
+    rest, other_rest = sorted((ours - theirs).elements()), sorted((theirs - ours).elements())
+    if len(rest) != len(other_rest):
+        return fuzz.ratio("".join(rest), "".join(other_rest))
+    least, shared = 100.0, " ".join((ours & theirs).elements())
+    left = right = shared
+    while rest:  # the two words that are most alike are one word, and so on
+        likest, one, other = max((fuzz.ratio(one, other), one, other) for one in rest for other in other_rest)
+        rest.remove(one)
+        other_rest.remove(other)
+        least, left, right = min(least, likest), f"{left} {one}", f"{right} {other}"
+    return fuzz.ratio(left, right) if least >= _MISSPELLED else least

@@ -38,7 +38,7 @@ def _read_asked(store: Store, run: RunNote, stream_id: int, sides: list[Side]) -
 
 def rules_digest(sides: Iterable[Side]) -> str:
     """Return what tells whether the mappings over a stream are those that settled its links."""
-    return "+".join(sorted(side.mapping.digest for side in sides))
+    return "+".join(sorted(side.mapping.digest + (f"&{side.cross}" if side.cross else "") for side in sides))
 
 
 def selection_of(sides: list[Side]) -> Selection:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from erpcrm_bridge.errors import Complaint, ConfigError
-from erpcrm_bridge.mapping import EntityRules, FieldPolicy, Library, MappingSpec, MatchRule, check, load_library, shipped
+from erpcrm_bridge.mapping import EntityRules, FieldPolicy, Library, MappingSpec, MatchRule, RelatedRule, check, load_library, shipped
 from erpcrm_bridge.model.entities import entity_spec
 
 ENTITY = """apiVersion: erpcrm-bridge/v1
@@ -156,6 +156,33 @@ lists:
 def test_match_rules_are_read_in_their_order(tmp_path: Path) -> None:
     one = rules(tmp_path, "match:\n  - {keys: [tax_id]}\n  - {keys: [email, name], compare: {name: {fuzzy: 92}}, result: review}\n")
     assert one.match == (MatchRule(("tax_id",), {}, False), MatchRule(("email", "name"), {"name": 92}, True))
+
+
+def test_what_hangs_on_an_entity_is_read_with_the_reference_by_which_it_does(tmp_path: Path) -> None:
+    one = rules(tmp_path, "match: [{keys: [name], related: 2}]\napart: [tax_id]\nrelated: [{entity: contact, keys: [email, last_name]}]\n")
+    assert one.match == (MatchRule(("name",), {}, True, 2),)
+    assert one.related == (RelatedRule("contact", "customer", ("email", "last_name")),)
+    assert one.apart == ("tax_id",)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("match: [{keys: [name], related: 1}]", "nothing says what hangs on it"),
+        ("related: [{entity: person, keys: [email]}]", "there is no entity `person`"),
+        ("related: [{entity: customer, keys: [email]}]", "`customer` does not hang on one customer"),
+        ("related: [{entity: contact, keys: [customer]}]", "`customer` tells no contact of one customer apart"),
+        ("apart: [vat]", "there is no field `vat`"),
+        (
+            "match: [{keys: [name], related: 1, result: review}]\nrelated: [{entity: contact, keys: [email]}]",
+            "leaves the rest to review by itself",
+        ),
+    ],
+)
+def test_what_cannot_hang_on_an_entity_or_tell_it_apart_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        rules(tmp_path, text + "\n")
+    assert complaint in str(error.value.complaints)
 
 
 def test_the_digest_of_an_entity_changes_with_its_policies(tmp_path: Path) -> None:

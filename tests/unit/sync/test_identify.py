@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erpcrm_bridge.mapping import MatchRule
-from erpcrm_bridge.sync.identify import Identified, Node, identify
+from erpcrm_bridge.sync.identify import TOO_MANY, Identified, Node, identify
 
 TAX, NAME = MatchRule(("tax_id",), {}, False), MatchRule(("name",), {}, False)
 RULES = (TAX, NAME)
@@ -86,6 +86,109 @@ def test_a_rule_s_hit_must_agree_in_what_it_compares() -> None:
     apart = identify([named(CRM, "a", "Acme Tools GmbH"), named(ERP, "b", "Bolt Works")], (rule,))
     assert len(close.groups) == 1
     assert len(apart.groups) == 2
+
+
+def test_a_cross_id_that_another_integration_left_goes_before_every_natural_key() -> None:
+    nodes = [node(CRM, "a", tax=1, cross="77"), node(ERP, "77", tax=2), node(ERP, "78", tax=1)]
+    groups, doubts = shown(identify(nodes, RULES, crosses=lambda one, other: one != other))
+    assert groups == {(None, frozenset({(CRM, "a"), (ERP, "77")}))}
+    assert doubts == {(ERP, "78", False)}
+
+
+def test_a_cross_id_on_either_side_suffices_and_fifteen_characters_stand_for_eighteen() -> None:
+    nodes = [node(CRM, "0015g00000Xy1ZqAAB"), node(ERP, "77", cross="0015g00000Xy1Zq"), node(ERP, "78", cross="0015g00000XY1ZQ")]
+    groups, _ = shown(identify(nodes, RULES, crosses=lambda one, other: one != other))
+    assert (None, frozenset({(CRM, "0015g00000Xy1ZqAAB"), (ERP, "77")})) in groups
+
+
+def test_cross_ids_that_contradict_one_another_are_doubt() -> None:
+    nodes = [node(CRM, "a", cross="77"), node(CRM, "b", cross="77"), node(ERP, "77", cross="a")]
+    groups, doubts = shown(identify(nodes, RULES, crosses=lambda one, other: one != other))
+    assert groups == set()
+    assert {key for _, key, _ in doubts} == {"a", "b", "77"}
+
+
+def test_a_cross_id_binds_a_record_to_what_is_linked_already_under_that_key() -> None:
+    known = Node(0, "", [None, None], {}, golden_id="G", linked=frozenset({ERP}), keys=((ERP, "77"),))
+    groups, _ = shown(identify([node(CRM, "a", cross="77"), known], RULES, crosses=lambda one, other: one != other))
+    assert groups == {("G", frozenset({(CRM, "a")}))}
+
+
+RELATED = MatchRule(("name",), {}, True, 2)
+
+
+def hang(*pairs: tuple[tuple[int, str], tuple[int, str], int]) -> dict[tuple[int, str], dict[tuple[int, str], int]]:
+    found: dict[tuple[int, str], dict[tuple[int, str], int]] = {}
+    for one, other, count in pairs:
+        found.setdefault(one, {})[other] = count
+        found.setdefault(other, {})[one] = count
+    return found
+
+
+def test_what_hangs_on_two_records_tells_which_of_the_doubtful_are_one() -> None:
+    nodes = [node(CRM, "a", tax=1, name=1), node(CRM, "b", tax=1, name=1), node(ERP, "c", tax=1, name=1)]
+    found = identify(nodes, (TAX, RELATED), related=hang(((CRM, "a"), (ERP, "c"), 2)))
+    assert shown(found) == ({(None, frozenset({(CRM, "a"), (ERP, "c")}))}, {(CRM, "b", True)})
+    assert found.groups[0].rule == "name, related"
+
+
+def test_too_little_that_hangs_on_both_leaves_them_to_a_person_who_is_told_how_much() -> None:
+    found = identify([node(CRM, "a", name=1), node(ERP, "c", name=1)], (TAX, RELATED), related=hang(((CRM, "a"), (ERP, "c"), 1)))
+    assert shown(found) == (set(), {(CRM, "a", False), (ERP, "c", False)})
+    assert [doubt.related for doubt in found.doubts] == [[1], [1]]
+
+
+def test_what_hangs_on_a_third_record_too_binds_nobody() -> None:
+    nodes = [node(CRM, "a", name=1), node(ERP, "c", name=1), node(ERP, "d", name=9)]
+    found = identify(nodes, (TAX, RELATED), related=hang(((CRM, "a"), (ERP, "c"), 2), ((CRM, "a"), (ERP, "d"), 1)))
+    assert shown(found)[1] == {(CRM, "a", False), (ERP, "c", False)}
+
+
+def test_what_hangs_on_two_records_that_share_no_key_binds_nobody() -> None:
+    found = identify([node(CRM, "a", name=1), node(ERP, "c", name=2)], (TAX, RELATED), related=hang(((CRM, "a"), (ERP, "c"), 9)))
+    assert len(found.groups) == 2
+
+
+def test_two_values_of_a_field_that_tells_apart_are_left_to_a_person() -> None:
+    rule = MatchRule(("email",), {}, False)
+
+    def taxed(stream: int, key: str, tax: str | None) -> Node:
+        return Node(stream, key, [1], {"tax_id": tax})
+
+    other = identify([taxed(CRM, "a", "DE123"), taxed(ERP, "b", "DE124")], (rule,), apart=["tax_id"])
+    same = identify([taxed(CRM, "a", "DE123"), taxed(ERP, "b", "123")], (rule,), apart=["tax_id"])
+    silent = identify([taxed(CRM, "a", "DE123"), taxed(ERP, "b", None)], (rule,), apart=["tax_id"])
+    assert shown(other) == (set(), {(CRM, "a", False), (ERP, "b", False)})
+    assert len(same.groups) == len(silent.groups) == 1
+
+
+def test_doubles_are_named_though_their_others_are_told_apart() -> None:
+    rule = MatchRule(("email",), {}, False)
+    nodes = [Node(CRM, "a", [1], {"tax_id": "1"}), Node(CRM, "b", [1], {"tax_id": "2"}), Node(ERP, "c", [1], {"tax_id": "3"})]
+    assert shown(identify(nodes, (rule,), apart=["tax_id"])) == (set(), {(CRM, "a", True), (CRM, "b", True), (ERP, "c", False)})
+
+
+def test_an_external_id_binds_whatever_tells_apart() -> None:
+    one = Node(CRM, "a", [], {"tax_id": "DE123"}, reference="G")
+    known = Node(0, "", [], {"tax_id": "DE999"}, golden_id="G", linked=frozenset({ERP}))
+    assert shown(identify([one, known], (), apart=["tax_id"])) == ({("G", frozenset({(CRM, "a")}))}, set())
+
+
+def test_a_doubt_tells_how_alike_each_other_is_and_names_the_likeliest_first() -> None:
+    rule = MatchRule(("postal", "name"), {"name": 60}, True)
+    names = {"a": "Acme Tools", "b": "Acme Toosl", "c": "Acme Tolos Ltd", "d": "Bolt Works"}
+    found = identify([Node(CRM if key == "a" else ERP, key, [1], {"name": name}) for key, name in names.items()], (rule,))
+    (doubt,) = [doubt for doubt in found.doubts if doubt.key == "a"]
+    assert [key for _, key in doubt.others] == ["b", "c"]
+    assert doubt.scores == sorted((score for score in doubt.scores if score is not None), reverse=True)
+    assert all(score is not None and 60 <= score < 100 for score in doubt.scores)
+
+
+def test_a_key_that_very_many_share_is_not_compared_by_likeness() -> None:
+    rule = MatchRule(("postal", "name"), {"name": 60}, True)
+    crowd = [Node(CRM, str(at), [1], {"name": "Acme Tools"}) for at in range(TOO_MANY + 1)]
+    assert identify(crowd, (rule,)).doubts == []
+    assert len(identify(crowd[:TOO_MANY], (rule,)).groups) == TOO_MANY  # all of one system: nothing that this rule could bind
 
 
 few = st.one_of(st.none(), st.integers(1, 3))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from erpcrm_bridge.mapping import MatchRule
-from erpcrm_bridge.sync.natural import agrees, form, hashes, name_form, plain
+from erpcrm_bridge.sync.natural import agrees, contradict, form, hashes, likeness, name_form, plain
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from erpcrm_bridge.sync.natural import agrees, form, hashes, name_form, plain
         ("Société Générale S.A.", "Societe Generale SA"),
         ("Acme Tools, Inc.", "ACME TOOLS INCORPORATED"),
         ("Tools Acme", "Acme Tools"),
+        ("Riehl GmbH & Co. KG", "Riehl GmbH u. Co. KG"),
         ("Straßenbau AG", "Strassenbau"),
         ("Łódź Sp. z o.o.", "Lodz sp z o o"),
         ("O'Brien Ltd", "OBrien Limited"),
@@ -31,6 +32,39 @@ def test_different_names_keep_different_forms(one: str, other: str) -> None:
     assert name_form(one) != name_form(other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("Pickering Timber LLP", "Pickering iTmber", True),
+        ("Müller Werkzeuge GmbH", "Mueller Werkezuge", True),
+        ("Haid & Praxmarer Maschinenbau AG", "Haid & Praxmarer Maschinenbau Graz", False),
+        ("Haid & Praxmarer Maschinenbau Wien", "Haid & Praxmarer Maschinenbau Graz", False),
+        ("Nordwestdeutsche Lagerhausgesellschaft 1", "Nordwestdeutsche Lagerhausgesellschaft 2", False),
+        ("Acme Tools", "Bolt Works", False),
+    ],
+)
+def test_a_letter_wrong_is_alike_and_a_word_more_or_another_is_not_however_long_the_rest(one: str, other: str, alike: bool) -> None:
+    assert (likeness(["name"], {"name": one}, {"name": other}) >= 90) is alike
+    assert likeness(["name"], {"name": one}, {"name": other}) == likeness(["name"], {"name": other}, {"name": one})
+
+
+def test_what_one_of_two_does_not_hold_is_not_alike() -> None:
+    assert likeness(["name", "email"], {"name": "Acme", "email": None}, {"name": "Acme", "email": "a@b.example"}) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "one", "other", "apart"),
+    [
+        ("tax_id", "de123", "123", False),
+        ("tax_id", "de123", "de124", True),
+        ("name", "acme", "bacme", True),
+        ("name", "acme", "acme", False),
+    ],
+)
+def test_a_number_without_its_country_contradicts_nothing(path: str, one: str, other: str, apart: bool) -> None:
+    assert contradict(path, one, other) is apart
+
+
 def test_a_name_of_nothing_but_a_legal_form_is_still_a_name() -> None:
     assert name_form("The Group") == "group the"
 
@@ -42,6 +76,8 @@ def test_a_name_of_nothing_but_a_legal_form_is_still_a_name() -> None:
         ("number", "000-17", "17"),
         ("billing.postal_code", "01067", "1067"),
         ("email", "a@b.example", "a@b.example"),
+        ("website", "https://www.Acme.example/", "acme.example"),
+        ("website", "acme.example", "acme.example"),
         ("customer", "G00", "G00"),
         ("billing.city", "Köln ", "koln"),
         ("name", "", None),
