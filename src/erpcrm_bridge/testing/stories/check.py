@@ -354,14 +354,11 @@ def _unaware(ground: Ground, facts: Facts, thing: Thing) -> bool:
 
 
 def _written_by_a_zombie(ground: Ground, entry: Entry) -> bool:
-    """Tell whether a worker whose lease another had taken edited a record where nothing is conditional: what was in flight lands."""
-    if (
-        entry.event.actor != "bridge"
-        or entry.event.verb != "edit"
-        or ground.place.spec(entry.role, entry.event.stream).capabilities.conditional
-    ):
-        return False
-    return _sent_by_a_zombie(ground, entry)
+    """Tell whether a worker whose lease another had taken made a record, or edited one where nothing is conditional: what was in flight
+    lands, and looks like somebody's edit."""
+    conditional = ground.place.spec(entry.role, entry.event.stream).capabilities.conditional
+    lands = entry.event.verb == "create" or (entry.event.verb == "edit" and not conditional)
+    return entry.event.actor == "bridge" and lands and _sent_by_a_zombie(ground, entry)
 
 
 def _sent_by_a_zombie(ground: Ground, entry: Entry) -> bool:
