@@ -33,7 +33,7 @@ SYNC = "erpcrm_bridge.sync."
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("L1", "the base is what was asked", SYNC + "push:settle_applied", "base[name] = value", "base[name] = write.fields.get(name, value)"),
     Mutant("L1", "no answered value is kept", SYNC + "push:settle_applied", "link.answered = answered", "link.answered = {}"),
-    Mutant("L1", "what was found counts as asked", SYNC + "recover:_settle_known", "if asked.get(name) == digest(value)", "if name in asked"),
+    Mutant("L1", "what was found counts as asked", SYNC + "recover:_told_apart", "asked[name] == digest(value)", "True"),
     Mutant("L1", "what was never asked is the base too", SYNC + "push:settle_applied", "if name in asked or name in asked_lists:", "if True:"),
     Mutant("L2", "what is known is not read again", SYNC + "pull:_read", "head.version == change.record.version", "True"),
     Mutant("L2", "what moved meanwhile is not read again", SYNC + "push:_settle", "again.append(step.key)", "pass"),
