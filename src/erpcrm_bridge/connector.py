@@ -131,12 +131,16 @@ class Capabilities(Struct, frozen=True):
 
 class Stream(Struct, frozen=True):
     """A collection of records of one shape. ``fields`` is that shape, for reading and for writing. ``zone`` is the IANA zone of its local
-    times (empty: its instants carry their offset)."""
+    times (empty: its instants carry their offset). ``natural`` names the fields whose values together are a record's key, where the system
+    has no key of its own; how they are joined is the connector's affair.
+
+    A field whose name begins with ``$`` is none of the record's own: the connector keeps it beside (an external id in a table of such)."""
 
     name: str
     fields: dict[str, Field]
     capabilities: Capabilities
     zone: str = ""
+    natural: tuple[str, ...] = ()
 
 
 class LeftOut(Struct, frozen=True):

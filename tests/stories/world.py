@@ -11,7 +11,8 @@
 Systems speak differently of the same things: the names of their fields differ, the CRM keeps order lines in a stream of their own and the
 ERP inside the order, and states are moved by calls in the ERP. ``specs`` changes a stream (``{"erp.customer": {"triggers": (…)}}``),
 ``rules`` an entity.yaml (``{"customer": {"on_delete": "delete"}}``), ``mappings`` a mapping (``{"customer/erp": {"fields": {…}}}``), field
-by field; None leaves a rule out.
+by field; None leaves a rule out. A mapping ``customer/erp-more`` is a further one of that role, written out whole, and so are the stream
+(a StreamSpec), the entity.yaml and the mappings of an entity that the world does not have.
 """
 
 from __future__ import annotations
@@ -286,7 +287,7 @@ class World:
         *,
         roles: Sequence[str] = ("crm", "erp"),
         entities: Sequence[str] = ("customer", "contact", "order"),
-        specs: Mapping[str, Mapping[str, Any]] | None = None,
+        specs: Mapping[str, Any] | None = None,
         rules: Mapping[str, Mapping[str, Any]] | None = None,
         mappings: Mapping[str, Mapping[str, Any]] | None = None,
         create_in: Mapping[str, Sequence[str]] | None = None,
@@ -304,6 +305,7 @@ class World:
         self.through: Callable[[Store], Any] = lambda store: store
         self.deaths = 0
         self._entities, self._create_in, self._brakes = list(entities), dict(create_in or {}), dict(brakes or {})
+        self._more = [name for name in mappings or {} if name not in MAPPINGS]
         self.settings: Settings = self._settings()
         self.library: Library = self.mapped(rules or {}, mappings or {})
         self.store: Store = open_store(self.store_url)
@@ -327,9 +329,13 @@ class World:
 
     # -- how it is made ---------------------------------------------------------------------------------------------------------------
 
-    def _system(self, role: str, changes: Mapping[str, Mapping[str, Any]]) -> MemorySystem:
+    def _system(self, role: str, changes: Mapping[str, Any]) -> MemorySystem:
         specs = []
-        for spec in SPECS[role]():
+        added = [spec for name, spec in changes.items() if isinstance(spec, StreamSpec) and name == f"{role}.{spec.name}"]
+        for spec in [*SPECS[role](), *added]:
+            if spec in added:
+                specs.append(spec)
+                continue
             change = dict(changes.get(f"{role}.{spec.name}", {}))
             if "capabilities" in change and isinstance(change["capabilities"], dict):
                 change["capabilities"] = msgspec.structs.replace(spec.capabilities, **change["capabilities"])
@@ -344,7 +350,12 @@ class World:
     def _settings(self) -> Settings:
         entities = {}
         for entity in self._entities:
-            mappings = {role: [role] for role in self.systems if f"{entity}/{role}" in MAPPINGS}
+            more = [name.partition("/")[2] for name in self._more if name.startswith(f"{entity}/")]
+            mappings = {
+                role: [role, *(name for name in more if name.startswith(f"{role}-"))]
+                for role in self.systems
+                if f"{entity}/{role}" in {*MAPPINGS, *self._more}
+            }
             entities[entity] = {"mappings": mappings, "create_in": list(self._create_in.get(entity, mappings))}
         config = {
             "apiVersion": "erpcrm-bridge/v1",
@@ -369,15 +380,16 @@ class World:
         for entity in self._entities:
             (folder / entity).mkdir(parents=True, exist_ok=True)
             more = dict(rules.get(entity, {}))
-            body = {**RULES[entity], **more, "fields": {**RULES[entity].get("fields", {}), **more.get("fields", {})}}
+            plain = RULES.get(entity, {})
+            body = {**plain, **more, "fields": {**plain.get("fields", {}), **more.get("fields", {})}}
             (folder / entity / "entity.yaml").write_text(json.dumps({**head, "kind": "Entity", "entity": entity, **body}))
-        for name, plain in MAPPINGS.items():
+        for name, known in {**MAPPINGS, **{name: {"fields": {}} for name in self._more}}.items():
             entity, _, role = name.partition("/")
-            if entity not in self._entities or role not in self.systems:
+            if entity not in self._entities or role.partition("-")[0] not in self.systems:
                 continue
             more = dict(mappings.get(name, {}))
-            fields = {path: rule for path, rule in {**plain["fields"], **more.get("fields", {})}.items() if rule is not None}
-            whole = {**plain, **more, "fields": fields, "key": more.get("key", {"id": "Id", "external_id": "Ref"})}
+            fields = {path: rule for path, rule in {**known["fields"], **more.get("fields", {})}.items() if rule is not None}
+            whole = {**known, **more, "fields": fields, "key": more.get("key", {"id": "Id", "external_id": "Ref"})}
             mapping = {**head, "kind": "Mapping", "entity": entity, "connector": "memory", **whole}
             (folder / f"{name}.yaml").write_text(json.dumps(mapping))
         return load_library([folder])

@@ -15,6 +15,7 @@ _GOLDEN = {
     "merged": "changed",
     "gone": "gone from a system",
     "asleep": "outside their filter",
+    "moved to another mapping": "taken by another mapping of their entity",
     "recovered": "found again after an interruption",
     "restored": "set back",
 }

@@ -6,10 +6,12 @@ words is never written (GetPut); a field that cannot be mapped is an error of th
 
 from erpcrm_bridge.mapping.check import check
 from erpcrm_bridge.mapping.compile import CompiledList, CompiledMapping, Refs, compile_mapping
+from erpcrm_bridge.mapping.expression import Refused
 from erpcrm_bridge.mapping.format import MappingSpec
 from erpcrm_bridge.mapping.library import EntityRules, FieldPolicy, Library, ListRules, MatchRule, RelatedRule, load_library, shipped
 from erpcrm_bridge.mapping.rules import Rule
 from erpcrm_bridge.mapping.source import FieldError
+from erpcrm_bridge.mapping.transforms import PlugIn
 
 __all__ = [
     "CompiledList",
@@ -21,7 +23,9 @@ __all__ = [
     "ListRules",
     "MappingSpec",
     "MatchRule",
+    "PlugIn",
     "Refs",
+    "Refused",
     "RelatedRule",
     "Rule",
     "check",

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias
 
 from erpcrm_bridge.connector import Stream
 from erpcrm_bridge.mapping import expression
-from erpcrm_bridge.mapping.format import Findings, ListSpec, MappingSpec
-from erpcrm_bridge.mapping.rules import CONNECTION, Plan, Rule, World, document_scope, line_scope, plan_rules
-from erpcrm_bridge.mapping.source import FieldError, Source, dig, write_get, write_put
+from erpcrm_bridge.mapping.format import AssignsSpec, Findings, ListSpec, MappingSpec
+from erpcrm_bridge.mapping.rules import CONNECTION, Plan, Rule, World, document_scope, line_scope, near, plan_rules
+from erpcrm_bridge.mapping.source import FieldError, Source, dig, dig_or, write_get, write_put
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.records import Child, Selection
 from erpcrm_bridge.model.values import Fields, digest
@@ -26,7 +26,8 @@ the base are then known as the reference that golden holds, and are not written 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledList:
-    """The rules of one list. ``external`` is the name under which a record holds its rows, ``key`` a row's own key field."""
+    """The rules of one list. ``external`` is the name under which a record holds its rows, ``key`` a row's own key field, ``writes``
+    the fields of a row that are written."""
 
     name: str
     external: str
@@ -36,6 +37,7 @@ class CompiledList:
     rules: tuple[Rule, ...]
     readable: frozenset[str]
     writable: frozenset[str]
+    writes: tuple[str, ...]
     source: dict[str, str] = field(repr=False)
     _get: Callable[..., Fields] = field(repr=False)
     _put: Callable[..., Fields] = field(repr=False)
@@ -76,7 +78,8 @@ class CompiledList:
 class CompiledMapping:
     """A mapping against one connection: its code tables, its values, its stream.
 
-    ``digest`` stands for all of it; ``meanings`` for what it says of each canonical path (lists by name).
+    ``digest`` stands for all of it; ``meanings`` for what it says of each canonical path (lists by name). ``version`` names the field that
+    says when a record was last changed, where the mapping has one.
     """
 
     name: str
@@ -86,6 +89,7 @@ class CompiledMapping:
     digest: str
     meanings: dict[str, str]
     selection: Selection
+    version: str | None
     rules: tuple[Rule, ...]
     readable: frozenset[str]
     writable: frozenset[str]
@@ -97,6 +101,7 @@ class CompiledMapping:
     _plans: tuple[Plan, ...] = field(repr=False)
     _world: World = field(repr=False)
     _affected: dict[str, frozenset[str]] = field(repr=False)
+    _guessing: tuple[Plan, ...] = field(repr=False)
 
     def applies(self, fields: Fields) -> bool:
         """Tell whether the record is one of this mapping's (`when`). A record for which it cannot be worked out is not: it sleeps."""
@@ -140,7 +145,16 @@ class CompiledMapping:
     def externals(self, path: str) -> tuple[str, ...]:
         """Return the external names that the put of this canonical path writes."""
         touched = (plan for plan in self._plans if plan.puts and path in plan.touched_by)
-        return tuple(dict.fromkeys(self._world.field_name(name) for plan in touched for name in plan.rule.external))
+        return tuple(dict.fromkeys(name for plan in touched for name in plan.rule.external))
+
+    def empty(self, rule: Rule, put: Fields) -> bool:
+        """Tell whether a put leaves one of the fields empty that this rule writes."""
+        externals = next(plan.externals for plan in self._plans if plan.rule is rule)
+        return any(dig_or(put, self._world.parts(name), None) is None for name in externals)
+
+    def guessed(self, fields: Fields) -> frozenset[str]:
+        """Return the canonical paths whose values here are a fallback's: what the record holds was not understood."""
+        return frozenset(path for plan in self._guessing if _is_guess(self._world, plan, fields) for path in plan.rule.canonical)
 
     def references_in(self, fields: Fields) -> set[tuple[str, str]]:
         """Return (entity, external key) of every reference that get will look up, lists included."""
@@ -184,8 +198,7 @@ def compile_mapping(
         if _known_list(world, name, body)
     }
     when = _when(world)
-    if spec.body.key.external_id is not None and spec.body.key.external_id.startswith("$"):
-        findings.add(("key", "external_id"), f"`{spec.body.key.external_id}` is not supported yet", "name a field of the stream")
+    _key(world, plans)
     findings.raise_any(f"The mapping {spec.name} cannot be compiled.")
 
     own = _digest(world, plans)
@@ -199,6 +212,7 @@ def compile_mapping(
         digest=own,
         meanings=_meanings(world, plans),
         selection=_selection(world, plans, lists, when[1] if when else ()),
+        version=spec.body.key.version,
         rules=tuple(plan.rule for plan in plans),
         readable=_readable(plans) | {name for name, compiled in lists.items() if compiled.readable},
         writable=_writable(plans) | {name for name, compiled in lists.items() if compiled.writable},
@@ -210,6 +224,7 @@ def compile_mapping(
         _plans=tuple(plans),
         _world=world,
         _affected=_affected(world, plans, lists),
+        _guessing=tuple(plan for plan in plans if plan.gets and any(transform.guesses for transform in plan.via)),
     )
 
 
@@ -260,6 +275,7 @@ def _compile_list(world: World, name: str, body: ListSpec, plans: Sequence[Plan]
         rules=tuple(plan.rule for plan in plans),
         readable=_readable(plans),
         writable=_writable(plans),
+        writes=tuple(dict.fromkeys(name for plan in plans if plan.puts for name in plan.rule.external)),
         source=source,
         _get=get,
         _put=put,
@@ -302,11 +318,38 @@ def _when(world: World) -> tuple[Callable[[Fields], bool], tuple[str, ...]] | No
     return source.function("applies"), parsed.reads
 
 
+def _key(world: World, plans: Sequence[Plan]) -> None:
+    """Complain of what is wrong with the key, and with who assigns it."""
+    key, add, stream = world.spec.body.key, world.findings.add, world.stream
+    if (key.id is None) == (not key.natural):
+        add(("key",), "a key is either a field (`id`) or what people give (`natural`)", "give one of the two")
+    for name in key.natural:
+        writers = [plan for plan in plans if plan.puts and plan.rule.write != "create_only" and name in plan.externals]
+        for plan in writers:
+            add(plan.place, f"`{name}` is the natural key, which never changes", "set write: create_only, or direction: to_canonical")
+    if stream is not None:
+        named: dict[str, list[str | None]] = {
+            "id": [key.id],
+            "natural": [*key.natural],
+            "external_id": [key.external_id],
+            "version": [key.version],
+        }
+        for part, said in ((part, name) for part, names in named.items() for name in names if name is not None):
+            if said not in stream.fields:
+                add(("key", part), f"unknown-external: {stream.name} has no field `{said}`", near(said, stream.fields))
+        if key.natural and tuple(key.natural) != stream.natural and len(key.natural) > 1:
+            told = ", ".join(stream.natural) or "one field"
+            add(("key", "natural"), f"the key of {stream.name} is not made of these", f"it is made of {told}")
+    assigns = world.spec.body.assigns_keys
+    if assigns is not None and not world.literal_names:
+        add(("assigns_keys",), f"{world.spec.connector} assigns its keys itself", "remove `assigns_keys`")
+    elif isinstance(assigns, AssignsSpec) and (assigns.bridge == "template") != (assigns.template is not None):
+        add(("assigns_keys",), "`template` and bridge: template go together", "as in {bridge: template, template: 'C-{n:05d}'}")
+
+
 def _named(world: World, plans: Sequence[Plan]) -> tuple[str, ...]:
     """Return the external names that the rules read or write, each once."""
-    return tuple(
-        dict.fromkeys(world.field_name(name) for plan in plans for name in (*plan.rule.external, *(plan.reads if plan.gets else ())))
-    )
+    return tuple(dict.fromkeys(world.field_name(name) for plan in plans for name in (*plan.externals, *(plan.reads if plan.gets else ()))))
 
 
 def _selection(world: World, plans: Sequence[Plan], lists: Mapping[str, CompiledList], when: tuple[str, ...]) -> Selection:
@@ -314,8 +357,16 @@ def _selection(world: World, plans: Sequence[Plan], lists: Mapping[str, Compiled
     fields = (*_named(world, plans), *(world.field_name(name) for name in (*when, *inline)))
     children = tuple(compiled.child for compiled in lists.values() if compiled.child is not None)
     key = world.spec.body.key
-    reference = (key.external_id,) if key.external_id is not None else ()
-    return Selection(world.spec.stream, key.id, tuple(dict.fromkeys((*fields, *reference))), key.external_id, children)
+    more = [name for name in (key.external_id, key.version, *key.natural) if name is not None]
+    assigns = world.spec.body.assigns_keys
+    return Selection(
+        world.spec.stream,
+        key.id or (key.natural[0] if len(key.natural) == 1 else ""),
+        tuple(dict.fromkeys((*fields, *more))),
+        key.external_id,
+        children,
+        assigns.model_dump(exclude_none=True) if isinstance(assigns, AssignsSpec) else assigns,
+    )
 
 
 def _readable(plans: Sequence[Plan]) -> frozenset[str]:
@@ -331,13 +382,13 @@ def _affected(world: World, plans: Sequence[Plan], lists: Mapping[str, CompiledL
     reads: dict[str, set[str]] = {}
     for plan in plans:
         if plan.gets:
-            own = {known for name in plan.reads for known in (name, world.field_name(name), world.parts(name)[0])}
+            own = {known for name in plan.reads for known in (name, world.field_name(name), world.top(name))}
             for path in plan.arguments:
                 own |= reads.get(path, set())
             for path in plan.rule.canonical:
                 reads[path] = own
     for compiled in lists.values():
-        own = {compiled.external, world.parts(compiled.external)[0]}
+        own = {compiled.external, world.top(compiled.external)}
         for plan in compiled._plans:
             for path in plan.arguments:
                 own |= reads.get(path, set())
@@ -362,7 +413,7 @@ def _keys_in(world: World, plans: Sequence[Plan], fields: Fields) -> set[tuple[s
 def _key_in(world: World, plan: Plan, fields: Fields) -> Any:
     """Return the key that the rule reads, or None where it reads none or fails (get then reports it)."""
     try:
-        value = dig(fields, world.parts(plan.rule.external[0]))
+        value = dig(fields, world.parts(plan.externals[0]))
         for transform in plan.via:
             if value is None:
                 return None
@@ -370,6 +421,21 @@ def _key_in(world: World, plan: Plan, fields: Fields) -> Any:
     except Exception:
         return None
     return value
+
+
+def _is_guess(world: World, plan: Plan, fields: Fields) -> bool:
+    """Tell whether only a fallback reads what stands there. What cannot be read at all is an error, which get reports."""
+    try:
+        value = dig(fields, world.parts(plan.externals[0]))
+        for transform in plan.via:
+            if value is None:
+                return False
+            if transform.guesses and transform.guesses(value):
+                return True
+            value = transform.get(value)
+    except Exception:
+        return False
+    return False
 
 
 def _ids_out(plans: Sequence[Plan], golden: Fields) -> set[tuple[str, str]]:

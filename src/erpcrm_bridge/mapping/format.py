@@ -21,10 +21,7 @@ Scalar: TypeAlias = Any
 
 NOT_YET = {
     "extends": "overlays are not supported yet: write a mapping of its own under another name",
-    "assigns_keys": "who assigns keys is a setting of the connection, not of the mapping",
     "slots": "lists in slots are not supported yet: use `inline` or `child`",
-    "natural": "natural keys of a stream are not supported yet: name its key field under `id`",
-    "version": "a version field is not supported here: the connector delivers each record's version",
 }
 
 
@@ -105,6 +102,13 @@ class RefSpec(_Strict):
     required: bool = False
 
 
+class MoveSpec(_Strict):
+    """A move that brings forth a record of another entity: the system makes it, so the bridge does not create it there."""
+
+    to: str
+    makes: str
+
+
 class RuleSpec(_Strict):
     """One rule between canonical paths and external paths."""
 
@@ -121,7 +125,7 @@ class RuleSpec(_Strict):
     required: bool = False
     ref: RefSpec | None = None
     overflow: Literal["error", "truncate"] = "error"
-    moves: dict[str, list[str]] | None = None
+    moves: dict[str, list[str | MoveSpec]] | None = None
     accept_loss: list[str] = []
     note: str | None = None
 
@@ -136,10 +140,21 @@ class PassthroughSpec(_Strict):
 
 
 class KeySpec(_Strict):
-    """The stream's key field, and the one that carries the bridge's reference."""
+    """The stream's key field, or the fields that make up a key which people give (``natural``); the field that carries the bridge's
+    reference; the field that says when a record was last changed, by which ``on_clash: newer`` compares."""
 
-    id: str
+    id: str | None = None
+    natural: list[str] = []
     external_id: str | None = None
+    version: str | None = None
+
+
+class AssignsSpec(_Strict):
+    """How the bridge gives a new record its key."""
+
+    bridge: Literal["uuid", "counter", "template"]
+    template: str | None = None
+    start: int | None = None
 
 
 class ChildSpec(_Strict):
@@ -184,6 +199,7 @@ class MappingFile(_Strict):
     stream: str
     when: str | None = None
     key: KeySpec
+    assigns_keys: Literal["nobody"] | AssignsSpec | None = None
     tables: dict[str, TableSpec] = {}
     fields: dict[str, RuleSpec] = Field(min_length=1)
     lists: dict[str, ListSpec] = {}
@@ -283,8 +299,6 @@ def _words(model: type[BaseModel], path: Path, problem: Any) -> tuple[str, str]:
     place = ".".join(str(part) for part in path)
     if path and path[-1] == "write" and problem.get("input") == "append":
         return "a list is never appended to", "write `keyed` or `replace`"
-    if len(path) > 1 and "moves" in path:
-        return f"`{place}`: what a move makes is not supported yet", "name the states only"
     return f"`{place}`: {problem['msg'][0].lower()}{problem['msg'][1:]}", _WAYS_OUT.get(kind, _ways_out(problem))
 
 

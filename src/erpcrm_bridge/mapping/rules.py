@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from erpcrm_bridge.connector import Field, Stream
 from erpcrm_bridge.mapping import expression
-from erpcrm_bridge.mapping.format import Findings, MappingSpec, RuleSpec, TableSpec, When
+from erpcrm_bridge.mapping.format import Findings, MappingSpec, MoveSpec, RuleSpec, TableSpec, When
 from erpcrm_bridge.mapping.transforms import Misused, Setting, Transform, build
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.fields import CUSTOM, FieldSpec, field_at
@@ -21,7 +22,8 @@ CONNECTION = "$connection."
 
 
 class Rule(Struct, frozen=True):
-    """What the engine may know of a rule. ``reference`` is (entity, required); ``state`` the moves of a state field."""
+    """What the engine may know of a rule. ``external`` are names under which the stream describes its fields; ``reference`` is (entity,
+    required); ``state`` the moves of a state field, ``makes`` the entities of the records that such moves bring forth."""
 
     name: str
     canonical: tuple[str, ...]
@@ -31,6 +33,12 @@ class Rule(Struct, frozen=True):
     required: bool = False
     reference: tuple[str, bool] | None = None
     state: dict[str, tuple[str, ...]] | None = None
+    makes: tuple[str, ...] = ()
+
+
+Part: TypeAlias = str | tuple[str, str]
+"""One step into a record: the name of a value, or the name of a list and of the flag that tells its element."""
+_FLAGGED = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +58,23 @@ class World:
         """Whether an external name is one key, dots and spaces included."""
         return self.spec.connector == "csv"
 
-    def parts(self, external: str) -> tuple[str, ...]:
-        """Return the keys that lead to an external value."""
-        return (external,) if self.literal_names else tuple(external.split("."))
+    def parts(self, external: str) -> tuple[Part, ...]:
+        """Return the way that leads to an external value."""
+        if self.literal_names:
+            return (external,)
+        found = [(part, _FLAGGED.fullmatch(part)) for part in external.split(".")]
+        return tuple((match[1], match[2]) if match else part for part, match in found)
+
+    def top(self, external: str) -> str:
+        """Return the field of the record in which an external value stands."""
+        first = self.parts(external)[0]
+        return first if isinstance(first, str) else first[0]
 
     def field_name(self, external: str) -> str:
         """Return the name under which the stream describes (and is asked for) what ``external`` reads."""
         if self.literal_names or self.stream is None or external in self.stream.fields:
             return external
-        top = external.partition(".")[0]
+        top = self.top(external)
         return top if top in self.stream.fields else external
 
 
@@ -107,9 +123,14 @@ class Plan:
         return self.rule.direction != "to_canonical"
 
     @property
+    def externals(self) -> tuple[str, ...]:
+        """Ways to the external values, as the mapping has them."""
+        return _tuple(self.spec.external)
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """External names that the get reads."""
-        return self.get.reads if self.get else self.rule.external
+        return self.get.reads if self.get else self.externals
 
     @property
     def touched_by(self) -> frozenset[str]:
@@ -134,7 +155,7 @@ def plan_rules(world: World, rules: Mapping[str, RuleSpec], scope: Scope) -> lis
         rules = {**{path: spec for path, (_, spec) in passed.items()}, **rules}
     plans = [plan for name, spec in rules.items() if (plan := _plan(world, name, spec, scope, places[name])) is not None]
     _one_each(world, plans, lambda plan: plan.rule.canonical if plan.gets else (), "read", "both give")
-    _one_each(world, plans, lambda plan: plan.rule.external if plan.puts else (), "written", "both write")
+    _one_each(world, plans, lambda plan: plan.externals if plan.puts else (), "written", "both write")
     return _ordered(world, plans, scope)
 
 
@@ -195,7 +216,7 @@ def _plan(world: World, name: str, spec: RuleSpec, scope: Scope, place: Path) ->
     rule = _rule(name, spec, scope)
     for path in rule.canonical:
         if scope.own(path) is None:
-            add((*place, "canonical"), f"unknown-canonical: there is no field `{path}`", _near(path, scope.fields))
+            add((*place, "canonical"), f"unknown-canonical: there is no field `{path}`", near(path, scope.fields))
     _externals(world, place, spec, rule, scope)
     if len(world.findings.complaints) > before:
         return None
@@ -212,7 +233,8 @@ def _plan(world: World, name: str, spec: RuleSpec, scope: Scope, place: Path) ->
             add((*place, "nulls"), f"`{side}: default` without a `default`", "add `default`")
     if len(world.findings.complaints) > before:
         return None
-    return Plan(rule, spec, place, fields, via, get, put, const, default)
+    described = dict.fromkeys(world.field_name(name) for name in rule.external)
+    return Plan(msgspec.structs.replace(rule, external=tuple(described)), spec, place, fields, via, get, put, const, default)
 
 
 def _rule(name: str, spec: RuleSpec, scope: Scope) -> Rule:
@@ -225,7 +247,10 @@ def _rule(name: str, spec: RuleSpec, scope: Scope) -> Rule:
         write=spec.write,
         required=spec.required,
         reference=(spec.ref.entity, spec.ref.required) if spec.ref else None,
-        state={key: tuple(to) for key, to in spec.moves.items()} if spec.moves is not None else None,
+        state={key: tuple(state for state, _ in map(_move, ends)) for key, ends in (spec.moves or {}).items()}
+        if spec.moves is not None
+        else None,
+        makes=tuple(made for ends in (spec.moves or {}).values() for _, made in map(_move, ends) if made is not None),
     )
 
 
@@ -247,17 +272,20 @@ def _externals(world: World, place: Path, spec: RuleSpec, rule: Rule, scope: Sco
 
 
 def _known_external(world: World, place: Path, name: str, scope: Scope) -> None:
-    if "[" in name and not world.literal_names:
-        world.findings.add(place, f"`{name}`: an element by its flag is not supported yet", "read a plain path")
+    parts = world.parts(name)
+    if any(isinstance(part, str) and set(part) & set("[]") for part in parts) and not world.literal_names:
+        world.findings.add(place, f"`{name}`: a flag in brackets tells one element of a list", "as in items[isDefault].city")
+    elif isinstance(parts[-1], tuple):
+        world.findings.add(place, f"`{name}` ends in an element, which is no value", "name one of the element's fields behind it")
     elif name.startswith("$"):
         world.findings.add(place, f"`{name}`: only $connection.NAME is known, as a value", "name a field")
     elif scope.described and world.stream is not None and world.field_name(name) not in world.stream.fields:
-        world.findings.add(place, f"unknown-external: {world.stream.name} has no field `{name}`", _near(name, world.stream.fields))
+        world.findings.add(place, f"unknown-external: {world.stream.name} has no field `{name}`", near(name, world.stream.fields))
 
 
 def _known_canonical(world: World, place: Path, path: str, scope: Scope) -> None:
     if scope.own(path) is None:
-        world.findings.add(place, f"unknown-canonical: there is no field `{path}`", _near(path, scope.fields))
+        world.findings.add(place, f"unknown-canonical: there is no field `{path}`", near(path, scope.fields))
 
 
 def _expression(world: World, place: Path, text: str | None, check: Callable[[str], None]) -> expression.Expression | None:
@@ -334,7 +362,7 @@ def _reference(world: World, place: Path, spec: RuleSpec, fields: tuple[FieldSpe
         if to is not None and spec.const is None:
             add(place, f"`{fields[0].path}` is a reference", f"add ref: {{entity: {to}, required: false}}")
     elif spec.ref.entity not in MODELS:
-        add((*place, "ref"), f"there is no entity `{spec.ref.entity}`", _near(spec.ref.entity, MODELS))
+        add((*place, "ref"), f"there is no entity `{spec.ref.entity}`", near(spec.ref.entity, MODELS))
     elif spec.ref.entity != to:
         add((*place, "ref"), f"`{place[-1]}` is no reference to {spec.ref.entity}", f"it points at {to}" if to else "remove `ref`")
 
@@ -347,9 +375,23 @@ def _moves(world: World, place: Path, spec: RuleSpec, fields: tuple[FieldSpec, .
         world.findings.add((*place, "moves"), "only a field with declared states has moves", "remove `moves`")
         return
     for start, ends in spec.moves.items():
-        for state in (start, *ends):
+        for made in (made for _, made in map(_move, ends) if made is not None):
+            _made(world, (*place, "moves", start), made)
+        for state in (start, *(state for state, _ in map(_move, ends))):
             if state not in choices:
-                world.findings.add((*place, "moves", start), f"`{state}` is no state of `{fields[0].path}`", _near(state, choices))
+                world.findings.add((*place, "moves", start), f"`{state}` is no state of `{fields[0].path}`", near(state, choices))
+
+
+def _made(world: World, place: Path, made: str) -> None:
+    own = world.spec.entity
+    if made not in MODELS:
+        world.findings.add(place, f"there is no entity `{made}`", near(made, MODELS))
+    elif own not in entity_spec(made).references.values():
+        world.findings.add(place, f"{made} has no reference to {own}, by which the record that it makes could be told", "remove `makes`")
+
+
+def _move(end: str | MoveSpec) -> tuple[str, str | None]:
+    return (end, None) if isinstance(end, str) else (end.to, end.makes)
 
 
 def _value(world: World, place: Path, raw: Any, fields: tuple[FieldSpec, ...]) -> Any:
@@ -425,7 +467,8 @@ def _tuple(value: str | list[str] | None) -> tuple[str, ...]:
     return () if value is None else (value,) if isinstance(value, str) else tuple(value)
 
 
-def _near(name: str, known: Any) -> str:
+def near(name: str, known: Any) -> str:
+    """Return what may have been meant, or what there is."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, list(known), 1)

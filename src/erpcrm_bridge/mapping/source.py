@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from msgspec import Struct
 
 from erpcrm_bridge.mapping import expression
 from erpcrm_bridge.mapping.expression import Refused
-from erpcrm_bridge.mapping.rules import Plan, World, document_scope, line_scope
+from erpcrm_bridge.mapping.rules import Part, Plan, World, document_scope, line_scope
 from erpcrm_bridge.mapping.transforms import Argument, Transform
 from erpcrm_bridge.model.fields import FieldSpec
 
@@ -107,27 +108,53 @@ def _cut(text: Any, limit: int) -> Any:
     return cut if cut == text else cut.rstrip()
 
 
-def dig(record: Mapping[str, Any], parts: Sequence[str]) -> Any:
-    """Return the value at a nested path; null where an object on the way is null. Raises KeyError where it is not said."""
+def dig(record: Mapping[str, Any], parts: Sequence[Part]) -> Any:
+    """Return the value at a nested path; null where an object on the way is null, or no element has the flag. Raises KeyError where it is
+    not said, Refused where several elements have the flag."""
     value: Any = record
     for part in parts:
         if value is None:
             return None
-        value = value[part]
+        value = value[part] if part.__class__ is str else _element(value[part[0]], part[0], part[1])
     return value
 
 
-def _dig_or(record: Mapping[str, Any], parts: Sequence[str], absent: Any) -> Any:
+def _element(elements: Any, name: str, flag: str) -> Any:
+    found = [element for element in elements or () if element.get(flag) is True]
+    if len(found) > 1:
+        raise Refused(f"{len(found)} elements of {name} have {flag}: it is in doubt which is meant")
+    return found[0] if found else None
+
+
+def dig_or(record: Mapping[str, Any], parts: Sequence[Part], absent: Any) -> Any:
     try:
         return dig(record, parts)
     except (KeyError, TypeError):
         return absent
 
 
-def _put_in(record: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+def _put_in(written: dict[str, Any], known: Mapping[str, Any], parts: Sequence[Part], value: Any) -> None:
+    """Set a nested value. What it stands in is written whole, as it is known, so that an element keeps its own key; where no element has
+    the flag, one is made that has."""
+    top = parts[0] if parts[0].__class__ is str else parts[0][0]
+    if top not in written:
+        written[top] = deepcopy(known.get(top))
+    at: Any = written
     for part in parts[:-1]:
-        record = record.setdefault(part, {})
-    record[parts[-1]] = value
+        name = part if part.__class__ is str else part[0]
+        inner = at.get(name)
+        if part.__class__ is str:
+            if inner is None:
+                inner = at[name] = {}
+        else:
+            if inner is None:
+                at[name] = []
+            inner = _element(at[name], name, part[1])
+            if inner is None:
+                inner = {part[1]: True}
+                at[name].append(inner)
+        at = inner
+    at[parts[-1]] = value
 
 
 _HELPERS: dict[str, Any] = {
@@ -139,7 +166,7 @@ _HELPERS: dict[str, Any] = {
     "single": _single,
     "cut": _cut,
     "dig": dig,
-    "dig_or": _dig_or,
+    "dig_or": dig_or,
     "put_in": _put_in,
     "Refused": Refused,
     "A": object(),
@@ -229,10 +256,10 @@ def _get_rule(source: Source, plan: Plan, record: str, around: str | None) -> No
     if plan.get is not None:
         parsed = expression.parse(plan.spec.get or "", lambda path: _read(source, path, record))
         source.add(2, f"v = single({parsed.source})", plan, READ)
-    elif len(plan.rule.external) > 1:
-        source.add(2, f"v = ({', '.join(_read(source, name, record) for name in plan.rule.external)})", plan, READ)
+    elif len(plan.externals) > 1:
+        source.add(2, f"v = ({', '.join(_read(source, name, record) for name in plan.externals)})", plan, READ)
     else:
-        source.add(2, f"v = {_read(source, plan.rule.external[0], record, or_null=plan.fills)}", plan, READ)
+        source.add(2, f"v = {_read(source, plan.externals[0], record, or_null=plan.fills)}", plan, READ)
     depth, open_ = 2, False
     for transform in plan.via:
         if not open_:
@@ -418,7 +445,7 @@ def _put_value(source: Source, plan: Plan, depth: int, record: str, around: str 
         _write(source, plan, depth + 1)
         return
     source.add(depth, f"if {empty}:")
-    source.add(depth + 1, "x = None" if len(plan.rule.external) == 1 else f"x = ({'None, ' * len(plan.rule.external)})")
+    source.add(depth + 1, "x = None" if len(plan.externals) == 1 else f"x = ({'None, ' * len(plan.externals)})")
     source.add(depth, "else:")
     _put_steps(source, plan, depth + 1, record, around)
     _write(source, plan, depth)
@@ -453,7 +480,7 @@ def _put_steps(source: Source, plan: Plan, depth: int, record: str, around: str 
 
 
 def _write(source: Source, plan: Plan, depth: int) -> None:
-    externals = plan.rule.external
+    externals = plan.externals
     names = ["x"] if len(externals) == 1 else [f"x{number}" for number in range(len(externals))]
     if len(externals) > 1:
         source.add(depth, f"{', '.join(names)} = x", plan, "several fields")
@@ -464,7 +491,7 @@ def _write(source: Source, plan: Plan, depth: int) -> None:
         if len(parts) == 1:
             source.add(depth, f"if {name} != s.get({external!r}, D): w[{external!r}] = {name}")
         else:
-            source.add(depth, f"if {name} != dig_or(s, {parts!r}, D): put_in(w, {parts!r}, {name})", plan, "nested field")
+            source.add(depth, f"if {name} != dig_or(s, {parts!r}, D): put_in(w, s, {parts!r}, {name})", plan, "nested field")
 
 
 def _fit(source: Source, plan: Plan, depth: int, name: str, external: str) -> None:

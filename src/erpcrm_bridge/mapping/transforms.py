@@ -3,7 +3,7 @@
 ``get`` goes from the system to the canonical form, ``put`` back; a transform without ``put`` is one-way. The law says how far
 ``get(put(v))`` is ``v``: ``iso`` always, ``quotient`` up to spelling, ``retract`` rounds or cuts, ``one-way`` not at all.
 A transform never returns a guess: it raises Refused, whose text holds no value except an unknown code of a table, country or code.
-Null never reaches a transform; one that may answer null says so.
+Null never reaches a transform; one that may answer null says so. Further ones come as plug-ins (``PlugIn``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
+from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from typing import Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,6 +26,7 @@ from erpcrm_bridge.mapping.expression import Refused
 from erpcrm_bridge.mapping.format import TableSpec
 from erpcrm_bridge.model.fields import FieldSpec
 from erpcrm_bridge.model.money import MINOR_UNITS, quantize
+from erpcrm_bridge.model.values import same
 
 Law: TypeAlias = Literal["iso", "quotient", "retract", "one-way"]
 Function: TypeAlias = Callable[..., Any]
@@ -66,6 +68,8 @@ class Transform:
     many: Literal["canonical", "external", ""] = ""
     alone: Callable[[Any], bool] | None = None
     outputs: frozenset[Any] | None = None
+    guesses: Callable[[Any], bool] | None = None
+    """Tells of an external value that only a fallback reads."""
 
     @property
     def two_way(self) -> bool:
@@ -101,14 +105,14 @@ class Setting:
 def build(entry: str | Mapping[str, Any], setting: Setting) -> Transform:
     """Return the transform that one entry of ``via`` names. Raises Misused."""
     name, options = _entry(entry)
-    if name not in BUILDERS:
+    found = BUILDERS.get(name) or _plugged(name)
+    if found is None:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, BUILDERS, 1)
-        raise Misused(
-            f"there is no transform `{name}`", f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(BUILDERS))}"
-        )
-    builder, allowed, needed = BUILDERS[name]
+        known = sorted({*BUILDERS, *_entry_points()})
+        near = get_close_matches(name, known, 1)
+        raise Misused(f"there is no transform `{name}`", f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}")
+    builder, allowed, needed = found
     if name == "map":
         return _map(options, setting)
     if options is None:
@@ -135,6 +139,72 @@ def _entry(entry: str | Mapping[str, Any]) -> tuple[str, Any]:
         raise Misused("an entry of `via` names one transform", "write {name: {option: value}}")
     ((name, options),) = entry.items()
     return str(name), options
+
+
+# Plug-ins
+
+GROUP = "erpcrm_bridge.transforms"
+"""The entry point group of plug-ins: each entry point names a PlugIn, and its own name is that of the transform."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlugIn:
+    """A transform that another package brings: ``get(value, **options)`` and ``put``, which raise Refused where they would have to guess.
+
+    ``samples`` are external values on which the law is tried whenever the transform is used: iso gives each of them back, quotient and
+    retract give what reads as the same; one-way has no put. ``options`` are the names and types of what a rule may set; ``nullable`` says
+    that ``get`` may answer null.
+    """
+
+    law: Law
+    get: Function
+    put: Function | None
+    samples: Sequence[Any]
+    options: Mapping[str, type] = field(default_factory=dict)
+    needed: Sequence[str] = ()
+    nullable: bool = False
+
+
+@cache
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _plugged(name: str) -> tuple[Callable[[Any, Setting], Transform], dict[str, type], tuple[str, ...]] | None:
+    point = _entry_points().get(name)
+    if point is None:
+        return None
+    try:
+        plug_in = point.load()
+    except Exception as error:
+        raise Misused(f"the transform `{name}` cannot be loaded: {error}", f"install what {point.value} needs, or leave it out") from error
+    if not isinstance(plug_in, PlugIn):
+        raise Misused(f"{point.value} is no transform", f"let the entry point {GROUP} name a PlugIn")
+
+    def builder(options: Any, _setting: Setting) -> Transform:
+        get, put = partial(plug_in.get, **options), partial(plug_in.put, **options) if plug_in.put else None
+        _keeps_its_law(name, plug_in, get, put)
+        return Transform(name, plug_in.law, get, put, nullable=plug_in.nullable)
+
+    return builder, dict(plug_in.options), tuple(plug_in.needed)
+
+
+def _keeps_its_law(name: str, plug_in: PlugIn, get: Function, put: Function | None) -> None:
+    """Raise Misused where a plug-in has no samples, or breaks its law on one of them."""
+    way_out = f"correct the plug-in {_entry_points()[name].value}"
+    if not plug_in.samples:
+        raise Misused(f"the transform `{name}` shows no samples of what it reads", way_out)
+    if (plug_in.law == "one-way") != (put is None):
+        raise Misused(f"the transform `{name}` says {plug_in.law} and has {'no' if put is None else 'a'} put", way_out)
+    for number, sample in enumerate(plug_in.samples, 1):
+        try:
+            said = get(sample)
+            back = None if put is None or said is None else put(said)
+            kept = put is None or said is None or (same(back, sample) if plug_in.law == "iso" else same(get(back), said))
+        except Exception as error:
+            raise Misused(f"the transform `{name}` fails on its sample {number}: {type(error).__name__}", way_out) from error
+        if not kept:
+            raise Misused(f"the transform `{name}` breaks its law ({plug_in.law}) on its sample {number}", way_out)
 
 
 # Text
@@ -305,18 +375,20 @@ def _map(options: Any, setting: Setting) -> Transform:
             raise Refused(f"the table has nothing to write for {_shown(value)}") from None
 
     law: Law = "quotient" if twice or fallback is not None or table.write else "iso"
-    return Transform("map", law, get, put, outputs=outputs)
+    guesses = (lambda value: (type(value), value) not in exact) if fallback is not None else None
+    return Transform("map", law, get, put, outputs=outputs, guesses=guesses)
 
 
 def _code(options: dict[str, Any], setting: Setting) -> Transform:
     kind = options["of"]
+    argument = setting.argument(options["country"], _is_country, "a country code") if "country" in options else None
     setting.used_codes.add(kind)
     table = dict(setting.codes.get(kind, {}))
     inverse: dict[str, list[str]] = {}
     for number, code in table.items():
         inverse.setdefault(code, []).append(number)
 
-    def get(value: Any) -> str:
+    def get(value: Any, country: str | None = None) -> str:
         if isinstance(value, dict):
             value = value.get("id")
         elif isinstance(value, list):
@@ -324,17 +396,17 @@ def _code(options: dict[str, Any], setting: Setting) -> Transform:
         if value is None or isinstance(value, (bool, list, dict)):
             raise Refused(f"the value is not an id of {kind}")
         try:
-            return table[str(value)]
+            return table[str(value)].removeprefix(f"{country}-")
         except KeyError:
             raise Refused(f"{_shown(str(value))} is not in this account's table of {kind}") from None
 
-    def put(value: Any) -> str:
-        found = inverse.get(value, [])
+    def put(value: Any, country: str | None = None) -> str:
+        found = inverse.get(f"{country}-{value}") or inverse.get(value, [])
         if len(found) != 1:
             raise Refused(f"{_shown(value)} has {'several ids' if found else 'no id'} in this account's table of {kind}")
         return found[0]
 
-    return Transform("code", "iso", get, put)
+    return Transform("code", "iso", get, put, argument=argument)
 
 
 # Countries and regions
@@ -638,7 +710,7 @@ BUILDERS: dict[str, tuple[Callable[[Any, Setting], Transform], dict[str, type], 
         (),
     ),
     "map": (_map, {}, ()),
-    "code": (_code, {"of": str}, ("of",)),
+    "code": (_code, {"of": str, "country": str}, ("of",)),
     "country": (_fixed("country", "quotient", _country_get, _country_put, nullable=True), {}, ()),
     "region": (_region, {"country": str}, ("country",)),
     "phone": (_phone, {"region": str, "form": str}, ()),

@@ -67,8 +67,10 @@ class Child(Struct, frozen=True):
 class Selection(Struct, frozen=True):
     """What is read of a stream: fields by external name, and the child streams whose records are read as lists of the document.
 
-    ``key`` names the field that is the record's key, ``external_id`` the one that carries the bridge's reference (None: it has none).
-    A change of a child record counts as a change of its document.
+    ``key`` names the field that is the record's key (empty where a stream's description says that several make it up), ``external_id``
+    the one that carries the bridge's reference (None: it has none). A change of a child record counts as a change of its document.
+    ``assigns_keys`` says who gives a new record its key, where the system does not: "nobody", or options as the connector's settings have
+    them (None: the settings say).
     """
 
     stream: str
@@ -76,6 +78,7 @@ class Selection(Struct, frozen=True):
     fields: tuple[str, ...]
     external_id: str | None = None
     children: tuple[Child, ...] = ()
+    assigns_keys: Any = None
 
 
 Operation: TypeAlias = Literal["create", "update", "delete", "move"]
@@ -85,7 +88,8 @@ class ListWrite(Struct, frozen=True):
     """What a write does to one list of a document; never an append.
 
     ``add`` holds new rows by the engine's line id, ``change`` the fields to write of rows by their key, ``remove`` keys. With ``replace``
-    the list is written whole: ``rows`` is then all of it, in order, as pairs of line id and fields (a known row's fields hold its key).
+    the list is written whole: ``rows`` is then all of it, in order, as pairs of line id and fields (a known row's fields hold its key);
+    the others say what of it is news.
     """
 
     add: dict[str, Fields] = {}

@@ -39,6 +39,10 @@ class Member(Struct):
     incoming: IncomingRow
     new_link: bool
     wanted: bool = False
+    guessed: frozenset[str] = frozenset()
+    """paths that moved to what only a fallback reads"""
+    settled_by: str = ""
+    """the mapping that settled the link before, where another one takes the record now"""
 
 
 class Work(Struct):
@@ -234,6 +238,7 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
             after = rows[-1].key
             rows = [row for row in rows if (side.stream_id, row.key) not in taken_apart]
             ours = [row for row in rows if row.fields is not None and side.mapping.applies(row.fields)]
+            ours = _taken_once(store, run, side, sharing[side.stream_id], ours)
             if len(ours) < len(rows):
                 _forget(store, run, side.stream_id, [row.key for row in rows if not _is_somebodys(row, sharing[side.stream_id])])
             refs = refs_of(flow, store, side, [row.fields for row in ours if row.fields is not None])
@@ -270,6 +275,34 @@ def _taken_apart(flow: Flow, store: Store, run: RunNote, entity: str) -> set[tup
             for stream_id, keys in found.items():
                 store.set_incoming_state(stream_id, keys, "parked")
     return {(stream_id, key) for stream_id, keys in found.items() for key in keys}
+
+
+def _taken_once(store: Store, run: RunNote, side: Side, sharing: Sequence[Side], rows: list[IncomingRow]) -> list[IncomingRow]:
+    """Return the rows that no other mapping over the stream takes; for the others it would not be known what they are: they are parked."""
+    others = [other for other in sharing if other is not side]
+    twice = {row.key: names for row in rows if (names := [o.mapping.name for o in others if o.mapping.applies(row.fields or {})])}
+    if not twice:
+        return rows
+    where = f"{side.connection} {side.stream.name}"
+    reason = "the `when` of {} both take it"
+    parked = [
+        parked_row(
+            run,
+            "record",
+            f"record:{side.stream_id}:{key}",
+            side.entity,
+            stream_id=side.stream_id,
+            key=key,
+            error="when-overlap",
+            reason=f"{where} {key}: {reason.format(' and '.join(sorted([side.mapping.name, *names])))}; let one leave it out",
+        )
+        for key, names in twice.items()
+    ]
+    with store.transaction(run.fence):
+        store.set_incoming_state(side.stream_id, list(twice), "parked")
+        store.park(parked)
+    run.counts["records parked"] += len(parked)
+    return [row for row in rows if row.key not in twice]
 
 
 def _is_somebodys(row: IncomingRow, sides: Iterable[Side]) -> bool:
@@ -380,8 +413,8 @@ def _found(
                 golden = GoldenRow(free or run.golden_ids.new(), entity, {}, {})
             members = []
             for stream_id, key in group.members:
-                side = flow.side(stream_id, entity)
                 row = incoming[stream_id].get(key)
+                side = flow.side(stream_id, entity, row.fields if row else None)
                 if side is None or row is None:
                     continue
                 link = wanted.get((golden.id, stream_id))
@@ -485,9 +518,10 @@ def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
             members = []
             for row in rows:
                 link = links[row.link_id or ""]
-                side = flow.side(row.stream_id, link.entity)
-                if side is not None and link.entity == entity:
-                    members.append(Member(side, link, row, False))
+                before = flow.side_of(link, {})
+                side = before if row.fields is None else flow.side(row.stream_id, link.entity, row.fields)
+                if side is not None and before is not None and link.entity == entity:
+                    members.append(Member(side, link, row, False, settled_by="" if before is side else before.mapping.name))
             if members:
                 works.append(Work(goldens[golden_id], False, members))
         _settle(flow, store, run, entity, works)
@@ -798,6 +832,7 @@ def _saying(
     unreadable = [error for error in errors if error.reference is None]
     withheld = {path for error in unreadable for path in side.policies.unit(error.path)}
     before, moved = _moved(member, store, refs, flat, flat_golden, lists)
+    member.guessed = mapping.guessed(row.fields or {}) & moved - withheld
     pending = [error.path for error in errors if error.reference is not None]
     _hold_unreadable(run, work, member, unreadable, withheld, batch)
     _show_pending(run, work, member, errors, batch)
@@ -810,7 +845,7 @@ def _saying(
         moved=moved - withheld,
         carries=lambda path: path.partition("/")[0] in mapping.readable,
         answered=link.answered,
-        order=_order(side, row.version),
+        order=_order(side, row),
     )
     old_base = link.base
     link.base = _base_after(member, withheld)
@@ -821,9 +856,14 @@ def _saying(
     return saying
 
 
-def _order(side: Side, version: str) -> float | None:
-    """Return when a record was changed, in Unix seconds, where its stream declares its versions ordered and they are instants."""
-    if side.offers.version_order is None:
+def _order(side: Side, row: IncomingRow) -> float | None:
+    """Return when a record was changed, in Unix seconds, where the mapping names the field that says so, or the stream's versions are
+    declared ordered and are instants."""
+    if side.mapping.version is not None:
+        version = str((row.fields or {}).get(side.mapping.version))
+    elif side.offers.version_order is not None:
+        version = row.version
+    else:
         return None
     try:
         at = datetime.fromisoformat(version)
@@ -1156,9 +1196,17 @@ def _store_merge(
         batch.put_golden.append(golden)
     _match_keys(flow, work, spoke[0][1] if spoke else {}, changed, batch)
     quiet = set(merged.quiet)
+    refused = {(refusal.by, path) for refusal in merged.refused for path in refusal.unit}
     for member, said in spoke:
         link = member.link
         link.answered = {**link.answered, **{path: digest(golden.fields.get(path)) for by, path in quiet if by == member.side.connection}}
+        # What was not understood is written over only when golden moves on from what it is now (`fallback`).
+        spared = {
+            path
+            for path in member.guessed
+            if (member.side.connection, path) not in refused and not same(said.get(path), golden.fields.get(path))
+        }
+        link.answered |= {path: digest(golden.fields.get(path)) for path in spared}
         link.dirty = golden.state == "gone" or is_dirty(
             golden.fields, link, member.side.mapping, unflatten(said, list(member.side.mapping.lists))
         )
@@ -1178,7 +1226,7 @@ def _store_merge(
             and changed
             and link.id not in batch.dirty
         ):
-            side = flow.side(link.stream_id, link.entity)
+            side = flow.side_of(link, golden.fields)
             if side is not None and any(path.partition("/")[0] in side.mapping.writable for path in changed):
                 batch.dirty.append(link.id)
     if work.new and golden.state == "live":
@@ -1300,6 +1348,10 @@ def _history(run: RunNote, work: Work, merged: Merged, spoke: list[Member], gone
         data["refused"] = [{"unit": list(refusal.unit), "by": refusal.by, "values": list(refusal.values)} for refusal in merged.refused]
     if merged.clashes:
         data["clashes"] = [_plain(clash) for clash in merged.clashes]
+    moved = {member.side.connection: [member.settled_by, member.side.mapping.name] for member in spoke if member.settled_by}
+    if moved:
+        data["mappings"] = moved
+        run.counts["moved to another mapping"] += len(moved)
     if gone:
         data["gone"] = {member.side.connection: member.incoming.key for member in gone}
     if data:

@@ -32,7 +32,7 @@ class Step(Struct):
     """One planned write. ``fields`` are [old, new] by external name; ``why`` the author of each by canonical path; ``golden_seq`` and
     ``link_seq`` the versions that it rests on. ``waits_for`` are golden ids whose keys in that system are not known before other steps
     of the plan are done; they stand in values as ``⟦entity:golden id⟧``. ``settles`` are canonical paths the write answers for.
-    ``freezes`` are the clashes that a restore opens, ``asks`` is what a person is asked."""
+    ``freezes`` are the clashes that a restore opens, ``asks`` is what a person is asked. ``mapping`` names whose rules it follows."""
 
     operation: StepOperation
     entity: str
@@ -52,6 +52,7 @@ class Step(Struct):
     move: list[str] | None = None
     freezes: list[Clash] = []
     asks: str = ""
+    mapping: str = ""
 
 
 class Decision(Struct):
@@ -121,6 +122,7 @@ def _step(operation: StepOperation, golden: GoldenRow, link: LinkRow, mapping: C
         link_id=link.id,
         connection=connection,
         stream=mapping.stream,
+        mapping=mapping.name,
         key=link.key,
         label=label_of(golden.fields),
         golden_seq=golden.seq,
@@ -198,11 +200,11 @@ def _sort_out(errors: list[FieldError], mapping: CompiledMapping, put: Fields, f
     if not decision.held:
         decision.held = next((f"its {name} are in clash" for name in mapping.lists if name in frozen), "")
     for rule in mapping.rules:
-        if rule.required and rule.direction != "to_canonical" and not decision.held:
-            empty = [name for name in rule.external if put.get(name) is None]
-            if empty and not any(path in decision.pending for path in rule.canonical) and not decision.blocked:
-                in_clash = any(path in frozen for path in rule.canonical)
-                decision.held = f"{rule.canonical[0]} is required on a create and {'in clash' if in_clash else 'empty'}"
+        if not rule.required or rule.direction == "to_canonical" or decision.held or decision.blocked:
+            continue
+        if mapping.empty(rule, put) and not any(path in decision.pending for path in rule.canonical):
+            in_clash = any(path in frozen for path in rule.canonical)
+            decision.held = f"{rule.canonical[0]} is required on a create and {'in clash' if in_clash else 'empty'}"
     return decision
 
 
@@ -291,7 +293,7 @@ def _move(
     The mapping declares its moves in canonical states, the system in its own.
     """
     rule = next(rule for rule in mapping.rules if path in rule.canonical)
-    allowed = {state: tuple(_targets(to)) for state, to in (rule.state or {}).items()}
+    allowed = rule.state or {}
     external = rule.external[0]
     offered = moves.get(external)
     way = _shortest(allowed, now, golden.fields.get(path))
@@ -305,10 +307,6 @@ def _move(
         "move", golden, link, mapping, connection, fields={}, settles=[path], why=_why(golden, [path]), move=[external, target]
     )
     return decision
-
-
-def _targets(to: Any) -> list[str]:
-    return [item["to"] if isinstance(item, dict) else item for item in to]
 
 
 def _shortest(allowed: Mapping[str, tuple[str, ...]], start: Any, goal: Any) -> list[str]:

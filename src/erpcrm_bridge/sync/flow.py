@@ -24,8 +24,9 @@ from erpcrm_bridge.mapping import (
 )
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.records import Selection
+from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.settings import Brakes, ConnectionSettings, FlowSettings, Settings, connector_settings
-from erpcrm_bridge.store import Store
+from erpcrm_bridge.store import LinkRow, Store
 from erpcrm_bridge.sync.merge import Policies
 
 
@@ -86,8 +87,29 @@ class Flow:
     def all_sides(self) -> list[Side]:
         return [side for entity in self.order for side in self.sides[entity]]
 
-    def side(self, stream_id: int, entity: str) -> Side | None:
-        return next((side for side in self.sides.get(entity, ()) if side.stream_id == stream_id), None)
+    def side(self, stream_id: int, entity: str, fields: Fields | None = None) -> Side | None:
+        """Return the side of a record: where several mappings of an entity share its stream, the one whose `when` takes ``fields``."""
+        sides = [side for side in self.sides.get(entity, ()) if side.stream_id == stream_id]
+        if len(sides) > 1 and fields is not None:
+            return next((side for side in sides if side.mapping.applies(fields)), sides[0])
+        return sides[0] if sides else None
+
+    def side_of(self, link: LinkRow, golden: Fields) -> Side | None:
+        """Return the side that a link stands under: the one whose mapping settled it, or takes its base; for a record that is still to be
+        created the one that takes what it would write of ``golden``."""
+        sides = [side for side in self.sides.get(link.entity, ()) if side.stream_id == link.stream_id]
+        if len(sides) < 2:
+            return sides[0] if sides else None
+        if link.key is not None:
+            settled = next((side for side in sides if side.mapping.digest == link.rules), None)
+            return settled or self.side(link.stream_id, link.entity, link.base)
+        takes = (side for side in sides if side.create and side.mapping.applies(side.mapping.put(golden, None, {}, [], create=True)))
+        return next(takes, sides[0])
+
+    def side_at(self, entity: str, connection: str, stream: str, mapping: str) -> Side:
+        """Return the side that a step was made for; ``mapping`` may be empty where an entity has one in that stream."""
+        sides = (side for side in self.sides[entity] if (side.connection, side.stream.name) == (connection, stream))
+        return next(side for side in sides if mapping in ("", side.mapping.name))
 
     def streams(self) -> dict[int, list[Side]]:
         """Return the sides by the stream they share."""

@@ -9,14 +9,15 @@ from typing import Any, cast
 from msgspec import Struct
 
 from erpcrm_bridge.errors import AuthError, BridgeError, ConnectorBug, PermissionDenied, TransientError
-from erpcrm_bridge.mapping import FieldError
+from erpcrm_bridge.mapping import CompiledList, FieldError
+from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Operation, Outcome, Question, Rejected, Stale, Unknown, Write
 from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, refs_of
 from erpcrm_bridge.sync.brake import KINDS
-from erpcrm_bridge.sync.decide import Decision, Step, decide, held_digest, is_dirty, placeholder
+from erpcrm_bridge.sync.decide import Decision, LineSteps, Step, decide, held_digest, is_dirty, placeholder
 from erpcrm_bridge.sync.doubles import doubles
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
@@ -87,7 +88,7 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
     closed: list[str] = []
     for link in links:
         golden = goldens[link.golden_id]
-        if not _belongs(side, golden):
+        if golden.entity != side.entity or flow.side_of(link, golden.fields) is not side:
             continue
         decision = decide(
             golden,
@@ -102,6 +103,9 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
         )
         if decision.step is not None and golden.id in twins and decision.step.operation == "create":
             parked.append(_double_row(run, side, decision.step, twins[golden.id]))
+            continue
+        if decision.step is not None and decision.step.operation == "create" and (by := _brought_by(flow, side, golden)):
+            parked.append(_brought_row(run, side, decision.step, *by))
             continue
         if decision.step is not None and not _offered(side, decision.step):
             parked.append(_not_offered_row(run, side, decision.step))
@@ -143,6 +147,30 @@ def _offered(side: Side, step: Step) -> bool:
     return {"create": offers.create, "update": offers.update, "move": offers.update, "delete": offers.delete}[step.operation]
 
 
+def _brought_by(flow: Flow, side: Side, golden: GoldenRow) -> tuple[str, str] | None:
+    """Return entity and golden id of the record whose move brings this one forth in its system, where there is one; it is not created."""
+    for other in flow.all_sides():
+        if other.system == side.system and any(side.entity in rule.makes for rule in other.mapping.rules):
+            for path, target in entity_spec(side.entity).references.items():
+                if target == other.entity and golden.fields.get(path) is not None:
+                    return target, golden.fields[path]
+    return None
+
+
+def _brought_row(run: RunNote, side: Side, step: Step, entity: str, golden_id: str) -> ParkedRow:
+    return parked_row(
+        run,
+        "waiting",
+        f"blocked:{step.link_id}",
+        step.entity,
+        golden_id=step.golden_id,
+        stream_id=side.stream_id,
+        error="made",
+        reason=f"{step.entity} {step.golden_id} is not created in {side.connection}: the move of its {entity} {golden_id} makes it there",
+        waits_for=golden_id,
+    )
+
+
 def _not_offered_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
     where = f"{side.connection} {side.stream.name}"
     return parked_row(
@@ -179,10 +207,6 @@ def _rest(side: Side, link: LinkRow, golden: GoldenRow, decision: Decision, in_c
     withheld = {path for error in decision.errors for path in side.policies.unit(error.path)}
     link.held |= dict.fromkeys(withheld, held_digest(golden, link, side.mapping))
     link.dirty = bool(in_clash or link.held or link.key is None or link.rules != side.mapping.digest)
-
-
-def _belongs(side: Side, golden: GoldenRow) -> bool:
-    return golden.entity == side.entity
 
 
 def references(
@@ -276,8 +300,10 @@ def push(flow: Flow, store: Store, run: RunNote, steps: Iterable[Step]) -> Pushe
     """Carry the steps out in their order, in batches. A step whose golden record or link has moved since is left out and listed."""
     pushed = Pushed()
     done = 0
-    for (entity, connection, stream, _), same_kind in groupby(steps, key=lambda s: (s.entity, s.connection, s.stream, s.operation)):
-        side = next(s for s in flow.sides[entity] if s.connection == connection and s.stream.name == stream)
+    for (entity, connection, stream, mapping, _), same_kind in groupby(
+        steps, key=lambda s: (s.entity, s.connection, s.stream, s.mapping, s.operation)
+    ):
+        side = flow.side_at(entity, connection, stream, mapping)
         for batch in _chunks(same_kind, min(side.offers.max_batch, BATCH)):
             if connection in run.away:
                 pushed.add("put off", len(batch))
@@ -334,7 +360,7 @@ def _push_batch(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[
         ready = _not_there_yet(store, run, side, ready, goldens, pushed)
     if not ready:
         return
-    writes = [_write(side, step, links[step.link_id], keys) for step in ready]
+    writes = [_write(side, step, links[step.link_id], goldens[step.golden_id], keys) for step in ready]
     _carry_out(flow, store, run, side, ready, writes, links, goldens, keys, pushed)
 
 
@@ -414,7 +440,7 @@ def _natural_questions(side: Side, step: Step) -> Iterator[Fields]:
             yield fields
 
 
-def _write(side: Side, step: Step, link: LinkRow, keys: Mapping[str, str]) -> Write:
+def _write(side: Side, step: Step, link: LinkRow, golden: GoldenRow, keys: Mapping[str, str]) -> Write:
     lists: dict[str, ListWrite] = {}
     for name, steps in step.lists.items():
         compiled = side.mapping.lists[name]
@@ -422,10 +448,12 @@ def _write(side: Side, step: Step, link: LinkRow, keys: Mapping[str, str]) -> Wr
             add={line_id: _filled(fields, keys) for line_id, fields in steps.add.items()},
             change={key: {field: pair[1] for field, pair in fields.items()} for key, fields in steps.change.items()},
             remove=tuple(steps.remove),
+            replace=compiled.write == "replace",
+            rows=tuple(_whole_list(compiled, steps, link, golden, keys)) if compiled.write == "replace" else (),
         )
     expect: Fields = {name: pair[0] for name, pair in step.fields.items()} if step.operation != "create" else {}
     for name, steps in step.lists.items():
-        if step.operation != "create" and (steps.change or steps.remove):
+        if step.operation != "create" and (steps.change or steps.remove or side.mapping.lists[name].write == "replace"):
             expect[side.mapping.lists[name].external] = (link.base or {}).get(side.mapping.lists[name].external)
     return Write(
         ref=step.link_id,
@@ -438,6 +466,25 @@ def _write(side: Side, step: Step, link: LinkRow, keys: Mapping[str, str]) -> Wr
         lists=lists,
         move=(step.move[0], step.move[1]) if step.move else None,
     )
+
+
+def _whole_list(
+    compiled: CompiledList, steps: LineSteps, link: LinkRow, golden: GoldenRow, keys: Mapping[str, str]
+) -> Iterator[tuple[str, Fields]]:
+    """Yield all rows of a list after a step, by line id, in golden's order; those that golden does not tell of stand last, as they are."""
+    line_of = {key: line_id for line_id, key in link.line_keys.get(compiled.name, {}).items()}
+    held = {str(row[compiled.key]): row for row in compiled.rows(link.base or {})}
+    key_of = {line_id: key for key, line_id in line_of.items() if key in held}
+    order = [line["id"] for line in golden.fields.get(compiled.name) or ()]
+    order += [line_of.get(key, key) for key in held if line_of.get(key) not in order]
+    for line_id in order:
+        key = key_of.get(line_id, line_id)
+        if line_id in steps.add:
+            yield line_id, _filled(steps.add[line_id], keys)
+        elif key in held and key not in steps.remove:
+            row = {name: held[key].get(name) for name in compiled.writes}
+            changed = {name: pair[1] for name, pair in steps.change.get(key, {}).items()}
+            yield line_id, {**row, **_filled(changed, keys), compiled.key: key}
 
 
 def _filled(fields: Fields, keys: Mapping[str, str]) -> Fields:

@@ -28,11 +28,12 @@ def recover(flow: Flow, store: Store, run: RunNote) -> None:
         creates, updates, done = [], [], []
         for intention in intentions:
             link = links.get(intention.link_id)
-            if link is None or link.entity != side.entity:
+            golden = goldens.get(intention.golden_id)
+            if link is None or link.entity != side.entity or flow.side_of(link, golden.fields if golden else {}) is not side:
                 continue
             if intention.operation == "create" and link.key is None:
                 creates.append((intention, link))
-            elif intention.operation == "update" and _is_looked_up(link, goldens.get(intention.golden_id)):
+            elif intention.operation == "update" and _is_looked_up(link, golden):
                 updates.append((intention, link))
             elif intention.operation == "update" and link.state == "tombstone":
                 continue  # should the record come back, it shows whether it was done

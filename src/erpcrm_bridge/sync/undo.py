@@ -247,6 +247,7 @@ class _Record:
             sides = (s for s in self._flow.sides[self._golden.entity] if s.connection == connection and s.stream.name == stream)
             side = next(sides, None)
             link = next((link for link in self._links if side and link.stream_id == side.stream_id and link.key == key), None)
+            side = self._flow.side_of(link, self._golden.fields) if link is not None else side
             if side is None or link is None:
                 self._stay(connection, key, sorted(written.fields), "the flow no longer reaches it")
             elif link.state != "live" and not written.deleted:
@@ -404,7 +405,7 @@ class _Record:
         golden = self._golden
         return Step(
             "update", golden.entity, golden.id, link.id, side.connection, side.stream.name, link.key, label_of(golden.fields), fields,
-            golden.seq, link.seq, why={path: author(self._undone) for unit in units for path in unit},
+            golden.seq, link.seq, why={path: author(self._undone) for unit in units for path in unit}, mapping=side.mapping.name,
         )  # fmt: skip
 
 
@@ -509,7 +510,7 @@ def _put_match_keys(flow: Flow, store: Store, restored: list[tuple[GoldenRow, St
 def _put_questions(flow: Flow, store: Store, run: RunNote, undone: str, steps: list[Step]) -> None:
     rows = []
     for step in steps:
-        side = next(s for s in flow.sides[step.entity] if s.connection == step.connection and s.stream.name == step.stream)
+        side = flow.side_at(step.entity, step.connection, step.stream, step.mapping)
         rows.append(
             parked_row(
                 run,

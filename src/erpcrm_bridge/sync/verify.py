@@ -53,7 +53,7 @@ def verify(flow: Flow, store: Store, progress: Progress = quiet) -> Verified:
         after = ""
         while links := store.links_page(side.stream_id, after, BATCH):
             after = links[-1].id
-            ours = [link for link in links if link.entity == side.entity]
+            ours = [link for link in links if link.entity == side.entity and flow.side_of(link, {}) is side]
             result.waiting += sum(1 for link in ours if link.state == "wanted")
             _compare(flow, store, side, [link for link in ours if link.state == "live" and link.key is not None], result)
             progress(f"verify {side.connection} {side.stream.name}", result.records)

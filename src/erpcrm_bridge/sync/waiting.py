@@ -49,6 +49,8 @@ def _over(store: Store, rows: list[ParkedRow]) -> list[str]:
             waits = False
         elif row.subject.startswith("pending:"):
             waits = row.field in link.pending
+        elif row.error == "made":  # what its parent's move brings forth has not come in yet
+            waits = link.state == "wanted"
         else:
             wanted = row.field is None or golden.fields.get(row.field) == row.waits_for
             waits = wanted and (systems.get(row.stream_id or 0, ""), row.waits_for or "") not in come

@@ -99,6 +99,7 @@ class StreamSpec(Struct, frozen=True):
     ``upper``, ``phone`` (digits and a leading +), ``blank`` ("" becomes null), ``cut:83`` (characters), ``round:2`` (decimals, half up).
     ``unique`` fields hold each value once. ``inline`` lists stand inside the record, their rows known by ``line_key``. ``parent`` makes
     the stream a child: the name of the reference field that holds its document's key; its changes are changes of the document.
+    ``natural``: the fields whose values, joined by ``|``, are a record's key; they are given on a create and do not change.
     ``resolution``: changes are stamped by the clock in steps of so many seconds, so that stamps can be equal; None: each has its own.
     """
 
@@ -114,6 +115,7 @@ class StreamSpec(Struct, frozen=True):
     normalisers: dict[str, tuple[str, ...]] = {}
     triggers: tuple[Trigger, ...] = ()
     resolution: float | None = None
+    natural: tuple[str, ...] = ()
 
     def shape(self) -> dict[str, Field]:
         """Return all fields: the key, the external id, the declared ones, the inline lists."""
@@ -481,7 +483,7 @@ class MemorySystem:
             able = spec.capabilities
             if not rights.write:
                 able = msgspec.structs.replace(able, create=False, update=False, delete=False, moves={})
-            streams[spec.name] = Stream(spec.name, fields, able)
+            streams[spec.name] = Stream(spec.name, fields, able, natural=spec.natural)
         return msgspec.to_builtins(Description(self.identity, streams, self.codes))
 
     def _asked(self, spec: StreamSpec, rights: Rights, args: Mapping[str, Any]) -> _Asked:
@@ -702,7 +704,10 @@ class MemorySystem:
     def _create(self, actor: str, spec: StreamSpec, fields: Fields, lists: Mapping[str, ListWrite]) -> Held:
         ready = self._ready(spec, None, fields)
         self._numbers[spec.name] += 1
-        held = Held(f"{spec.name[:2].upper()}{self._numbers[spec.name]:06d}", ready, 0, 0)
+        key = "|".join(str(ready[name]) for name in spec.natural) or f"{spec.name[:2].upper()}{self._numbers[spec.name]:06d}"
+        if key in self._records[spec.name]:
+            raise Refused("duplicate", "its key is in use", spec.natural[0], key)
+        held = Held(key, ready, 0, 0)
         work = self._planned(spec, held, lists)
         self._records[spec.name][held.key] = held
         self._carry_out(actor, spec, held, work)
@@ -738,6 +743,8 @@ class MemorySystem:
         for name, field in shape.items():
             if field.required and after.get(name) is None and (held is None or name in said):
                 raise Refused("field", f"{name} is required", name)
+            if held is not None and name in spec.natural and not same(after.get(name), held.fields.get(name)):
+                raise Refused("field", f"{name} is part of the key, which does not change", name)
             if name in said and field.references and after[name] is not None and not (parent_is_known and name == spec.parent):
                 self._refuse_dangling(field, after[name])
         self._refuse_doubles(spec, held.key if held else None, {name: after[name] for name in spec.unique if name in said})

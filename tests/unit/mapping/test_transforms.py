@@ -284,7 +284,7 @@ MISUSED = [
     ('via: [{decimal: {point: ",", group: ","}}]', "another than `group`"),
     ('via: [{date: {format: "%Y"}}]', "does not tell a day"),
     ("via: [{wall_time: {tz: Europe/Berlln}}]", "not a time zone"),
-    ("via: [{code: {of: region, country: billing.country_code}}]", "no option `country`"),
+    ("via: [{code: {of: region, country: Germany}}]", "neither a canonical path nor a country"),
     ("via: [{lines: {n: 2}}]", "stands on 1 canonical paths"),
     ("via: [split_name]", "two canonical paths"),
     ("via: [join]", "two or more external fields"),
