@@ -7,7 +7,6 @@ import io
 import os
 import subprocess
 import sys
-import textwrap
 import time
 from collections import Counter
 from decimal import Decimal
@@ -331,26 +330,62 @@ def test_what_no_cell_holds_is_refused_for_that_write_alone(tmp_path: Path, valu
     assert (folder / "A.csv").read_bytes() == b"Id,Name,Ref\n1,a,\n2,c,\n"
 
 
-def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
-    """100 MB are read by a process that may have little more than it starts with."""
-    folder = folder_of(tmp_path / "f", b"")
-    with (folder / "A.csv").open("wb") as file:
-        file.write(b"Id,Name\n")
-        for block in range(100):
-            file.write(b"".join(b"%d,%s\n" % (block * 1_000 + n, b"x" * 1_000) for n in range(1_000)))
-    program = """
-        import resource, sys
-        from pathlib import Path
-        from erpcrm_bridge.connector import Selection
-        from erpcrm_bridge_csv import CsvConnector, CsvSettings
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        connector = CsvConnector(CsvSettings(folder=Path(sys.argv[1])), page_size=1000)
-        count = sum(len(page.changes) for page in connector.read_changes(Selection("A.csv", "Id", ("Id", "Name")), None))
-        print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), str(folder)], capture_output=True, text=True, timeout=60, check=True
-    )
-    count, grown = map(int, done.stdout.split())
-    assert count == 100_000
-    assert grown < 60_000  # kB
+PEAK = """
+import resource, sys
+from pathlib import Path
+from erpcrm_bridge.connector import Child, Selection, Write
+from erpcrm_bridge_csv import CsvConnector, CsvSettings
+connector = CsvConnector(CsvSettings(folder=Path(sys.argv[1])), page_size=1000)
+flat = Selection("A.csv", "Id", ("Id", "Name"))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+"""
+READ = "found = sum(len(page.changes) for page in connector.read_changes(flat, None))"
+READ_LINES = """
+lines = Selection("A.csv", "Id", ("Id", "Name"), None, (Child("L.csv", "A", "Id", ("Name",)),))
+found = sum(len(change.record.fields["L.csv"]) for page in connector.read_changes(lines, None) for change in page.changes)
+"""
+WRITE = (
+    "found = sum(bool(one.fields) for one in connector.write(flat, [Write(str(n), 'update', str(n), {'Name': 'b'}) for n in range(500)]))"
+)
+WRITE_LINES = READ_LINES.splitlines()[1] + "\n" + WRITE.replace("(flat", "(lines")
+
+
+def peak_of(folder: Path, program: str) -> tuple[int, int]:
+    """Return what the program found, and by how many kB its process grew."""
+    program = PEAK + program + "\nprint(found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, timeout=120, check=True)
+    found, grown = map(int, done.stdout.split())
+    return found, grown
+
+
+def large(folder: Path, rows: int, size: int) -> None:
+    with (folder / "A.csv").open("w") as file:
+        file.write("Id,Name\n")
+        file.writelines(f"{n},{'x' * size}\n" for n in range(rows))
+    with (folder / "L.csv").open("w") as file:
+        file.write("Id,A,Name\n")
+        file.writelines(f"L{n},{n * 7 % rows},{'y' * size}\n" for n in range(rows))
+
+
+@pytest.mark.parametrize(
+    ("program", "found"), [(READ, 100_000), (READ_LINES, 100_000), (WRITE, 500), (WRITE_LINES, 500)], ids=["read", "lines", "write", "both"]
+)
+def test_large_files_are_read_and_written_in_little_memory(tmp_path: Path, program: str, found: int) -> None:
+    """Two files of 100 MB in a process that may have little more than it starts with."""
+    large(tmp_path, 100_000, 1_000)
+    done, grown = peak_of(tmp_path, program)
+    assert done == found
+    assert grown < 50_000  # kB
+
+
+def test_many_rows_need_no_more_memory_than_few(tmp_path: Path) -> None:
+    """Ten times as many rows, in keys that stand in no order and twice at the ends."""
+    peaks = []
+    for rows in (60_000, 600_000):
+        with (tmp_path / "A.csv").open("w") as file:
+            file.write("Name,Id\n")
+            file.writelines(f"n,{n * 7919 % rows}\n" for n in range(rows + 1))
+        found, grown = peak_of(tmp_path, READ)
+        assert found == rows - 1
+        peaks.append(grown)
+    assert peaks[1] < peaks[0] + 16_000, peaks  # kB

@@ -29,6 +29,7 @@ from erpcrm_bridge_csv.files import OpenFile, telling
 from erpcrm_bridge_csv.finding import answers
 from erpcrm_bridge_csv.marker import identity_of
 from erpcrm_bridge_csv.settings import CsvSettings, Layout, is_stream, layout_of
+from erpcrm_bridge_csv.shape import FILE_MTIME
 from erpcrm_bridge_csv.table import Table
 
 CAPABILITIES = Capabilities(
@@ -82,12 +83,15 @@ class CsvConnector:
             columns = [column for column in Table(file, layout).columns if column]
         finally:
             file.close()
-        if layout.declared_key and layout.key not in columns:
+        missing = [column for column in (layout.key, *layout.natural) if column and column not in columns]
+        if layout.declared_key and missing:
             raise ConfigError(
-                f"{name} has no column {layout.key!r}, which the settings declare as its key.",
+                f"{name} has no column {missing[0]!r}, which the settings declare as its key.",
                 way_out=f"Set streams.{name}.key to a column.",
             )
-        return Stream(name, {column: _field(column, layout) for column in columns}, CAPABILITIES)
+        fields = {column: _field(column, layout) for column in columns}
+        fields[FILE_MTIME] = Field(FILE_MTIME, type="instant", nullable=False, creatable=False, updatable=False)
+        return Stream(name, fields, CAPABILITIES, natural=layout.natural)
 
     def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
         with self._pass(selection) as source:
@@ -102,36 +106,44 @@ class CsvConnector:
             yield from reading.keys_of(source)
 
     def find(self, selection: Selection, questions: Sequence[Question]) -> dict[str, Found]:
-        return answers(self._folder, selection, self._layout, questions)
+        return answers(self._folder, selection, self._layouts(selection), questions)
 
     def write(self, selection: Selection, writes: Sequence[Write]) -> list[Outcome]:
-        self._check_keys(selection)
         identity = identity_of(self._folder, self._settings.identity)
-        return writing.write(self._folder, identity, selection, self._layout, writes)
+        return writing.write(self._folder, identity, selection, self._layouts(selection), writes)
 
     def close(self) -> None:
         """Nothing is held between calls."""
 
     def _pass(self, selection: Selection) -> reading.Pass:
-        self._check_keys(selection)
-        return reading.Pass(self._folder, selection, self._layout, self._page_size)
+        return reading.Pass(self._folder, selection, self._layouts(selection), self._page_size)
 
     def _layout(self, name: str) -> Layout:
         return layout_of(self._settings, name)
 
-    def _check_keys(self, selection: Selection) -> None:
+    def _layouts(self, selection: Selection) -> Callable[[str], Layout]:
+        """Return the layouts of the files of a selection. Raises ConfigError where settings and mapping say different things of them."""
+        layouts = {child.stream: self._layout(child.stream) for child in selection.children}
+        layouts[selection.stream] = layout_of(self._settings, selection.stream, selection.assigns_keys)
         for stream, key in ((selection.stream, selection.key), *((child.stream, child.key) for child in selection.children)):
-            layout = self._layout(stream)
-            if layout.declared_key and layout.key != key:
+            layout = layouts[stream]
+            if (layout.declared_key and layout.key != (key or None)) or not (key or layout.natural):
                 raise ConfigError(
-                    f"The key of {stream} is {layout.key!r} in the settings and {key!r} in the mapping.",
+                    f"The key of {stream} is {layout.key or ' + '.join(layout.natural)!r} in the settings and {key!r} in the mapping.",
                     way_out="Let both name the same column.",
                 )
+        if layouts[selection.stream].natural and selection.children:
+            raise ConfigError(
+                f"{selection.stream} has a key of several columns, which no line can name in one.", way_out="Map its lists without a file."
+            )
+        return layouts.__getitem__
 
 
 def _field(column: str, layout: Layout) -> Field:
     if column == layout.key:
         return Field(column, nullable=False, creatable=False, updatable=False)
+    if column in layout.natural:
+        return Field(column, nullable=False, updatable=False)
     if layout.parent is not None and column == layout.parent.field:
         return Field(column, type="reference", references=(layout.parent.stream,))
     return Field(column)

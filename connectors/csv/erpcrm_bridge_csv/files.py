@@ -7,7 +7,9 @@ import fcntl
 import io
 import os
 import secrets
+import sqlite3
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -62,6 +64,18 @@ def telling(path: Path, doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise said(error, path, doing) from error
+
+
+@contextmanager
+def scratch() -> Iterator[None]:
+    """Turn what the place for temporary files refuses into TransientError."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise TransientError(
+            f"What was read could not be laid aside in {tempfile.gettempdir()}: {error}.",
+            way_out="Free some space there, or set TMPDIR to a folder with more; then run again.",
+        ) from error
 
 
 class Reading(io.RawIOBase):

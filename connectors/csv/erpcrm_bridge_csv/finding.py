@@ -26,10 +26,10 @@ def answers(folder: Path, selection: Selection, layout: Callable[[str], Layout],
 
     with closing(OpenFile(folder / selection.stream)) as file:
         table = Table(file, layout(selection.stream))
-        key_at = table.position(selection.key)
+        key = table.key(selection.key)
         for ref, cells in _matches(table, values):
-            if cells[key_at]:
-                keys[ref][cells[key_at]] = None
+            if key.of(cells):
+                keys[ref][key.of(cells)] = None
             else:
                 waiting.setdefault(ref, table.name)
 

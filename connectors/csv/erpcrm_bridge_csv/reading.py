@@ -1,6 +1,6 @@
 """One bracketed pass over the files of a selection: its records in pages, and what could not be read as one.
 
-The document's file streams; child files are grouped by document in memory.
+The document's file streams; the rows of child files are laid down by document, and fetched for each page of documents.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from types import TracebackType
 import msgspec
 from msgspec import Struct
 
-from erpcrm_bridge.connector import Change, Child, Page, Problem, Record, Selection
+from erpcrm_bridge.connector import Change, Page, Problem, Record, Selection
 from erpcrm_bridge.errors import CursorExpired, InputError
 from erpcrm_bridge.model.values import digest
 from erpcrm_bridge_csv.files import OpenFile, Stamp, require_untouched
+from erpcrm_bridge_csv.lines import Lines, wrong_count
 from erpcrm_bridge_csv.settings import Layout
-from erpcrm_bridge_csv.shape import Shape
+from erpcrm_bridge_csv.shape import Shape, columns_of, modified
 from erpcrm_bridge_csv.table import Table, some
 
 _TRUSTED_AFTER_NS = 2_000_000_000
@@ -43,47 +44,6 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(_Cursor).decode
 
 
-class Lines:
-    """The rows of one child file by document. ``doubtful`` names documents whose lines are not surely whole, with the reason."""
-
-    def __init__(self, table: Table, child: Child) -> None:
-        self.stream = child.stream
-        self.table = table
-        self.by_document: dict[str, list[list[str]]] = {}
-        self.doubtful: dict[str, str] = {}
-        self.unplaced: list[tuple[set[str], str, str]] = []
-        """Rows that no cell count lets us trust: their cells (any may name the document), where they stand, and why."""
-        self.named_in: dict[str, str] = {}
-        """Each of those cells, with where it stands and why the row cannot be read."""
-        key_at, parent_at = table.position(child.key), table.position(child.parent)
-        table.positions(child.fields)
-        keys: dict[str, set[str]] = {}
-        for number, cells in enumerate(table.rows(), 2):
-            where = f"{table.name}, row {number}"
-            if len(cells) != table.width:
-                if cells:
-                    why = wrong_count(cells, table)
-                    self.unplaced.append(({cell for cell in cells if cell}, where, why))
-                    for cell in cells:
-                        self.named_in.setdefault(cell, f"{where}: {why}")
-                continue
-            document, key = cells[parent_at], cells[key_at]
-            if not document:
-                self.unplaced.append((set(), where, f"{child.parent} is empty: the line belongs to no document"))
-                continue
-            self.by_document.setdefault(document, []).append(cells)
-            known = keys.setdefault(document, set())
-            if not key:
-                self.doubtful[document] = f"{where}: {child.key} is empty"
-            elif key in known:
-                self.doubtful[document] = f"{where}: {child.key} stands twice in this document"
-            known.add(key)
-
-
-def wrong_count(cells: Sequence[str], table: Table) -> str:
-    return f"{len(cells)} cells where the header has {table.width}"
-
-
 class Pass:
     """The files of one selection, held open together.
 
@@ -104,6 +64,7 @@ class Pass:
             self._stack.close()
             raise
         self.table = self.tables[0]
+        self._modified = modified(files)
 
     def __enter__(self) -> Pass:
         return self
@@ -118,76 +79,80 @@ class Pass:
 
     def batches(self, only: Container[str] | None = None) -> Iterator[tuple[list[Record], list[Problem]]]:
         """Yield the records (of the keys ``only``, where given) and the problems, a page at a time; problems always all."""
+        with ExitStack() as held:
+            lists = []
+            for table, child in zip(self.tables[1:], self._selection.children, strict=True):
+                lists.append(Lines(table, child, only))
+                held.callback(lists[-1].close)
+            yield from self._batches(lists, only)
+
+    def _batches(self, lists: list[Lines], only: Container[str] | None) -> Iterator[tuple[list[Record], list[Problem]]]:
         selection, table = self._selection, self.table
-        key_at = table.position(selection.key)
-        table.positions(selection.fields)
-        lists = [Lines(child_table, child) for child_table, child in zip(self.tables[1:], selection.children, strict=True)]
-        shape = Shape(selection, table.columns, {lines.stream: lines.table.columns for lines in lists})
-        is_repeated = table.repeated(key_at)
-        held: dict[str, list[tuple[int, list[str]]]] = {}
-        documents: set[str] = set()
-        records: list[Record] = []
+        key = table.key(selection.key)
+        table.positions(columns_of(selection.fields))
+        shape = Shape(selection, table.columns, {lines.table.name: lines.table.columns for lines in lists}, self._modified)
+        is_repeated = table.repeated(key)
+        key_of, make, width, page_size = key.of, shape.record, table.width, self._page_size
+        twice: dict[str, tuple[list[int], list[str]]] = {}
+        """Keys that may stand twice: the rows' numbers, and the cells of the first."""
+        rows: list[tuple[int, str, list[str]]] = []
         problems: list[Problem] = []
-        make, width, page_size, has_lists = shape.record, table.width, self._page_size, bool(lists)
 
-        def take(number: int, key: str, cells: list[str]) -> None:
-            if only is not None and key not in only:
-                return
-            doubt = next((why for why in (_doubt(key, lines) for lines in lists) if why), None)
-            if doubt is not None:
-                problems.append(Problem(f"{table.name}, row {number}", key, f"its lines cannot be read: {doubt}"))
-            else:
-                records.append(make(key, cells, [lines.by_document.get(key, ()) for lines in lists]))
+        def page() -> tuple[list[Record], list[Problem]]:
+            nonlocal rows, problems
+            require_untouched(table.file)
+            full, told = (rows, problems), []
+            rows, problems = [], []
+            if not lists:
+                return [make(key, cells) for _, key, cells in full[0]], full[1]
+            keys = [key for _, key, _ in full[0]]
+            found = [lines.of(keys) for lines in lists]
+            records = []
+            for number, key, cells in full[0]:
+                own = [by_document.get(key, []) for by_document in found]
+                doubts = (lines.doubt(key, numbered) for lines, numbered in zip(lists, own, strict=True))
+                doubt = next((why for why in doubts if why), None)
+                if doubt is None:
+                    records.append(make(key, cells, [[line for _, line in numbered] for numbered in own]))
+                else:
+                    told.append(Problem(f"{table.name}, row {number}", key, f"its lines cannot be read: {doubt}"))
+            return records, full[1] + told
 
+        met: list[str] = []
         for number, cells in enumerate(table.rows(), 2):
             if len(cells) != width:
                 if cells:
-                    problems.append(Problem(f"{table.name}, row {number}", (key_at == 0 and cells[0]) or None, wrong_count(cells, table)))
-                continue
-            key = cells[key_at]
-            if not key:
-                problems.append(Problem(f"{table.name}, row {number}", None, f"{selection.key} is empty"))
-                continue
-            if is_repeated is not None and is_repeated(key):
-                held.setdefault(key, []).append((number, cells))
-            elif has_lists or only is not None:
-                take(number, key, cells)
+                    first = cells[0] if key.at == (0,) else ""
+                    problems.append(Problem(f"{table.name}, row {number}", first or None, wrong_count(cells, table)))
             else:
-                records.append(make(key, cells))
-            if has_lists:
-                documents.add(key)
-            if len(records) >= page_size:
-                require_untouched(table.file)
-                yield records, problems
-                records, problems = [], []
-        for key, rows in held.items():
-            if len(rows) == 1:
-                take(rows[0][0], key, rows[0][1])
+                own = key_of(cells)
+                if not own:
+                    problems.append(Problem(f"{table.name}, row {number}", None, f"{key.name} is empty"))
+                elif is_repeated is not None and is_repeated(own):
+                    twice.setdefault(own, ([], cells))[0].append(number)
+                elif only is None or own in only:
+                    rows.append((number, own, cells))
+                if own and lists:
+                    met.append(own)
+            if len(rows) + len(problems) >= page_size:
+                yield page()
+            if len(met) >= page_size:
+                for lines in lists:
+                    lines.meet(met)
+                met = []
+        for own, (numbers, cells) in twice.items():
+            if len(numbers) == 1:
+                if only is None or own in only:
+                    rows.append((numbers[0], own, cells))
             else:
-                numbers = some([str(number) for number, _ in rows])
-                problems.extend(
-                    Problem(f"{table.name}, row {number}", key, f"{selection.key} is the same in rows {numbers}") for number, _ in rows
-                )
+                why = f"{key.name} is the same in rows {some([str(number) for number in numbers])}"
+                problems.extend(Problem(f"{table.name}, row {number}", own, why) for number in numbers)
         for lines in lists:
-            problems.extend(_orphans(lines, documents))
+            lines.meet(met)
+            problems.extend(lines.problems())
         for file_table in self.tables:
             require_untouched(file_table.file)
-        yield records, problems
-
-
-def _doubt(key: str, lines: Lines) -> str | None:
-    if key in lines.doubtful:
-        return lines.doubtful[key]
-    return lines.named_in.get(key)
-
-
-def _orphans(lines: Lines, documents: set[str]) -> Iterator[Problem]:
-    """Lines whose document is not in the file, once for each document; and rows that name no document at all."""
-    for document in lines.by_document.keys() - documents:
-        yield Problem(lines.table.name, document, f"there are lines of it, and no row of it in the document's file (lines: {lines.stream})")
-    for cells, where, why in lines.unplaced:
-        if not cells & documents:
-            yield Problem(where, None, why)
+        yield page()
 
 
 def pages(source: Pass, since: str | None, *, now_ns: Callable[[], int] = time.time_ns) -> Iterator[Page]:

@@ -7,9 +7,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter, printable
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from erpcrm_bridge.errors import ConfigError
 
 SUFFIX = ".csv"
 SIDE_SUFFIX = ".new.csv"
@@ -66,15 +68,16 @@ class Parent(_Strict):
 
 
 class StreamSettings(_Strict):
-    """What one file does otherwise than its dialect. ``assigns_keys`` says who gives a new record its key."""
+    """What one file does otherwise than its dialect. ``key`` is a column, or a list of columns that together are a natural key.
+    ``assigns_keys`` says who gives a new record its key."""
 
-    key: str | None = None
+    key: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     encoding: str | None = None
     delimiter: str | None = None
     quote: str | None = None
     newline: Literal["lf", "crlf"] | None = None
     quoting: Literal["all", "minimal"] | None = None
-    assigns_keys: Assigns = "nobody"
+    assigns_keys: Assigns | None = None
     parent: Parent | None = None
 
     @field_validator("delimiter", "quote")
@@ -83,6 +86,12 @@ class StreamSettings(_Strict):
         if sign is not None and (len(sign) != 1 or not sign.isascii() or sign in "\r\n\0"):
             raise ValueError("it is one ASCII character, and no line end")
         return sign
+
+    @model_validator(mode="after")
+    def _people_give_a_natural_key(self) -> StreamSettings:
+        if isinstance(self.key, tuple) and len(self.key) > 1 and self.assigns_keys not in (None, "nobody"):
+            raise ValueError("a key of several columns is given by people: let `assigns_keys` be nobody")
+        return self
 
     @model_validator(mode="after")
     def _two_signs(self) -> StreamSettings:
@@ -147,7 +156,7 @@ def side_name(stream: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How one file is written. ``newline`` is used where the file itself shows none, ``encoding`` (None: UTF-8) where it has no byte order
-    mark; ``key`` is None where nothing declares it."""
+    mark; ``key`` is None where nothing declares it, and where the several columns of ``natural`` are the key."""
 
     delimiter: str
     quote: str
@@ -155,6 +164,7 @@ class Layout:
     newline: str
     encoding: str | None
     key: str | None
+    natural: tuple[str, ...]
     declared_key: bool
     assigns: Assigns
     parent: Parent | None
@@ -168,18 +178,39 @@ _DIALECTS: dict[str, tuple[bool, str, str | None]] = {
 _NEWLINES = {"lf": "\n", "crlf": "\r\n"}
 
 
-def layout_of(settings: CsvSettings, stream: str) -> Layout:
-    """Return the layout of ``stream``: its own settings, and the dialect's for what they leave open."""
+def layout_of(settings: CsvSettings, stream: str, said: Any = None) -> Layout:
+    """Return the layout of ``stream``: its own settings, and the dialect's for what they leave open. ``said`` is who assigns keys in the
+    words of a mapping. Raises ConfigError where it says otherwise than the settings."""
     quote_all, newline, key = _DIALECTS[settings.dialect]
     own = settings.streams.get(stream, StreamSettings())
+    natural: tuple[str, ...] = ()
+    if own.key is not None:
+        columns = (own.key,) if isinstance(own.key, str) else own.key
+        key, natural = (columns[0], ()) if len(columns) == 1 else (None, columns)
     return Layout(
         delimiter=own.delimiter or DELIMITER,
         quote=own.quote or QUOTE,
         quote_all=quote_all if own.quoting is None else own.quoting == "all",
         newline=newline if own.newline is None else _NEWLINES[own.newline],
         encoding=own.encoding,
-        key=own.key or key,
+        key=key,
+        natural=natural,
         declared_key=own.key is not None,
-        assigns=own.assigns_keys,
+        assigns=_assigns(stream, own.assigns_keys, said),
         parent=own.parent,
     )
+
+
+_assigns_keys: TypeAdapter[Assigns] = TypeAdapter(Assigns)
+
+
+def _assigns(stream: str, set_: Assigns | None, said: Any) -> Assigns:
+    try:
+        mapped = None if said is None else _assigns_keys.validate_python(said)
+    except ValidationError as error:
+        raise ConfigError(f"assigns_keys of {stream} in its mapping: {error.errors()[0]['msg']}.", way_out="Correct the mapping.") from None
+    if set_ is not None and mapped not in (None, set_):
+        raise ConfigError(
+            f"The settings and the mapping of {stream} say differently who assigns its keys.", way_out="Say it once: remove one of the two."
+        )
+    return set_ or mapped or "nobody"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any
@@ -10,6 +11,21 @@ from typing import Any
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
 from erpcrm_bridge.connector import Child, Record, Selection
+from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge_csv.files import OpenFile
+
+FILE_MTIME = "$file_mtime"
+
+
+def modified(files: Iterable[OpenFile]) -> str:
+    """Return when the last of the files was modified, as an instant."""
+    at = datetime.fromtimestamp(max(file.stamp.modified for file in files) // 1_000 / 1e6, UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def columns_of(fields: Iterable[str]) -> list[str]:
+    """Return those of the fields that are columns."""
+    return [name for name in fields if name != FILE_MTIME]
 
 
 def cell_text(value: Any) -> str:
@@ -32,12 +48,14 @@ def cell_text(value: Any) -> str:
 class Shape:
     """The records of one selection. ``columns`` are the header's, ``children`` the headers of the child streams by name.
 
-    A version is a digest of every cell of the row and of its lines, and of the headers: equal versions mean equal records.
+    A version is a digest of every cell of the row and of its lines, and of the headers: equal versions mean equal records. ``modified`` is
+    the instant that is told as the field ``$file_mtime``, which is none of the record's own.
     """
 
-    def __init__(self, selection: Selection, columns: Sequence[str], children: Mapping[str, Sequence[str]]) -> None:
-        self._fields = selection.fields
-        at = [columns.index(name) for name in selection.fields]
+    def __init__(self, selection: Selection, columns: Sequence[str], children: Mapping[str, Sequence[str]], modified: str) -> None:
+        self._fields = tuple(columns_of(selection.fields))
+        self._more: Fields = {FILE_MTIME: modified} if FILE_MTIME in selection.fields else {}
+        at = [columns.index(name) for name in self._fields]
         self._pick = None if at == list(range(len(columns))) else itemgetter(*at) if len(at) > 1 else lambda cells: [cells[i] for i in at]
         self._lists = [(child.stream, *_line_shape(child, children[child.stream])) for child in selection.children]
         headers = [list(columns), *(list(children[child.stream]) for child in selection.children)]
@@ -48,6 +66,8 @@ class Shape:
         fields: dict[str, Any] = dict(
             zip(self._fields, [cell or None for cell in (cells if self._pick is None else self._pick(cells))], strict=False)
         )
+        if self._more:
+            fields |= self._more
         if not self._lists:
             return Record(key, xxh3_64_hexdigest("\0".join(cells).encode(), self._seed), fields)
         parts = ["\0".join(cells)]

@@ -6,14 +6,15 @@ import codecs
 import csv
 import io
 import sys
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from erpcrm_bridge.errors import InputError, SchemaDrift
 from erpcrm_bridge_csv.files import OpenFile, Reading, being_written, require_untouched
+from erpcrm_bridge_csv.marks import Marks
 from erpcrm_bridge_csv.settings import UTF_16, UTF_16_ORDERS, Layout
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": UTF_16_ORDERS[0], b"\xfe\xff": UTF_16_ORDERS[1]}
 _PIECE = 1 << 20
+_ROWS = 10_000
 _GUESSES = ("utf-8", "cp1252", "iso-8859-15")
 
 csv.field_size_limit(sys.maxsize)  # a description may be longer than the 131,072 characters that csv allows by itself
@@ -32,6 +34,26 @@ class Span(NamedTuple):
     start: int
     end: int
     cells: list[str]
+
+
+_IN_KEYS = str.maketrans({"\\": "\\\\", "|": "\\|"})
+
+
+class Key:
+    """Where a row's key stands: in one column, or in several that together are a natural key.
+
+    A key of several is their cells with ``|`` between them; a ``|`` or ``\\`` inside a cell has a ``\\`` before it.
+    """
+
+    def __init__(self, columns: Sequence[str], at: Sequence[int]) -> None:
+        self.name = " + ".join(columns)
+        self.at = tuple(at)
+        self.of: Callable[[Sequence[str]], str] = itemgetter(*at) if len(at) == 1 else self._joined
+        """Return the key of a row; empty where it has none."""
+
+    def _joined(self, cells: Sequence[str]) -> str:
+        parts = [cells[at].translate(_IN_KEYS) for at in self.at]
+        return "|".join(parts) if all(parts) else ""
 
 
 class Encoding(NamedTuple):
@@ -90,7 +112,7 @@ class Table:
         header = next(self.rows(with_header=True), [])
         repeated = [name for name, count in Counter(header).items() if name and count > 1]
         if any("\0" in name for name in header):
-            raise self._nul(1)
+            raise self.nul("line 1")
         if not any(header):
             raise InputError(f"{self.name}, line 1: there is no header.", way_out="Export it with its column names in the first line.")
         if repeated:
@@ -112,6 +134,11 @@ class Table:
 
     def positions(self, columns: Iterable[str]) -> list[int]:
         return [self.position(column) for column in columns]
+
+    def key(self, column: str) -> Key:
+        """Return where the key stands: in ``column``, or where that is empty in the columns of the layout's natural key."""
+        columns = (column,) if column else self.layout.natural
+        return Key(columns, self.positions(columns))
 
     def rows(self, *, with_header: bool = False) -> Iterator[list[str]]:
         """Yield the cells of each row, in order; a blank line is an empty list.
@@ -188,11 +215,10 @@ class Table:
         first = self._text(self.file.reading()).readline()
         return "\r\n" if first.endswith("\r\n") else "\n" if first.endswith("\n") else self.layout.newline
 
-    def repeated(self, column: int) -> Callable[[str], bool] | None:
-        """Return a test that is true of each key standing in ``column`` of two rows or more, and hardly ever of another; None: of none.
+    def repeated(self, key: Key) -> Callable[[str], bool] | None:
+        """Return a test that is true of each key standing in two rows or more, and hardly ever of another; None: of none.
 
-        One quick pass over the text; a hash a row is held until it is done. Rows whose key passes the test wait for the end of the file.
-        Raises InputError for a NUL byte, and as ``rows`` does.
+        One quick pass over the text. Raises InputError for a NUL byte, and as ``rows`` does.
         """
         delimiter, quote = self.layout.delimiter, self.layout.quote
 
@@ -200,26 +226,27 @@ class Table:
             # Equal keys begin alike up to the first delimiter, quotes aside. Lines inside a cell only add candidates.
             return "\n".join([line.partition(delimiter)[0] for line in lines]).replace(quote, "").replace("\r", "").split("\n")
 
-        marks = array("q")
+        marks = Marks()
         text = self._text(self.file.reading())
         lines = 0
         try:
             while piece := text.read(_PIECE):
                 piece += text.readline()
                 if "\0" in piece:
-                    raise self._nul(lines + piece.count("\n", 0, piece.index("\0")) + 1)
+                    raise self.nul(f"line {lines + piece.count(chr(10), 0, piece.index(chr(0))) + 1}")
                 lines += piece.count("\n")
-                if column == 0:
+                if key.at == (0,):
                     marks.extend(map(hash, beginnings(piece.removesuffix("\n").split("\n"))))
         except UnicodeDecodeError as error:
             raise self._undecodable() from error
-        if column:
-            marks.extend(hash(beginnings([row[column].partition("\n")[0]])[0]) for row in self.rows() if len(row) == self.width)
-        ordered = sorted(marks)
-        twice = {one for one, other in pairwise(ordered) if one == other}
-        if not twice:
-            return None
-        return lambda key: hash(beginnings([key.partition("\n")[0]])[0]) in twice
+        if key.at == (0,):
+            twice = marks.twice()
+            return (lambda key: hash(beginnings([key.partition("\n")[0]])[0]) in twice) if twice else None
+        whole = (key.of(row) for row in self.rows() if len(row) == self.width)
+        while some_keys := list(islice(whole, _ROWS)):
+            marks.extend(map(hash, some_keys))
+        twice = marks.twice()
+        return (lambda key: hash(key) in twice) if twice else None
 
     def _reader(self, lines: Iterable[str]) -> Reader:
         return csv.reader(lines, delimiter=self.layout.delimiter, quotechar=self.layout.quote, strict=True)
@@ -229,14 +256,15 @@ class Table:
         source.read(len(self.encoding.mark))
         return io.TextIOWrapper(source, encoding=self.encoding.name, newline="\n")
 
-    def _nul(self, line: int) -> InputError:
+    def nul(self, where: str) -> InputError:
+        """Return the error for a NUL byte that stands at ``where``."""
         start = b"".join(self.file.piece(0, min(64, self.file.stamp.size)))
         fitting = [name for name, nuls in zip(UTF_16_ORDERS, (start[1::2], start[::2]), strict=True) if nuls and not nuls.strip(b"\0")]
         if fitting and start.strip(b"\0"):
             way_out = f"It looks like UTF-16 without its mark: set streams.{self.name}.encoding to {fitting[0]}."
         else:
             way_out = "Export it again as UTF-8 text; a file full of NULs was cut by a crash."
-        return InputError(f"{self.name}, line {line}: there is a NUL byte in it.", way_out=way_out)
+        return InputError(f"{self.name}, {where}: there is a NUL byte in it.", way_out=way_out)
 
     def _undecodable(self) -> InputError:
         require_untouched(self.file)

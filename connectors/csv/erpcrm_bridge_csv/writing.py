@@ -8,11 +8,12 @@ lines in their place; a deleted one has lines without a row, and the repeated de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from erpcrm_bridge.connector import Applied, Child, Deferred, ListWrite, Outcome, Record, Rejected, Selection, Stale, Write
 from erpcrm_bridge.errors import InputError, TransientError
@@ -22,11 +23,14 @@ from erpcrm_bridge_csv.files import OpenFile, Temporary, locked, sync_folder
 from erpcrm_bridge_csv.keys import KeyMaker, numbered
 from erpcrm_bridge_csv.marker import Marker
 from erpcrm_bridge_csv.settings import ByUuid, Layout, side_name
-from erpcrm_bridge_csv.shape import Shape, cell_text
+from erpcrm_bridge_csv.shape import FILE_MTIME, Shape, cell_text, columns_of, modified
 from erpcrm_bridge_csv.sheet import Refused, Row, Sheet
 from erpcrm_bridge_csv.table import Table
 
 _ATTEMPTS = 5
+_TAKEN_IN = 10_000
+"""So many waiting rows are taken out of the side file by one write, at most."""
+Number: TypeAlias = Callable[[str], int]
 
 
 def write(folder: Path, identity: str, selection: Selection, layout: Callable[[str], Layout], writes: Sequence[Write]) -> list[Outcome]:
@@ -40,6 +44,7 @@ def write(folder: Path, identity: str, selection: Selection, layout: Callable[[s
                 draft = _Draft(stack, folder, identity, selection, layout, writes)
                 outcomes = [draft.outcome(one) for one in writes]
                 if draft.commit():
+                    draft.date(outcomes)
                     return outcomes
     raise TransientError(
         f"{selection.stream} was saved by others each time it was about to be replaced; nothing of this was written.",
@@ -49,20 +54,31 @@ def write(folder: Path, identity: str, selection: Selection, layout: Callable[[s
 
 
 class _Lines:
-    """A child file being edited: its rows by document."""
+    """A child file being edited: the rows of the documents that are written. ``number_of`` counts a document's key, where that is
+    asked."""
 
-    def __init__(self, sheet: Sheet, table: Table, child: Child) -> None:
+    def __init__(self, sheet: Sheet, table: Table, child: Child, documents: Container[str], number_of: Number | None) -> None:
         self.sheet = sheet
         self.child = child
         self.key_at, self.parent_at = table.position(child.key), table.position(child.parent)
         table.positions(child.fields)
         self.by_document: dict[str, list[Row]] = {}
-        self._unreadable: list[list[str]] = []
+        self._unreadable: set[str] = set()
+        """the cells of rows that cannot be read: any may name the document"""
+        self.greatest_document = self.greatest = -1
+        assigns = sheet.layout.assigns
+        own = None if isinstance(assigns, (ByUuid, str)) else numbered(assigns)
         for span in table.spans():
-            if len(span.cells) == table.width:
-                self.by_document.setdefault(span.cells[self.parent_at], []).append(sheet.row(span))
-            else:
-                self._unreadable.append(span.cells)
+            cells = span.cells
+            if len(cells) != table.width:
+                self._unreadable.update(cells)
+                continue
+            if cells[self.parent_at] in documents:
+                self.by_document.setdefault(cells[self.parent_at], []).append(sheet.row(span))
+            if number_of is not None:
+                self.greatest_document = max(self.greatest_document, number_of(cells[self.parent_at]))
+            if own is not None:
+                self.greatest = max(self.greatest, own(cells[self.key_at]))
 
     def of(self, key: str) -> list[Row]:
         return [row for row in self.by_document.get(key, ()) if not row.gone]
@@ -70,7 +86,7 @@ class _Lines:
     def require_readable(self, key: str) -> None:
         """Raise Refused where the lines of the document are not surely whole."""
         keys = [row.cells[self.key_at] for row in self.of(key)]
-        if "" in keys or len(keys) != len(set(keys)) or any(key in cells for cells in self._unreadable):
+        if "" in keys or len(keys) != len(set(keys)) or key in self._unreadable:
             raise Refused(f"its lines in {self.child.stream} cannot be read; mend the file first")
 
     def drop_all(self, key: str) -> None:
@@ -79,9 +95,6 @@ class _Lines:
 
     def add(self, key: str, cells: list[str]) -> None:
         self.by_document.setdefault(key, []).append(self.sheet.add(cells))
-
-    def greatest(self, number: Callable[[str], int], column: int) -> int:
-        return max((number(row.cells[column]) for rows in self.by_document.values() for row in rows), default=-1)
 
 
 class _Draft:
@@ -104,29 +117,34 @@ class _Draft:
         creates = any(one.operation == "create" for one in writes)
 
         self._main = self._open(selection.stream)
-        children = [self._open(child.stream) for child in selection.children]
+        children = {child.stream: self._open(child.stream) for child in selection.children}
         table = _table(self._main)
-        self._key_at = table.position(selection.key)
+        self._key = table.key(selection.key)
         self._reference_at = None if selection.external_id is None else table.position(selection.external_id)
-        table.positions(selection.fields)
-        self._lines = [_Lines(sheet, _table(sheet), child) for sheet, child in zip(children, selection.children, strict=True)]
-        self._list = {lines.child.stream: lines for lines in self._lines}
-        self._shape = Shape(selection, self._main.columns, {sheet.path.name: sheet.columns for sheet in children})
+        table.positions(columns_of(selection.fields))
 
         self._sides: dict[str, Sheet] = {}
-        for name in (selection.stream, *self._list):
+        for name, sheet in ((selection.stream, self._main), *children.items()):
             if (folder / side_name(name)).exists() or (creates and self._main.layout.assigns == "nobody"):
-                self._sides[name] = self._open_side(name)
-        self._waiting = self._side_rows(selection.stream, selection.external_id)
-        self._waiting_lines = {child.stream: self._side_rows(child.stream, child.parent) for child in selection.children}
+                self._sides[name] = self._open_side(name, sheet)
 
         self._identity = identity
         self._marker = notes.load(folder) or Marker(identity)
         self._promised = self._marker.promised.setdefault(selection.stream, {})
         self._noted = deepcopy(self._marker)
         self._makers: dict[str, KeyMaker] = {}
-        self._scan(writes)
-        self._take_in()
+        assigns = self._main.layout.assigns
+        number_of = numbered(assigns) if creates and not isinstance(assigns, (ByUuid, str)) else None
+        documents = self._scan(writes, number_of)
+        self._lines = [_Lines(children[c.stream], _table(children[c.stream]), c, documents, number_of) for c in selection.children]
+        self._list = {lines.child.stream: lines for lines in self._lines}
+        if assigns != "nobody":
+            greatest = max([self._greatest, *(lines.greatest_document for lines in self._lines)])
+            self._makers[selection.stream] = KeyMaker(assigns, self._space(selection.stream), greatest)
+        self._shape = Shape(
+            selection, self._main.columns, {name: sheet.columns for name, sheet in children.items()}, modified(self._files())
+        )
+        self._take_in({one.reference for one in writes if one.reference})
 
     # What stands in the files.
 
@@ -136,8 +154,7 @@ class _Draft:
         table = Table(file, self._layout(name))
         return Sheet(file.path, table.layout, table.encoding, table, table.columns)
 
-    def _open_side(self, name: str) -> Sheet:
-        of = self._main if name == self._selection.stream else self._list[name].sheet
+    def _open_side(self, name: str, of: Sheet) -> Sheet:
         path = self._folder / side_name(name)
         if not path.exists():
             return Sheet(path, of.layout, of.encoding, None, of.columns)
@@ -150,69 +167,81 @@ class _Draft:
             )
         return Sheet(path, of.layout, table.encoding, table, of.columns)
 
-    def _side_rows(self, name: str, column: str | None) -> dict[str, list[Row]]:
-        """The rows of a side file that is there, by ``column``."""
+    def _side_rows(self, name: str, column: str | None, references: Container[str]) -> dict[str, list[Row]]:
+        """The rows of a side file that is there and that carry one of the references in ``column``."""
         rows: dict[str, list[Row]] = {}
         sheet = self._sides.get(name)
         if sheet is not None and sheet.table is not None and column is not None:
             at = sheet.at[column]
             for span in sheet.table.spans():
-                if len(span.cells) == len(sheet.columns):
+                if len(span.cells) == len(sheet.columns) and span.cells[at] in references:
                     rows.setdefault(span.cells[at], []).append(sheet.row(span))
         return rows
 
-    def _scan(self, writes: Sequence[Write]) -> None:
-        """Find the rows that the writes and the side file speak of, and the greatest number in use."""
-        assigns = self._main.layout.assigns
-        numbers = numbered(assigns) if assigns != "nobody" else None
-        stream = self._selection.stream
-        references = ({one.reference for one in writes if one.reference} | self._waiting.keys() | self._promised.keys()) - {""}
+    def _scan(self, writes: Sequence[Write], number_of: Number | None) -> set[str]:
+        """Find the rows that the writes speak of, the greatest number in use, and what waits no longer; return the keys of these rows."""
+        assigns, stream = self._main.layout.assigns, self._selection.stream
+        references = ({one.reference for one in writes if one.reference} | self._promised.keys()) - {""}
         keys = {one.key for one in writes if one.key} | {self._promised[one] for one in references & self._promised.keys()}
         if isinstance(assigns, ByUuid):
             maker = KeyMaker(assigns, self._space(stream), -1)
             keys |= {maker.new(reference) for reference in references}
         self._by_key: dict[str, list[Row]] = {}
         self._by_reference: dict[str, list[Row]] = {}
-        self._unreadable: list[list[str]] = []
-        greatest = self._marker.counters.get(stream, -1)
-        key_at, reference_at, width = self._key_at, self._reference_at, len(self._main.columns)
-        count = numbers is not None and not isinstance(assigns, ByUuid) and any(one.operation == "create" for one in writes)
+        self._unreadable: set[str] = set()
+        self._greatest = self._marker.counters.get(stream, -1)
+        key_of, reference_at, width = self._key.of, self._reference_at, len(self._main.columns)
+        waiting = self._waiting_references()
+        self._arrived: set[str] = set()
         for span in _table(self._main).spans():
             cells = span.cells
             if len(cells) != width:
-                self._unreadable.append(cells)
+                self._unreadable.update(cells)
                 continue
-            key = cells[key_at]
-            if key in keys or (reference_at is not None and cells[reference_at] in references):
+            key = key_of(cells)
+            reference = "" if reference_at is None else cells[reference_at]
+            if key in keys or reference in references:
                 row = self._main.row(span)
                 self._by_key.setdefault(key, []).append(row)
                 if reference_at is not None:
-                    self._by_reference.setdefault(cells[reference_at], []).append(row)
-            if count and numbers is not None:
-                greatest = max(greatest, numbers(key))
-        if count and numbers is not None:
-            greatest = max([greatest, *(lines.greatest(numbers, lines.parent_at) for lines in self._lines)])
-        if assigns != "nobody":
-            self._makers[stream] = KeyMaker(assigns, self._space(stream), greatest)
+                    self._by_reference.setdefault(reference, []).append(row)
+            if key and reference and len(self._arrived) < _TAKEN_IN and hash(reference) in waiting:
+                self._arrived.add(reference)
+            if number_of is not None:
+                self._greatest = max(self._greatest, number_of(key))
+        return keys | {key_of(row.cells) for rows in self._by_reference.values() for row in rows}
+
+    def _waiting_references(self) -> Container[int]:
+        """The hashes of the references in the side file: some of what they are asked for may not be there."""
+        sheet = self._sides.get(self._selection.stream)
+        marks = array("q")
+        if sheet is not None and sheet.table is not None and self._reference_at is not None:
+            at, width = self._reference_at, len(sheet.columns)
+            marks.extend(hash(span.cells[at]) for span in sheet.table.spans() if len(span.cells) == width)
+        return frozenset(marks)
 
     def _space(self, stream: str) -> str:
         return f"{self._identity}/{stream}"
 
-    def _take_in(self) -> None:
-        """Forget what the main file has taken in: its rows in the side files, and the keys promised to it."""
-        for reference, rows in self._waiting.items():
-            if any(row.cells[self._key_at] for row in self._by_reference.get(reference, ())):
-                for row in rows:
-                    self._sides[self._selection.stream].drop(row)
-                for lines in self._lines:
-                    for row in self._waiting_lines[lines.child.stream].get(reference, ()):
-                        self._sides[lines.child.stream].drop(row)
+    def _take_in(self, asked: set[str]) -> None:
+        """Find what waits in the side files and is written now; forget what the main file has taken in: its rows in the side files, and
+        the keys promised to it."""
+        stream, references = self._selection.stream, asked | self._arrived
+        self._waiting = self._side_rows(stream, self._selection.external_id, references)
+        self._waiting_lines = {child.stream: self._side_rows(child.stream, child.parent, references) for child in self._selection.children}
+        for reference in self._arrived:
+            for name, rows in ((stream, self._waiting), *self._waiting_lines.items()):
+                for row in rows.get(reference, ()):
+                    self._sides[name].drop(row)
         for reference in list(self._promised):
             if reference in self._by_reference:
                 del self._promised[reference]
 
+    def _files(self) -> list[OpenFile]:
+        return [sheet.table.file for sheet in (self._main, *(lines.sheet for lines in self._lines)) if sheet.table is not None]
+
     def _record(self, row: Row) -> Record:
-        key = row.cells[self._key_at]
+        key = self._key.of(row.cells)
         return self._shape.record(key, row.cells, [[line.cells for line in lines.of(key)] for lines in self._lines])
 
     # One write.
@@ -236,7 +265,7 @@ class _Draft:
         rows = [row for row in self._by_key.get(key, ()) if not row.gone]
         if len(rows) > 1:
             raise Refused(f"{len(rows)} rows have its key; mend the file first")
-        if any(key in cells for cells in self._unreadable):
+        if key in self._unreadable:
             raise Refused("a row that cannot be read may be it; mend the file first")
         return rows[0] if rows else None
 
@@ -249,7 +278,7 @@ class _Draft:
         if self._has_moved(one, row):
             return Stale(one.ref)
         self._main.drop(row)
-        key = row.cells[self._key_at]
+        key = self._key.of(row.cells)
         for lines in self._lines:
             lines.drop_all(key)
         return Applied(one.ref, key, "", {})
@@ -262,10 +291,10 @@ class _Draft:
             lines.require_readable(one.key or "")
         if self._has_moved(one, row):
             return Stale(one.ref)
-        key = row.cells[self._key_at]
+        key = self._key.of(row.cells)
         cells = self._main.filled(row.cells, one.fields)
-        if cells[self._key_at] != key:
-            raise Refused("a key is not changed", self._selection.key)
+        if self._key.of(cells) != key:
+            raise Refused("a key is not changed", self._key.name)
         edits = [self._edit(name, key, change) for name, change in one.lists.items()]
         if any(edit is None for edit in edits):
             return Stale(one.ref)
@@ -286,7 +315,7 @@ class _Draft:
                 return True
         for name, change in one.lists.items():
             if name in one.expect and name in self._list:
-                if _list_has_moved(self._list[name], row.cells[self._key_at], one.expect[name] or [], change):
+                if _list_has_moved(self._list[name], self._key.of(row.cells), one.expect[name] or [], change):
                     return True
             else:
                 by_version = True
@@ -297,19 +326,19 @@ class _Draft:
         if at is None or not reference:
             raise Refused("a create needs a reference and an external-id column to carry it: without them it could be made twice")
         there = [row for row in self._by_reference.get(reference, ()) if not row.gone]
-        if len({row.cells[self._key_at] for row in there}) > 1 or any(reference in cells for cells in self._unreadable):
+        if len({self._key.of(row.cells) for row in there}) > 1 or reference in self._unreadable:
             raise Refused("its reference stands in several rows or in one that cannot be read; mend the file first")
-        if there and there[0].cells[self._key_at]:
-            row = self._standing(there[0].cells[self._key_at])
+        if there and self._key.of(there[0].cells):
+            row = self._standing(self._key.of(there[0].cells))
             if row is None:
                 return Stale(one.ref)
             for lines in self._lines:
-                lines.require_readable(row.cells[self._key_at])
+                lines.require_readable(self._key.of(row.cells))
             record = self._record(row)
             return Applied(one.ref, record.key, record.version, record.fields)
         if there:
             return Deferred(one.ref, self._main.path.name, "its row is there and has no key yet")
-        if one.fields.get(self._selection.key) not in (None, ""):
+        if self._selection.key and one.fields.get(self._selection.key) not in (None, ""):
             raise Refused("the key of a new row is not the mapping's to give", self._selection.key)
         unknown = next((name for name in one.lists if name not in self._list), None)
         if unknown is not None:
@@ -327,7 +356,8 @@ class _Draft:
         if self._standing(key) is not None:
             return Rejected(one.ref, "duplicate", "the row that has its key carries another reference", self._selection.key, key)
         leftover = [lines.of(key) for lines in self._lines]
-        cells[self._key_at] = key
+        (key_at,) = self._key.at  # one column: a key of several is given by people, and nobody appends such a row
+        cells[key_at] = key
         edits = [self._edit(name, key, _as_whole(change)) for name, change in one.lists.items()]
         for lines, rows in zip(self._lines, leftover, strict=True):
             if lines.child.stream not in one.lists:
@@ -385,7 +415,7 @@ class _Draft:
 
             return refuse
         if stream not in self._makers:
-            greatest = max(lines.greatest(numbered(assigns), lines.key_at), self._marker.counters.get(stream, -1))
+            greatest = max(lines.greatest, self._marker.counters.get(stream, -1))
             self._makers[stream] = KeyMaker(assigns, self._space(stream), greatest)
         maker = self._makers[stream]
 
@@ -428,6 +458,17 @@ class _Draft:
         for folder in {self._folder, *(one.target.parent for one in temporaries if isinstance(one, Temporary))}:
             sync_folder(folder)
         return True
+
+    def date(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell, where it is asked, when the files were modified, now that they are in place."""
+        if FILE_MTIME in self._selection.fields:
+            with ExitStack() as stack:
+                files = [OpenFile(file.path) for file in self._files()]
+                for file in files:
+                    stack.callback(file.close)
+                for one in outcomes:
+                    if isinstance(one, Applied) and one.fields:
+                        one.fields[FILE_MTIME] = modified(files)
 
 
 class _Edit:

@@ -373,7 +373,7 @@ def test_describe_names_the_streams_and_their_columns_and_gives_the_folder_one_i
     connector = opened("dataloader", identity=None)
     described = connector.describe()
     assert set(described.streams) == {"Account.csv"}
-    assert set(described.streams["Account.csv"].fields) == {"Id", "Name", "Ref"}
+    assert set(described.streams["Account.csv"].fields) == {"Id", "Name", "Ref", "$file_mtime"}
     assert not described.streams["Account.csv"].fields["Id"].updatable
     assert described.identity
     assert opened("dataloader", identity=None).describe().identity == described.identity
@@ -408,6 +408,8 @@ def test_settings_and_mapping_must_name_the_same_key(folder, opened):
     [
         {"encoding": "utf-32"},
         {"delimiter": "'", "quote": "'"},
+        {"key": []},
+        {"key": ["A", "B"], "assigns_keys": {"bridge": "uuid"}},
         {"quote": ","},
         {"quote": "\n"},
         {"encoding": "klingon"},

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from erpcrm_bridge.connector import (
@@ -23,7 +24,7 @@ from erpcrm_bridge.connector import (
     Stale,
     Write,
 )
-from erpcrm_bridge.errors import InputError, PermissionDenied, TransientError
+from erpcrm_bridge.errors import ConfigError, InputError, PermissionDenied, TransientError
 from erpcrm_bridge_csv import files
 from erpcrm_bridge_csv.sheet import Sheet
 
@@ -672,3 +673,87 @@ def test_a_write_to_a_file_cut_short_is_an_error_and_changes_nothing(folder, ope
     with pytest.raises(InputError):
         opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"})])
     assert (folder / "Account.csv").read_bytes() == LOADER[:-6]
+
+
+NATURAL = Selection("Price.csv", "", ("Country", "Item", "Price", "Ref"), "Ref")
+NATURAL_KEY = {"Price.csv": {"key": ["Country", "Item"]}}
+PRICES = "Country,Item,Price,Ref\nDE,1,5,\nFR,1,6,\n,2,7,\nA|B,\\,8,\nFR,1|,9,\n"
+
+
+def test_a_key_of_several_columns_is_read_found_and_written_by(folder, opened):
+    path = folder / "Price.csv"
+    path.write_text(PRICES)
+    connector = opened(streams=NATURAL_KEY)
+    assert connector.describe().streams["Price.csv"].natural == ("Country", "Item")
+    pages = list(connector.read_changes(NATURAL, None))
+    assert [change.key for page in pages for change in page.changes] == ["DE|1", "FR|1", "A\\|B|\\\\", "FR|1\\|"]
+    assert [(problem.key, problem.reason) for page in pages for problem in page.problems] == [(None, "Country + Item is empty")]
+    assert connector.find(NATURAL, [Question("q", {"Price": "8"})])["q"].keys == ("A\\|B|\\\\",)
+    (changed,) = connector.write(NATURAL, [update("A\\|B|\\\\", {"Price": "88"}, {"Price": "8"})])
+    assert isinstance(changed, Applied)
+    (rekeyed,) = connector.write(NATURAL, [update("DE|1", {"Item": "3"}, {"Item": "1"})])
+    assert isinstance(rekeyed, Rejected)
+    assert rekeyed.reason == "a key is not changed"
+    assert path.read_text() == PRICES.replace("8,", "88,")
+
+
+def test_a_new_record_with_a_key_of_several_columns_waits_with_what_people_gave(folder, opened):
+    (folder / "Price.csv").write_text(PRICES)
+    connector = opened(streams=NATURAL_KEY)
+    (outcome,) = connector.write(NATURAL, [create("G", {"Country": "AT", "Item": "1", "Price": "4"})])
+    assert isinstance(outcome, Deferred)
+    assert (folder / "Price.new.csv").read_text() == "Country,Item,Price,Ref\nAT,1,4,G\n"
+
+
+def test_two_rows_with_one_natural_key_are_problems_and_their_neighbours_go_on(folder, opened):
+    (folder / "Price.csv").write_text("Country,Item,Price,Ref\nDE,1,5,\nDE,1,6,\nDE,2,7,\n")
+    (page,) = opened(streams=NATURAL_KEY).read_changes(NATURAL, None)
+    assert [change.key for change in page.changes] == ["DE|2"]
+    assert {problem.key for problem in page.problems} == {"DE|1"}
+
+
+def test_a_mapping_may_say_who_assigns_keys_and_must_not_contradict_the_settings(folder, opened):
+    (folder / "Account.csv").write_bytes(LOADER)
+    says = msgspec.structs.replace(ACCOUNT, assigns_keys={"bridge": "template", "template": "A{n}", "start": 5})
+    (outcome,) = opened("dataloader").write(says, [create("G1", {"Name": "New"})])
+    assert isinstance(outcome, Applied)
+    assert outcome.key == "A5"
+    with pytest.raises(ConfigError, match="say differently"):
+        opened("dataloader", {"Account.csv": COUNTER}).write(says, [create("G2", {"Name": "New"})])
+    with pytest.raises(ConfigError, match=r"assigns_keys of Account\.csv"):
+        opened("dataloader").write(msgspec.structs.replace(ACCOUNT, assigns_keys={"bridge": "magic"}), [])
+    (outcome,) = opened("dataloader").write(ACCOUNT, [create("G3", {"Name": "New"})])
+    assert isinstance(outcome, Deferred)
+
+
+def test_a_files_time_is_told_beside_its_records_and_is_no_part_of_their_versions(folder, opened):
+    path = folder / "Account.csv"
+    path.write_bytes(LOADER)
+    os.utime(path, ns=(0, 1_767_225_600_123_456_000))
+    connector = opened("dataloader")
+    dated = msgspec.structs.replace(ACCOUNT, fields=("Name", "$file_mtime"))
+    (before,) = connector.read(dated, ["2"])
+    assert before.fields == {"Name": 'B "q"', "$file_mtime": "2026-01-01T00:00:00.123456Z"}
+    os.utime(path, ns=(0, 1_767_225_601_000_000_000))
+    (after,) = connector.read(dated, ["2"])
+    assert after.fields["$file_mtime"] == "2026-01-01T00:00:01.000000Z"
+    assert after.version == before.version
+    (applied,) = connector.write(dated, [update("2", {"Name": "B2"}, {"Name": 'B "q"'})])
+    assert isinstance(applied, Applied)
+    (held,) = connector.read(dated, ["2"])
+    assert applied.fields == held.fields
+    assert held.fields["$file_mtime"] > "2026-06"
+
+
+def test_what_waits_is_taken_out_of_the_side_file_though_nobody_writes_it_again(folder, opened, monkeypatch):
+    monkeypatch.setattr("erpcrm_bridge_csv.writing._TAKEN_IN", 2)
+    path, side = folder / "Account.csv", folder / "Account.new.csv"
+    path.write_text("Id,Name,Phone,Ref\n1,A,,\n")
+    connector = opened()
+    connector.write(ACCOUNT, [create(f"G{n}", {"Name": f"N{n}"}) for n in range(4)])
+    path.write_text("Id,Name,Phone,Ref\n1,A,,\n" + "".join(f"{n + 2},N{n},,G{n}\n" for n in range(3)))
+    left = []
+    for phone in ("5", "6"):
+        connector.write(ACCOUNT, [update("1", {"Phone": phone})])
+        left.append([line.rpartition(",")[2] for line in side.read_text().splitlines()[1:]])
+    assert left == [["G2", "G3"], ["G3"]]

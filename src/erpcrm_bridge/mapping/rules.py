@@ -180,7 +180,7 @@ def passed_through(world: World) -> dict[str, tuple[Path, RuleSpec]]:
             if not like.fullmatch(name):
                 world.findings.add((*place, "except", index), f"`{name}` is not like `{one.match}`, so nothing passes it", "remove it")
         for name, told in described.items():
-            if name in taken or name in one.but or not like.fullmatch(name):
+            if name in taken or name in one.but or name.startswith("$") or not like.fullmatch(name):
                 continue
             rule = _passed(name, one.direction, told)
             if rule is None:
