@@ -523,4 +523,4 @@ def _complaints(folder: Path, mapping: str, entity: str = ENTITY) -> list[Any]:
         library = load_library([folder])
     except ConfigError as error:
         return list(error.complaints)
-    return check(library, library.specs["customer/crm"])
+    return [finding.complaint for finding in check(library, library.specs["customer/crm"])]

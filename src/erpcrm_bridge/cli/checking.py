@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from erpcrm_bridge import registry
 from erpcrm_bridge.connector import Budget, Connector, Description
 from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError
-from erpcrm_bridge.mapping import Library, MappingSpec, compile_mapping, load_library, shipped
+from erpcrm_bridge.mapping import Finding, Library, MappingSpec, load_library, shipped
 from erpcrm_bridge.mapping import check as check_mapping
+from erpcrm_bridge.mapping.check import Against, check_fit, check_together
 from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings, connector_settings
 from erpcrm_bridge.settings.findings import did_you_mean
 
@@ -32,6 +33,12 @@ class Findings:
     def good(self) -> bool:
         return not (self.complaints or self.problems)
 
+    def wrong(self, found: Iterable[Finding]) -> None:
+        """Keep what is wrong of the findings about a mapping, each once."""
+        for finding in found:
+            if finding.wrong and finding.complaint not in self.complaints:
+                self.complaints.append(finding.complaint)
+
     def take(self, where: str, error: BridgeError) -> None:
         """Keep what was raised: its complaints, or else itself."""
         found = error.complaints if isinstance(error, ConfigError) else ()
@@ -42,8 +49,9 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """A mapping that a flow uses, and where config.yaml says so."""
+    """A mapping that a flow uses for a connection."""
 
+    flow: str
     connection: ConnectionSettings
     spec: MappingSpec
 
@@ -56,7 +64,10 @@ def open_connection(connection: ConnectionSettings) -> Connector:
 
 
 def check(settings: Settings, flow: str | None, advance: Callable[[int, int | None], None], opener: Opener = open_connection) -> Findings:
-    """Return what is found in everything that ``flow`` uses, or in all there is. Writes nothing; one fault does not hide the others."""
+    """Return what is wrong in everything that ``flow`` uses, or in all there is. Writes nothing; one fault does not hide the others.
+
+    Of the mappings it tells what must not be used so; what a system cannot hold, and the proof of the laws, are told by `mapping check`.
+    """
     findings = Findings()
     flows = [settings.flows[flow]] if flow else list(settings.flows.values())
     used = {name for one in flows for name in one.roles.values()} if flow else set(settings.connections)
@@ -74,15 +85,13 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
     uses = [use for one in flows for use in _uses(settings, one, library, findings)]
     specs = {use.spec.name: use.spec for use in uses} if flow else library.specs
     for name, spec in sorted(specs.items()):
-        findings.complaints += [complaint for complaint in check_mapping(library, spec) if complaint not in findings.complaints]
+        findings.wrong(check_mapping(library, spec))
         findings.mappings.append({"name": name, "stream": spec.stream, "tests": len(spec.body.tests)})
-    for use in uses:
-        if use.connection.name in described:
-            _fit(use, described[use.connection.name], findings)
-    needed = {(use.connection.name, use.spec.stream) for use in uses}
     for name, description in described.items():
+        _hold_against(name, description, settings, library, uses, findings)
+        here = [use for use in uses if use.connection.name == name]
         for stream, why in description.left_out.items():
-            told = findings.problems if (name, stream) in needed else findings.left_out
+            told = findings.problems if any(use.spec.stream == stream for use in here) else findings.left_out
             told.append({"where": name, "what": why.what, "way_out": why.way_out})
     return findings
 
@@ -125,7 +134,7 @@ def _uses(settings: Settings, flow: FlowSettings, library: Library, findings: Fi
                     what = f"{entity}/{name} is a mapping for {spec.connector}, and {connection.name} is {connection.connector}"
                     findings.complaints.append(flow.origin.complaint(place, what, "name a mapping for that connector"))
                 else:
-                    yield _Use(connection, spec)
+                    yield _Use(flow.name, connection, spec)
 
 
 def _unnamed(settings: Settings, flow: FlowSettings, entity: str, library: Library) -> Iterator[_Use]:
@@ -134,20 +143,18 @@ def _unnamed(settings: Settings, flow: FlowSettings, entity: str, library: Libra
         connection = settings.connections[name]
         for spec in library.specs.values():
             if (spec.entity, spec.connector) == (entity, connection.connector):
-                yield _Use(connection, spec)
+                yield _Use(flow.name, connection, spec)
 
 
-def _fit(use: _Use, description: Description, findings: Findings) -> None:
-    stream = description.streams.get(use.spec.stream)
-    if use.spec.stream in description.left_out:
-        return
-    if stream is None:
-        there = ", ".join(sorted(description.streams)) or "none"
-        what = f"it has no stream {use.spec.stream!r}, which the mapping {use.spec.name} reads"
-        findings.problems.append({"where": use.connection.name, "what": what, "way_out": f"it has: {there}"})
-        return
-    try:
-        codes = {**description.codes, **use.connection.codes}
-        compile_mapping(use.spec, codes=codes, values=use.connection.values, stream=stream)
-    except BridgeError as error:
-        findings.take(use.connection.name, error)
+def _hold_against(name: str, description: Description, settings: Settings, library: Library, uses: list[_Use], findings: Findings) -> None:
+    against = Against(name, description, settings.connections[name].values, settings.connections[name].codes)
+    here = [use for use in uses if use.connection.name == name and use.spec.stream not in description.left_out]
+    for spec in {use.spec.name: use.spec for use in here}.values():
+        for finding in check_fit(library, spec, against):
+            if finding.about == "stream":
+                what = finding.what.partition(": ")[2]
+                findings.problems.append({"where": name, "what": what, "way_out": finding.complaint.way_out})
+            else:
+                findings.wrong([finding])
+    for flow in {use.flow for use in here}:
+        findings.wrong(check_together([use.spec for use in here if use.flow == flow], against))

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from erpcrm_bridge.connector import Stream
 from erpcrm_bridge.mapping import expression
 from erpcrm_bridge.mapping.format import AssignsSpec, Findings, ListSpec, MappingSpec
-from erpcrm_bridge.mapping.rules import CONNECTION, Plan, Rule, World, document_scope, line_scope, near, plan_rules
+from erpcrm_bridge.mapping.rules import CONNECTION, Part, Plan, Rule, World, document_scope, line_scope, near, plan_rules
 from erpcrm_bridge.mapping.source import FieldError, Source, dig, dig_or, write_get, write_put
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.records import Child, Selection
@@ -136,6 +136,10 @@ class CompiledMapping:
         (GetPut), and a value equal to the base's. A state field with moves is written on a create alone, where its first state can be.
         """
         return self._put(golden, base, refs, errors, create=create, paths=paths)
+
+    def parts(self, external: str) -> tuple[Part, ...]:
+        """Return the keys that lead to an external value in a record."""
+        return self._world.parts(external)
 
     def affected(self, externals: Iterable[str]) -> frozenset[str]:
         """Return the canonical paths whose get reads any of these external names (lists by name)."""

@@ -288,7 +288,7 @@ def _words(model: type[BaseModel], path: Path, problem: Any) -> tuple[str, str]:
     kind, last = problem["type"], problem["loc"][-1]
     if kind == "extra_forbidden":
         if path[-1] == "write" and "append" in str(problem["input"]):
-            return "a list is never appended to", "write `keyed` or `replace`"
+            return "append: a list is never appended to", "write `keyed` or `replace`"
         if str(last) in NOT_YET:
             return f"`{last}` stands here", NOT_YET[str(last)]
         known = _keys_at(model, path[:-1])
@@ -298,7 +298,7 @@ def _words(model: type[BaseModel], path: Path, problem: Any) -> tuple[str, str]:
         return f"`{last}` is missing", "add it"
     place = ".".join(str(part) for part in path)
     if path and path[-1] == "write" and problem.get("input") == "append":
-        return "a list is never appended to", "write `keyed` or `replace`"
+        return "append: a list is never appended to", "write `keyed` or `replace`"
     return f"`{place}`: {problem['msg'][0].lower()}{problem['msg'][1:]}", _WAYS_OUT.get(kind, _ways_out(problem))
 
 

@@ -54,7 +54,8 @@ _SURE = {
 
 class FieldError(Struct):
     """A field that could not be mapped. ``reason`` holds no value except an unknown code of a table; ``line`` is that of the generated
-    source. ``reference`` is (entity, key) of a reference that is not linked yet."""
+    source. ``reference`` is (entity, key) of a reference that is not linked yet. ``foreseen``: the rule refuses the value; otherwise it was
+    not made for what it met."""
 
     path: str
     rule: str
@@ -62,6 +63,7 @@ class FieldError(Struct):
     transform: str | None = None
     reference: tuple[str, str] | None = None
     line: int = 0
+    foreseen: bool = True
 
 
 class Unlinked(Refused):
@@ -133,7 +135,7 @@ def dig_or(record: Mapping[str, Any], parts: Sequence[Part], absent: Any) -> Any
         return absent
 
 
-def _put_in(written: dict[str, Any], known: Mapping[str, Any], parts: Sequence[Part], value: Any) -> None:
+def put_in(written: dict[str, Any], known: Mapping[str, Any], parts: Sequence[Part], value: Any) -> None:
     """Set a nested value. What it stands in is written whole, as it is known, so that an element keeps its own key; where no element has
     the flag, one is made that has."""
     top = parts[0] if parts[0].__class__ is str else parts[0][0]
@@ -167,7 +169,7 @@ _HELPERS: dict[str, Any] = {
     "cut": _cut,
     "dig": dig,
     "dig_or": dig_or,
-    "put_in": _put_in,
+    "put_in": put_in,
     "Refused": Refused,
     "A": object(),
     "E": {},
@@ -219,8 +221,9 @@ class Source:
         reference = error.reference if isinstance(error, Unlinked) else None
         transform = step if step in {t.name for t in plan.via} else None
         reason = _reason(error, step, plan)
+        foreseen = isinstance(error, Refused) or step == CANONICAL
         paths = plan.rule.canonical or (plan.rule.name,)
-        errors.extend(FieldError(path, plan.rule.name, reason, transform, reference, line) for path in paths)
+        errors.extend(FieldError(path, plan.rule.name, reason, transform, reference, line, foreseen) for path in paths)
         return paths
 
 

@@ -423,6 +423,12 @@ def _data(name: str) -> Any:
     return json.loads(files("erpcrm_bridge.mapping").joinpath("data", name).read_text(encoding="utf-8"))
 
 
+def country_names() -> dict[str, str]:
+    """Return the countries of ISO 3166-1: alpha-2 code to the name that is written."""
+    names: dict[str, str] = _data("countries.json")["names"]
+    return names
+
+
 @lru_cache(maxsize=8192)
 def _country_code(text: str) -> str | None:
     codes: dict[str, str] = _data("countries.json")["codes"]
@@ -440,7 +446,7 @@ def _country_get(value: Any) -> str | None:
 
 def _country_put(value: Any) -> str:
     try:
-        return str(_data("countries.json")["names"][value])
+        return country_names()[value]
     except KeyError:
         raise Refused(f"{_shown(value)} is not a country of ISO 3166-1") from None
 

@@ -61,9 +61,9 @@ def refused(*folders: Path) -> list[Complaint]:
 # The library
 
 
-def test_the_shipped_mappings_have_no_finding() -> None:
+def test_in_the_shipped_mappings_nothing_is_wrong() -> None:
     library = load_library([shipped()])
-    assert {name: [str(found) for found in check(library, spec)] for name, spec in library.specs.items()} == {
+    assert {name: [str(found) for found in check(library, spec) if found.wrong] for name, spec in library.specs.items()} == {
         name: [] for name in library.specs
     }
     assert {"customer/csv-dataloader", "customer/csv-savedsearch", "order/csv-savedsearch", "invoice/csv-savedsearch"} <= set(library.specs)
@@ -272,7 +272,7 @@ def test_a_circle_of_required_references_is_found_across_mappings(spec: Spec) ->
 
 def fails(spec: Spec, rule: str, test: str, **head: Any) -> list[str]:
     return [
-        what.partition(": ")[2]
+        what.partition("`: ")[2]
         for what in findings(spec(f"\n  {rule}\n", more=f"tests:\n  - {{name: t, {test}}}", **head))
         if what.startswith("test")
     ]

@@ -1,0 +1,230 @@
+"""What can be said of a mapping without a system: does it name what exists, has it a single meaning, do its examples hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from erpcrm_bridge.errors import ConfigError
+from erpcrm_bridge.mapping.check.examples import run_test
+from erpcrm_bridge.mapping.check.findings import Finding, Report, of_complaint
+from erpcrm_bridge.mapping.compile import CompiledMapping, compile_mapping
+from erpcrm_bridge.mapping.format import MappingSpec, RuleSpec, TableSpec
+from erpcrm_bridge.mapping.library import Library
+from erpcrm_bridge.mapping.rules import Plan
+from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.settings.yaml import Path
+
+_DELETED = {"isdeleted", "deleted", "active", "isactive", "inactive", "isinactive", "archived", "isarchived"}
+
+
+def check(library: Library, spec: MappingSpec) -> list[Finding]:
+    """Return every finding about one mapping that needs no system: its rules, its coverage, its inline tests."""
+    report = Report(spec.document)
+    try:
+        compiled = compile_mapping(spec, codes={}, values={}, stream=None)
+    except ConfigError as error:
+        return [of_complaint(complaint) for complaint in error.complaints]
+    _unmapped(report, spec, compiled)
+    _losses(report, spec)
+    _internal_ids(report, spec)
+    _when(report, spec)
+    _cycle(report, library, spec)
+    _untested(report, spec)
+    _groups(report, library, spec, compiled)
+    for _, plan in plans_of(compiled):
+        _choices(report, spec, plan)
+    for number, test in enumerate(spec.body.tests):
+        for what in run_test(spec, test):
+            report.add("ERROR", "test", ("tests", number), f"`{test.name}`: {what}", "correct the rule or the test")
+    return report.findings
+
+
+def plans_of(compiled: CompiledMapping) -> Iterator[tuple[str, Plan]]:
+    """Yield every planned rule with the name of its list (empty for the record's own)."""
+    yield from (("", plan) for plan in compiled._plans)
+    for name, one in compiled.lists.items():
+        yield from ((name, plan) for plan in one._plans)
+
+
+def table_of(spec: MappingSpec, rule: RuleSpec) -> TableSpec | None:
+    """Return the value map of a rule, wherever it stands."""
+    for entry in rule.via:
+        options = entry.get("map") if isinstance(entry, dict) else None
+        if isinstance(options, str):
+            return spec.body.tables[options]
+        if options is not None:
+            return TableSpec.model_validate(options)
+    return None
+
+
+def accepted(rule: RuleSpec, kind: str) -> str | None:
+    """Return the reason for which a rule accepts a loss of this kind."""
+    return next((reason.partition(": ")[2] for reason in rule.accept_loss if reason.partition(": ")[0] == kind), None)
+
+
+def rules_of(spec: MappingSpec) -> Iterator[tuple[Path, str, RuleSpec]]:
+    """Yield every rule with its place and the prefix of its canonical paths (empty, or the list's name and a dot)."""
+    for name, rule in spec.body.fields.items():
+        yield ("fields", name), "", rule
+    for list_name, body in spec.body.lists.items():
+        for name, rule in body.fields.items():
+            yield ("lists", list_name, "fields", name), f"{list_name}.", rule
+
+
+def _unmapped(report: Report, spec: MappingSpec, compiled: CompiledMapping) -> None:
+    entity = entity_spec(spec.entity)
+    mapped = {path for rule in compiled.rules for path in rule.canonical}
+    mapped |= {f"{name}.{path}" for name, one in compiled.lists.items() for rule in one.rules for path in rule.canonical}
+    known = {*entity.fields, *(f"{name}.{path}" for name, line in entity.lists.items() for path in line)}
+    excused = spec.body.unmapped
+    for path in sorted(known - mapped):
+        if path not in excused and path.partition(".")[0] not in excused:
+            report.add(
+                "ERROR",
+                "unmapped",
+                ("unmapped",),
+                f"no rule is about `{path}`",
+                f"add a rule, or the reason: unmapped: {{{path}: why}}",
+                about=path,
+            )
+    for path, why in excused.items():
+        if path not in known and path not in entity.lists:
+            report.add("ERROR", "unknown-canonical", ("unmapped", path), f"there is no field `{path}`", "remove it")
+        elif path in mapped or (path in compiled.lists):
+            report.add("ERROR", "unmapped", ("unmapped", path), f"`{path}` has a rule", "remove it from `unmapped`", about=path)
+        elif not why.strip():
+            report.add("ERROR", "unmapped", ("unmapped", path), f"`{path}` stands here without a reason", "say why", about=path)
+
+
+def _losses(report: Report, spec: MappingSpec) -> None:
+    for place, _, rule in rules_of(spec):
+        table = table_of(spec, rule)
+        if table is not None and table.fallback is not None and accepted(rule, "fallback") is None:
+            way_out = 'declare it: accept_loss: ["fallback: why that is right"]'
+            report.add("ERROR", "fallback-undeclared", (*place, "via"), "an unknown value reads as another", way_out)
+        for entry in rule.via:
+            options = entry.get("phone") if isinstance(entry, dict) else None
+            if isinstance(options, dict) and options.get("form") == "e164" and accepted(rule, "PutGet") is None:
+                way_out = 'declare it: accept_loss: ["PutGet: why that is right"]'
+                report.add("ERROR", "loss-undeclared", (*place, "via"), "form e164 drops the extension", way_out)
+
+
+def _internal_ids(report: Report, spec: MappingSpec) -> None:
+    """An id of a currency, term or subsidiary is another thing in the next account."""
+    way_out = "use code{of: …}: the connector knows this account's ids"
+    for name, table in spec.body.tables.items():
+        _no_ids(report, ("tables", name), [*table.pairs, *table.write.values()], way_out)
+    for place, _, rule in rules_of(spec):
+        for entry in rule.via:
+            options = next(iter(entry.values())) if isinstance(entry, dict) else None
+            if isinstance(options, dict) and isinstance(options.get("pairs"), dict):
+                _no_ids(report, (*place, "via"), options["pairs"], way_out)
+        if isinstance(rule.const, dict):
+            report.add("ERROR", "internal-id", (*place, "const"), "an object stands here", way_out)
+        for key, value in (("const", rule.const), ("default", rule.default)):
+            if isinstance(value, str) and value.startswith("$") and not re.fullmatch(r"\$connection\.[a-z][a-z0-9_]*", value):
+                report.add("ERROR", "internal-id", (*place, key), f"`{value}` is nothing that is known here", "use $connection.NAME")
+
+
+def _no_ids(report: Report, place: Path, externals: Iterable[Any], way_out: str) -> None:
+    for value in externals:
+        if isinstance(value, str) and len(value) > 2 and value.isdigit():
+            report.add("ERROR", "internal-id", place, f"`{value}` looks like an id of one account", way_out)
+
+
+def _when(report: Report, spec: MappingSpec) -> None:
+    if spec.body.when is None:
+        return
+    for node in ast.walk(ast.parse(spec.body.when.strip(), mode="eval")):
+        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+        if name.lower().removesuffix("__c") in _DELETED:
+            what = f"`{name}` tells of a delete, which never passes through `when`"
+            report.add("ERROR", "when-hides-deletes", ("when",), what, "leave it out: deletes are changes of their own")
+
+
+def _cycle(report: Report, library: Library, spec: MappingSpec) -> None:
+    needs: dict[str, set[str]] = {}
+    for other in library.specs.values():
+        for _, _, rule in rules_of(other):
+            if rule.ref is not None and rule.ref.required:
+                needs.setdefault(other.entity, set()).add(rule.ref.entity)
+    for place, _, rule in rules_of(spec):
+        if rule.ref is not None and rule.ref.required:
+            way = _way(needs, rule.ref.entity, spec.entity)
+            if way:
+                what = f"{' needs '.join([spec.entity, *way])}: none of them could ever be created"
+                report.add("ERROR", "ref-cycle", (*place, "ref"), what, "make one of these references `required: false`")
+
+
+def _way(needs: Mapping[str, set[str]], start: str, end: str) -> list[str]:
+    """Return the entities from ``start`` to ``end`` along required references; empty where there is no way."""
+    ways, seen = [[start]], {start}
+    for way in ways:
+        if way[-1] == end:
+            return way
+        for entity in sorted(needs.get(way[-1], set()) - seen):
+            seen.add(entity)
+            ways.append([*way, entity])
+    return []
+
+
+def _untested(report: Report, spec: MappingSpec) -> None:
+    named: set[str] = set()
+    for test in spec.body.tests:
+        for values in (test.expect, test.back):
+            for name, value in values.items():
+                named.add(name)
+                named |= (
+                    {f"{name}.{inner}" for row in value if isinstance(row, dict) for inner in row} if isinstance(value, list) else set()
+                )
+    for place, prefix, rule in rules_of(spec):
+        if rule.via or rule.get or rule.put:
+            paths = rule.canonical if isinstance(rule.canonical, list) else [rule.canonical or str(place[-1])]
+            externals = rule.external if isinstance(rule.external, list) else [rule.external or ""]
+            at = spec.body.lists[str(place[1])] if prefix else None
+            rows = (at.child.stream if at.child else at.inline or "") + "." if at else ""
+            if not named & ({prefix + path for path in paths} | {rows + name for name in externals}):
+                what = f"no test expects anything of `{prefix}{place[-1]}`"
+                report.add("ERROR", "untested", place, what, "add it to the `expect` of a test")
+
+
+def _groups(report: Report, library: Library, spec: MappingSpec, compiled: CompiledMapping) -> None:
+    rules = library.entities.get(spec.entity)
+    members: dict[str, list[str]] = {}
+    for path in entity_spec(spec.entity).fields if rules is not None else ():
+        group = rules.policy(path).group if rules is not None else None
+        if group is not None:
+            members.setdefault(group, []).append(path)
+    for group, paths in members.items():
+        carried = [path for path in paths if path in compiled.readable]
+        missing = [path for path in paths if path not in compiled.readable]
+        if carried and missing:
+            what = f"it carries {len(carried)} of {len(paths)} members of the group {group}, without {', '.join(missing)}"
+            report.add("WARN", "group-partial", ("fields",), what, "it never moves the group while golden holds more of it", about=group)
+
+
+def _choices(report: Report, spec: MappingSpec, plan: Plan) -> None:
+    """A canonical choice that is written as another one's value comes back as that one."""
+    table = table_of(spec, plan.spec)
+    if table is None or not plan.puts or plan.rule.state is not None or accepted(plan.spec, "PutGet") is not None:
+        return
+    pairs = {(type(external), external): canonical for external, canonical in table.pairs.items()}
+    written = {canonical: external for external, canonical in reversed(table.pairs.items())} | table.write
+    for choice in plan.fields[0].choices:
+        if choice not in written:
+            report.add("WARN", "enum-uncovered", plan.place, f"canonical {choice} has no external value; its field would be parked")
+        elif pairs.get((type(written[choice]), written[choice])) != choice:
+            what = f"canonical {choice} has no external value of its own (write: {shown(written[choice])})"
+            report.add("WARN", "enum-uncovered", plan.place, what)
+
+
+def shown(value: object) -> str:
+    """Return a value as it would stand in the file; a long text by its length."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str) and len(value) > 40:
+        return f"a text of {len(value)} characters"
+    return str(value) if not isinstance(value, str) or value.strip() == value != "" else repr(value)
