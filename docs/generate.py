@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from erpcrm_bridge.cli import app, exit_codes
+from erpcrm_bridge.mapping.check import CODES, LEVELS
 from erpcrm_bridge.settings import file
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -36,12 +37,24 @@ _WAY_OUT = {
 
 def pages() -> dict[str, str]:
     """Return the text of each page by its name."""
-    return {"config.md": _config(), "commands.md": _commands(), "exit-codes.md": _exit_codes()}
+    return {"config.md": _config(), "commands.md": _commands(), "exit-codes.md": _exit_codes(), "findings.md": _findings()}
 
 
 def _exit_codes() -> str:
     rows = [f"| {code} | {meaning} | {_WAY_OUT[code]} |" for code, meaning in exit_codes.MEANINGS.items()]
     return _page("Exit codes", "They are a promise to scripts.", ["| code | meaning | what next |", "|---|---|---|", *rows])
+
+
+def _findings() -> str:
+    levels = [f"| {level} | {meaning} |" for level, meaning in LEVELS.items()]
+    codes = [f"| `{code}` | {', '.join(levels)} | {meaning} |" for code, (levels, meaning) in CODES.items()]
+    before = (
+        "What `erpcrm-bridge mapping check` may say of a mapping. ERROR and LAW end it with exit code 1; `erpcrm-bridge check` tells "
+        "of ERRORs alone. A loss of the kinds PutGet, GetPutGet and fallback is accepted where the rule says why: "
+        '`accept_loss: ["PutGet: reason"]`.'
+    )
+    body = ["| level | meaning |", "|---|---|", *levels, "", "| code | level | what was found |", "|---|---|---|", *codes]
+    return _page("Findings of a mapping", before, body)
 
 
 def _commands() -> str:

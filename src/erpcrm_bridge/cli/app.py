@@ -25,6 +25,7 @@ PROGRAM = "erpcrm-bridge"
 COMMANDS = (
     "init",
     "check",
+    "mapping",
     "adopt",
     "plan",
     "apply",

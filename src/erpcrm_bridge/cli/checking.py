@@ -48,7 +48,7 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Use:
+class Use:
     """A mapping that a flow uses for a connection."""
 
     flow: str
@@ -82,7 +82,8 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
     except ConfigError as error:
         findings.take("mappings", error)
         return findings
-    uses = [use for one in flows for use in _uses(settings, one, library, findings)]
+    findings.complaints += [complaint for one in flows for complaint in _listed_wrongly(settings, one, library)]
+    uses = [use for one in flows for use in uses_of(settings, one, library)]
     specs = {use.spec.name: use.spec for use in uses} if flow else library.specs
     for name, spec in sorted(specs.items()):
         findings.wrong(check_mapping(library, spec))
@@ -117,10 +118,22 @@ def _describe(connection: ConnectionSettings, opener: Opener, described: dict[st
     )
 
 
-def _uses(settings: Settings, flow: FlowSettings, library: Library, findings: Findings) -> Iterator[_Use]:
+def uses_of(settings: Settings, flow: FlowSettings, library: Library) -> Iterator[Use]:
+    """Yield the mappings that a flow uses: those it lists, or else every one of the entity that is for the connection's connector.
+
+    What it lists wrongly is left out; ``check`` complains of it.
+    """
     for entity, part in flow.entities.items():
-        if part.mappings is None:
-            yield from _unnamed(settings, flow, entity, library)
+        for role, connection_name in flow.roles.items():
+            connection = settings.connections[connection_name]
+            for spec in library.specs.values():
+                listed = part.mappings is None or spec.name.partition("/")[2] in part.mappings.get(role, ())
+                if listed and (spec.entity, spec.connector) == (entity, connection.connector):
+                    yield Use(flow.name, connection, spec)
+
+
+def _listed_wrongly(settings: Settings, flow: FlowSettings, library: Library) -> Iterator[Complaint]:
+    for entity, part in flow.entities.items():
         for role, names in (part.mappings or {}).items():
             connection = settings.connections[flow.roles[role]]
             for index, name in enumerate(names):
@@ -128,25 +141,13 @@ def _uses(settings: Settings, flow: FlowSettings, library: Library, findings: Fi
                 spec = library.specs.get(f"{entity}/{name}")
                 if spec is None:
                     known = [full.partition("/")[2] for full in library.specs if full.startswith(f"{entity}/")]
-                    what = f"there is no mapping {entity}/{name}"
-                    findings.complaints.append(flow.origin.complaint(place, what, did_you_mean(name, known)))
+                    yield flow.origin.complaint(place, f"there is no mapping {entity}/{name}", did_you_mean(name, known))
                 elif spec.connector != connection.connector:
                     what = f"{entity}/{name} is a mapping for {spec.connector}, and {connection.name} is {connection.connector}"
-                    findings.complaints.append(flow.origin.complaint(place, what, "name a mapping for that connector"))
-                else:
-                    yield _Use(flow.name, connection, spec)
+                    yield flow.origin.complaint(place, what, "name a mapping for that connector")
 
 
-def _unnamed(settings: Settings, flow: FlowSettings, entity: str, library: Library) -> Iterator[_Use]:
-    """Where a flow names no mappings, it uses every one of the entity that is for the connection's connector."""
-    for name in flow.roles.values():
-        connection = settings.connections[name]
-        for spec in library.specs.values():
-            if (spec.entity, spec.connector) == (entity, connection.connector):
-                yield _Use(flow.name, connection, spec)
-
-
-def _hold_against(name: str, description: Description, settings: Settings, library: Library, uses: list[_Use], findings: Findings) -> None:
+def _hold_against(name: str, description: Description, settings: Settings, library: Library, uses: list[Use], findings: Findings) -> None:
     against = Against(name, description, settings.connections[name].values, settings.connections[name].codes)
     here = [use for use in uses if use.connection.name == name and use.spec.stream not in description.left_out]
     for spec in {use.spec.name: use.spec for use in here}.values():

@@ -102,6 +102,11 @@ class Setting:
         raise Misused(f"`{text}` is neither a canonical path nor {what}")
 
 
+def transform_names() -> list[str]:
+    """Return the names of all transforms there are, plug-ins among them."""
+    return sorted({*BUILDERS, *_entry_points()})
+
+
 def build(entry: str | Mapping[str, Any], setting: Setting) -> Transform:
     """Return the transform that one entry of ``via`` names. Raises Misused."""
     name, options = _entry(entry)
@@ -109,7 +114,7 @@ def build(entry: str | Mapping[str, Any], setting: Setting) -> Transform:
     if found is None:
         from difflib import get_close_matches
 
-        known = sorted({*BUILDERS, *_entry_points()})
+        known = transform_names()
         near = get_close_matches(name, known, 1)
         raise Misused(f"there is no transform `{name}`", f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}")
     builder, allowed, needed = found

@@ -423,3 +423,11 @@ def test_both_hours_in_which_the_clock_is_put_back_are_tried() -> None:
     strict = read(edited(('    accept_loss: ["PutGet: the repeated hour in October, and milliseconds"]\n', "")))
     (found,) = [one for one in check_laws(strict, against(), examples=EXAMPLES) if one.about == "custom.since" and one.code == "PutGet"]
     assert "2025-10-26T01:00:00.000Z -> 2025-10-26T02:00:00 -> 2025-10-26T00:00:00.000Z" in found.what
+
+
+def test_without_hypothesis_the_laws_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erpcrm_bridge.mapping.check.laws.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError) as caught:
+        check_laws(read(GOOD), None, examples=EXAMPLES)
+    assert "pip install 'erpcrm-bridge[check]'" in caught.value.way_out
+    assert "--no-laws" in caught.value.way_out

@@ -77,6 +77,11 @@ class Finding:
         return self.complaint.what
 
     @property
+    def text(self) -> str:
+        """What was found, without the code."""
+        return self.what.removeprefix(f"{self.code}: ")
+
+    @property
     def wrong(self) -> bool:
         """Whether the mapping must not be used so."""
         return self.level in ("ERROR", "LAW")

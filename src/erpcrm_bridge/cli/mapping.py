@@ -1,0 +1,176 @@
+"""Check mappings, run their tests, and show what they do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from erpcrm_bridge.cli.exit_codes import DONE, FAILED
+from erpcrm_bridge.cli.output import Answer, Output
+from erpcrm_bridge.cli.session import Session
+
+if TYPE_CHECKING:
+    from erpcrm_bridge.cli.mappings import Checked, Tried
+
+app = typer.Typer(name="mapping", add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+Name = Annotated[str | None, typer.Argument(help="The mapping, as in customer/csv-dataloader.", show_default="all that flows use")]
+
+
+@app.callback()
+def mapping() -> None:
+    """Check mappings, run their tests, and show what they do."""
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    name: Name = None,
+    *,
+    examples: Annotated[int, typer.Option(min=1, help="How many values each law is tried with.")] = 60,
+    laws: Annotated[bool, typer.Option("--laws/--no-laws", help="Try the laws (needs the extra `check`).")] = True,
+    sample: Annotated[int, typer.Option(min=0, help="Try so many records of each system too; no value is printed.")] = 0,
+) -> Answer:
+    """Hold mappings against their systems and try their laws. Nothing is written."""
+    session: Session = ctx.obj
+    settings = session.settings()
+    from erpcrm_bridge.cli.mappings import check
+
+    with session.output.progress("Checking") as advance:
+        checked = check(settings, name, examples if laws else 0, sample, advance)
+    data = {
+        "mappings": [
+            {
+                "name": one.name,
+                "connection": one.connection,
+                "findings": [_plain(finding) for finding in one.findings],
+                "sample": one.sample and _sampled(one.sample),
+            }
+            for one in checked
+        ]
+    }
+    return Answer(data, lambda out: _show(checked, out), FAILED if any(one.wrong for one in checked) else DONE)
+
+
+@app.command("test")
+def run_tests(ctx: typer.Context, name: Name = None) -> Answer:
+    """Run the tests that stand in mappings. No system is asked."""
+    session: Session = ctx.obj
+    settings = session.settings()
+    from erpcrm_bridge.cli.mappings import tried_tests
+
+    tried = tried_tests(settings, name)
+    failed = [one for one in tried if one.wrong]
+    data = {"tests": [{"mapping": one.mapping, "test": one.test, "wrong": one.wrong} for one in tried], "failed": len(failed)}
+    return Answer(data, lambda out: _show_tests(tried, out), FAILED if failed else DONE)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The mapping, as in customer/csv-dataloader.")],
+    *,
+    code: Annotated[bool, typer.Option("--code", help="Show the functions made from it.")] = False,
+) -> Answer:
+    """Show the rules of a mapping, or the code made from them."""
+    session: Session = ctx.obj
+    settings = session.settings()
+    from erpcrm_bridge.cli.mappings import shown
+
+    compiled, rules = shown(settings, name)
+    sources = {"": compiled.source, **{one.name: one.source for one in compiled.lists.values()}}
+    data: dict[str, Any] = {"name": compiled.name, "stream": compiled.stream, "connector": compiled.connector, "rules": rules}
+    if code:
+        data["code"] = sources
+
+    def say(out: Output) -> None:
+        if code:
+            for one, made in sources.items():
+                for direction, text in made.items():
+                    out.line(f"# {compiled.name}{f' {one}' if one else ''} {direction}")
+                    out.line(text.rstrip())
+            return
+        out.line(f"{compiled.name}: {compiled.connector} {compiled.stream}")
+        columns = ("canonical", "", "external", "through")
+        out.table(columns, [[", ".join(r["canonical"]), r["way"], ", ".join(r["external"]), " ".join(r["via"])] for r in rules])
+
+    return Answer(data, say)
+
+
+@app.command()
+def schema(
+    ctx: typer.Context,
+    connection: Annotated[str, typer.Argument(help="A connection to the system, or its connector.")],
+    stream: Annotated[str, typer.Argument(help="The stream, as the system names it.")],
+) -> Answer:
+    """Write a schema for editors, with the names that the system has."""
+    session: Session = ctx.obj
+    settings = session.settings()
+    from erpcrm_bridge.cli.mappings import write_schema
+
+    made, path = write_schema(settings, connection, stream)
+    first = f"# yaml-language-server: $schema={path}"
+
+    def say(out: Output) -> None:
+        out.line(f"Wrote .erpcrm-bridge/{path.rpartition('/')[2]}")
+        out.hint(f"First line of the mapping: {first}")
+
+    return Answer({"file": path, "first_line": first, "schema": made}, say)
+
+
+def _plain(finding: Any) -> dict[str, Any]:
+    at = finding.complaint
+    return {
+        "level": finding.level,
+        "code": finding.code,
+        "about": finding.about,
+        "what": finding.text,
+        "way_out": at.way_out,
+        "file": at.file,
+        "line": at.line,
+        "column": at.column,
+    }
+
+
+def _sampled(sample: Any) -> dict[str, Any]:
+    return {
+        "records": sample.records,
+        "asleep": sample.asleep,
+        "unread": [{"field": path, "transform": transform, "count": count} for (path, transform), count in sorted(sample.unread.items())],
+        "changed": dict(sorted(sample.changed.items())),
+        "never_filled": sample.never_filled,
+    }
+
+
+def _show(checked: list[Checked], out: Output) -> None:
+    for one in checked:
+        out.line(f"{one.name}{f' against {one.connection}' if one.connection else ''}: {_count(len(one.findings), 'finding')}")
+        if one.findings:
+            out.table(("level", "code", "about", "finding"), [[f.level, f.code, f.about, f.text] for f in one.findings], whole=["code"])
+        if one.sample is not None:
+            out.line(f"{one.sample.records} records of {one.connection} tried; {one.sample.asleep} of them are not this mapping's.")
+            for (path, transform), count in sorted(one.sample.unread.items()):
+                out.line(f"  {path}: {count} cannot be read{f' by {transform}' if transform else ''} and would be parked")
+            for path, count in sorted(one.sample.changed.items()):
+                out.line(f"  {path}: {count} would read as something else once written")
+            if one.sample.never_filled:
+                out.line(f"  never filled: {', '.join(one.sample.never_filled)}")
+    wrong = [finding for one in checked for finding in one.findings if finding.wrong]
+    for finding in wrong:
+        out.error(str(finding))
+    if wrong:
+        out.error(f"{_count(len(wrong), 'mistake')}. Correct the mapping, then: erpcrm-bridge mapping check")
+    else:
+        out.line("Nothing is wrong.")
+
+
+def _show_tests(tried: list[Tried], out: Output) -> None:
+    for one in tried:
+        for what in one.wrong:
+            out.error(f"{one.mapping}: {one.test}: {what}")
+    failed = sum(bool(one.wrong) for one in tried)
+    out.line(f"{_count(len(tried), 'test')}, {failed} failed.")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,188 @@
+"""What the `mapping` commands do: find the mappings meant and the systems they are held against, and ask the checks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from erpcrm_bridge.cli.checking import Opener, open_connection, uses_of
+from erpcrm_bridge.connector import Connector, Description
+from erpcrm_bridge.errors import ConfigError, UsageError
+from erpcrm_bridge.mapping import CompiledMapping, Finding, Library, MappingSpec, compile_mapping, load_library, shipped
+from erpcrm_bridge.mapping.check import Against, check_fit, check_fixpoint, check_laws, check_together, run_test
+from erpcrm_bridge.mapping.check import check as check_mapping
+from erpcrm_bridge.mapping.check.sample import Sampled, sample
+from erpcrm_bridge.mapping.schema import mapping_schema
+from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge.settings import Settings
+from erpcrm_bridge.settings.findings import did_you_mean
+
+
+@dataclass(slots=True)
+class Checked:
+    """A mapping, the connection that it was held against (none where no flow uses it), and what was found."""
+
+    name: str
+    connection: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    sample: Sampled | None = None
+
+    @property
+    def wrong(self) -> bool:
+        return any(finding.wrong for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An inline test, and what was wrong."""
+
+    mapping: str
+    test: str
+    wrong: list[str]
+
+
+def check(
+    settings: Settings,
+    name: str | None,
+    examples: int,
+    samples: int,
+    advance: Callable[[int, int | None], None],
+    opener: Opener = open_connection,
+) -> list[Checked]:
+    """Return what is found in the mapping ``name``, or in all that flows use. No ``examples``: the laws are not tried.
+
+    Raises ConfigError for files that cannot be read and for laws without Hypothesis, UsageError for a mapping that does not exist, and what
+    a system raises that does not answer.
+    """
+    library = load_library([shipped(), *settings.mapping_folders])
+    uses = [use for flow in settings.flows.values() for use in uses_of(settings, flow, library)]
+    specs = _meant(library, name, [use.spec for use in uses])
+    wanted = {spec.name for spec in specs}
+    names = [one for one in settings.connections if any(use.connection.name == one and use.spec.name in wanted for use in uses)]
+    found = {spec.name: Checked(spec.name, findings=check_mapping(library, spec)) for spec in specs}
+    held: list[Checked] = []
+    held_against: dict[tuple[str, str], Against] = {}
+    for number, connection in enumerate(names):
+        advance(number, len(names))
+        connector = opener(settings.connections[connection])
+        try:
+            description = connector.describe()
+            against = Against(connection, description, settings.connections[connection].values, settings.connections[connection].codes)
+            here = {use.spec.name: use.spec for use in uses if use.connection.name == connection}
+            for spec in here.values():
+                if spec.name not in wanted:
+                    continue
+                one = Checked(spec.name, connection, [*found[spec.name].findings, *check_fit(library, spec, against)])
+                if examples:
+                    one.findings += check_laws(spec, against, examples=examples)
+                if samples:
+                    one.sample = _sample(connector, spec, against, samples)
+                held_against[spec.name, connection] = against
+                held.append(one)
+            for flow in settings.flows:
+                together = check_together([use.spec for use in uses if (use.flow, use.connection.name) == (flow, connection)], against)
+                for finding in together:
+                    owner = next(
+                        (one for one in held if one.connection == connection and finding.complaint.file == here[one.name].file), None
+                    )
+                    if owner is not None and finding not in owner.findings:
+                        owner.findings.append(finding)
+        finally:
+            connector.close()
+    for one in held:
+        one.findings += _laps(library, one, held_against, examples) if examples else []
+    unused = [found[spec.name] for spec in specs if all(one.name != spec.name for one in held)]
+    for one in unused:
+        one.findings += check_laws(library.specs[one.name], None, examples=examples) if examples else []
+    return sorted([*held, *unused], key=lambda one: (one.name, one.connection))
+
+
+def _laps(library: Library, one: Checked, held: dict[tuple[str, str], Against], examples: int) -> Iterator[Finding]:
+    """Look at each pair of systems that share an entity once: the second one's findings name the first."""
+    spec = library.specs[one.name]
+    for (name, connection), against in held.items():
+        other = library.specs[name]
+        if other.entity == spec.entity and (name, connection) < (one.name, one.connection) and connection != one.connection:
+            yield from check_fixpoint((spec, held[one.name, one.connection]), (other, against), examples=examples)
+
+
+def _meant(library: Library, name: str | None, used: list[MappingSpec]) -> list[MappingSpec]:
+    if name is None:
+        return [*{spec.name: spec for spec in used or library.specs.values()}.values()]
+    if name not in library.specs:
+        raise UsageError(f"There is no mapping {name}.", way_out=did_you_mean(name, sorted(library.specs)))
+    return [library.specs[name]]
+
+
+def _sample(connector: Connector, spec: MappingSpec, against: Against, samples: int) -> Sampled | None:
+    if spec.stream not in against.description.streams:
+        return None
+    try:
+        compiled = against.compile(spec)
+    except ConfigError:
+        return None
+    return sample(compiled, islice(_records(connector, compiled), samples))
+
+
+def _records(connector: Connector, compiled: CompiledMapping) -> Iterator[Fields]:
+    for page in connector.read_changes(compiled.selection, None):
+        yield from (change.record.fields for change in page.changes if change.record is not None)
+
+
+def tried_tests(settings: Settings, name: str | None) -> list[Tried]:
+    """Run the inline tests of the mapping ``name``, or of all that flows use."""
+    library = load_library([shipped(), *settings.mapping_folders])
+    used = [use.spec for flow in settings.flows.values() for use in uses_of(settings, flow, library)]
+    specs = _meant(library, name, used)
+    return [Tried(spec.name, one.name, run_test(spec, one)) for spec in specs for one in spec.body.tests]
+
+
+def shown(settings: Settings, name: str) -> tuple[CompiledMapping, list[dict[str, Any]]]:
+    """Return a mapping, compiled, and its rules as they are shown."""
+    (spec,) = _meant(load_library([shipped(), *settings.mapping_folders]), name, [])
+    compiled = compile_mapping(spec, codes={}, values={}, stream=None)
+    rules: list[dict[str, Any]] = []
+    for prefix, part in [("", compiled.rules), *((f"{one.name}.", one.rules) for one in compiled.lists.values())]:
+        body = spec.body.fields if not prefix else spec.body.lists[prefix[:-1]].fields
+        for rule in part:
+            via = [entry if isinstance(entry, str) else next(iter(entry)) for entry in body[rule.name].via] if rule.name in body else []
+            way = {"both": "↔", "to_canonical": "←", "from_canonical": "→"}[rule.direction]
+            canonical = [prefix + path for path in rule.canonical]
+            rules.append({"name": rule.name, "canonical": canonical, "way": way, "external": list(rule.external), "via": via})
+    return compiled, rules
+
+
+def write_schema(settings: Settings, system: str, stream: str, opener: Opener = open_connection) -> tuple[dict[str, Any], str]:
+    """Write the schema of mappings for a stream beside config.yaml; return it and the file's name as a mapping names
+    it. ``system``: a connection or a connector.
+
+    Raises UsageError for a connection or stream that does not exist.
+    """
+    fitting = [one for one in settings.connections.values() if system in (one.name, one.connector)]
+    if not fitting:
+        known = ", ".join(settings.connections) or "none yet"
+        raise UsageError(f"No connection is named {system!r}, and none has that connector.", way_out=f"Use one of: {known}.")
+    found: dict[str, Description] = {}
+    for connection in fitting:
+        connector = opener(connection)
+        try:
+            found[connection.name] = connector.describe()
+        finally:
+            connector.close()
+        described = found[connection.name].streams.get(stream)
+        if described is not None:
+            schema = mapping_schema(connection.connector, found[connection.name], described)
+            folder = settings.folder / ".erpcrm-bridge"
+            folder.mkdir(exist_ok=True)
+            file = folder / f"mapping.{connection.connector}.{re.sub(r'[^A-Za-z0-9._-]', '_', stream)}.schema.json"
+            file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            return schema, os.path.relpath(file, [*settings.mapping_folders, settings.folder / "mappings"][0] / "customer")
+    streams = sorted({name for description in found.values() for name in description.streams})
+    raise UsageError(
+        f"{', '.join(found)} has no stream {stream!r}.", way_out=did_you_mean(stream, streams) or f"It has: {', '.join(streams)}."
+    )

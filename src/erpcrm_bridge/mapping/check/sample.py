@@ -1,0 +1,55 @@
+"""A mapping tried on records as a system holds them. What is told are counts, never a value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from erpcrm_bridge.mapping.check.examples import Same
+from erpcrm_bridge.mapping.compile import CompiledMapping
+from erpcrm_bridge.mapping.source import FieldError
+from erpcrm_bridge.model.values import Fields, same
+
+
+@dataclass(slots=True)
+class Sampled:
+    """How many records were looked at and how many `when` leaves out; by field (and the transform that refused) how many could not be read,
+    how many would come back from a new record as something else, and how many are always empty."""
+
+    records: int = 0
+    asleep: int = 0
+    unread: Counter[tuple[str, str]] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+    filled: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def never_filled(self) -> list[str]:
+        """Fields that no record had a value for; none where no record was read."""
+        return sorted(path for path, count in self.filled.items() if not count) if self.records > self.asleep else []
+
+
+def sample(compiled: CompiledMapping, records: Iterable[Fields]) -> Sampled:
+    """Return what becomes of these records under the mapping; nothing is written anywhere."""
+    found, refs = Sampled(), Same()
+    found.filled.update(dict.fromkeys((path for path in compiled.readable if path not in compiled.lists), 0))
+    both = compiled.readable & compiled.writable
+    for record in records:
+        found.records += 1
+        if not compiled.applies(record):
+            found.asleep += 1
+            continue
+        errors: list[FieldError] = []
+        golden = compiled.get(record, refs, errors)
+        for one in compiled.lists.values():
+            for row in one.rows(record):
+                one.get(row, golden, refs, errors)
+        found.unread.update({(error.path, error.transform or "") for error in errors})
+        found.filled.update(path for path, value in golden.items() if value is not None and path in found.filled)
+        refused: list[FieldError] = []
+        back = compiled.get(compiled.put(golden, None, refs, refused, create=True), refs, refused)
+        parked = {error.path for error in refused}
+        found.changed.update(
+            path for path, value in golden.items() if value is not None and path in both - parked and not same(back.get(path), value)
+        )
+    return found

@@ -1,0 +1,119 @@
+"""`mapping` as a person and a script meet it: check, test, show, schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from erpcrm_bridge.mapping import shipped
+
+from .cli_world import CONFIG, CliWorld, account
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> CliWorld:
+    return CliWorld(tmp_path)
+
+
+@pytest.fixture
+def own(world: CliWorld) -> Path:
+    """A mapping of the installation's own, in place of the shipped one for accounts."""
+    file = world.folder / "mappings" / "customer" / "accounts.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes((shipped() / "customer" / "csv-dataloader.yaml").read_bytes())
+    text = CONFIG.replace("crm: [csv-dataloader]", "crm: [accounts]").replace("connections:", "mappings: [./mappings]\nconnections:", 1)
+    (world.folder / "config.yaml").write_text(text)
+    return file
+
+
+def break_law(own: Path) -> None:
+    text = own.read_text().replace('    accept_loss: ["PutGet: archived shows as not active in the CRM; golden keeps it"]\n', "")
+    own.write_text(text)
+
+
+def test_check_tells_what_each_mapping_loses_and_ends_with_0(world: CliWorld) -> None:
+    before = world.accounts.read_bytes(), world.customers.read_bytes()
+    told = world.ok("mapping", "check", "--examples", "5", "--json").object
+    assert [(one["name"], one["connection"]) for one in told["mappings"]] == [
+        ("customer/csv-dataloader", "crm-files"),
+        ("customer/csv-savedsearch", "erp-files"),
+    ]
+    refuses = [one for one in told["mappings"][1]["findings"] if one["code"] == "refuses"]
+    assert [(one["level"], one["about"]) for one in refuses] == [("WARN", "currency")]
+    assert (world.accounts.read_bytes(), world.customers.read_bytes()) == before
+
+
+def test_a_broken_law_ends_with_1_and_its_place_and_way_out(world: CliWorld, own: Path) -> None:
+    break_law(own)
+    done = world.run("mapping", "check", "customer/accounts")
+    line = next(number for number, text in enumerate(own.read_text().splitlines(), 1) if text.startswith("  status:"))
+    assert done.code == 1
+    assert f"{own}:{line}:3: PutGet: archived -> No -> inactive" in done.err
+    assert "accept_loss" in done.err
+    told = world.run("mapping", "check", "customer/accounts", "--json").object
+    assert (told["exit_code"], [one["level"] for one in told["mappings"][0]["findings"] if one["code"] == "PutGet"]) == (1, ["LAW"])
+
+
+def test_without_laws_only_what_stands_there_is_checked(world: CliWorld, own: Path) -> None:
+    break_law(own)
+    assert world.run("mapping", "check", "customer/accounts", "--no-laws").code == 0
+
+
+def test_a_sample_of_real_records_tells_counts_and_no_value(world: CliWorld) -> None:
+    world.write_crm([account("001A", "Alpha GmbH") | {"Active__c": "Confidential"}, account("001B", "Beta GmbH")])
+    done = world.ok("mapping", "check", "customer/csv-dataloader", "--no-laws", "--sample", "10")
+    assert "2 records of crm-files tried" in done.out
+    assert "status: 1 cannot be read by map and would be parked" in done.out
+    assert "Confidential" not in done.out + done.err
+    assert "Alpha" not in done.out + done.err
+    told = world.ok("mapping", "check", "customer/csv-dataloader", "--no-laws", "--sample", "1", "--json").object
+    assert told["mappings"][0]["sample"]["records"] == 1
+    assert told["mappings"][0]["sample"]["unread"] == [{"field": "status", "transform": "map", "count": 1}]
+
+
+def test_the_tests_of_a_mapping_are_run_and_a_failing_one_ends_with_1(world: CliWorld, own: Path) -> None:
+    assert world.ok("mapping", "test", "customer/accounts", "--json").object["failed"] == 0
+    own.write_text(own.read_text().replace("expect: {phone: ask reception}", "expect: {phone: somebody}"))
+    done = world.run("mapping", "test", "customer/accounts")
+    assert done.code == 1
+    assert "text that is no telephone number stays as it is: `phone` is 'ask reception', not 'somebody'" in done.err
+
+
+def test_show_prints_the_rules_and_with_code_the_functions_made_from_them(world: CliWorld) -> None:
+    rules = world.ok("mapping", "show", "customer/csv-dataloader", "--json").object["rules"]
+    assert {"name": "email", "canonical": ["email"], "way": "↔", "external": ["Email__c"], "via": ["trim", "lower"]} in rules
+    code = world.ok("mapping", "show", "order/csv-dataloader", "--code").out
+    assert "# order/csv-dataloader to_canonical\ndef get(fields, refs, errors):" in code
+    assert "# order/csv-dataloader lines from_canonical\ndef put(line," in code
+
+
+def test_a_schema_for_editors_holds_the_systems_own_names(world: CliWorld) -> None:
+    told = world.ok("mapping", "schema", "crm-files", "Account.csv", "--json").object
+    file = world.folder / ".erpcrm-bridge" / "mapping.csv.Account.csv.schema.json"
+    schema = json.loads(file.read_text())
+    assert told["first_line"] == "# yaml-language-server: $schema=../../.erpcrm-bridge/mapping.csv.Account.csv.schema.json"
+    rule = schema["$defs"]["RuleSpec"]
+    names = {one["const"] for one in rule["properties"]["external"]["anyOf"][0]["anyOf"][0]["oneOf"]}
+    assert ("Name" in names, "Nmae" in names) == (True, False)
+    bare, with_options = rule["properties"]["via"]["items"]["anyOf"]
+    assert ("trim" in bare["enum"], "trm" in bare["enum"]) == (True, False)
+    assert ("money" in bare["enum"], with_options["properties"]["money"]["required"]) == (False, ["currency"])
+    assert ("direction" in rule["properties"], rule["additionalProperties"]) == (True, False)
+    assert schema["properties"]["stream"] == {"const": "Account.csv"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "way_out"),
+    [
+        (["show", "customer/csv-dataloder"], "did you mean 'customer/csv-dataloader'?"),
+        (["check", "customer/csv-dataloder"], "did you mean 'customer/csv-dataloader'?"),
+        (["test", "customer/csv-dataloder"], "did you mean 'customer/csv-dataloader'?"),
+        (["schema", "crm-files", "Acount.csv"], "did you mean 'Account.csv'?"),
+        (["schema", "salesforce", "Account"], "Use one of: crm-files, erp-files."),
+    ],
+)
+def test_what_does_not_exist_is_wrong_usage_with_a_way_out(world: CliWorld, arguments: list[str], way_out: str) -> None:
+    done = world.run("mapping", *arguments)
+    assert (done.code, way_out in done.err) == (2, True), done.err
