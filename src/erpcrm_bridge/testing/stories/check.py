@@ -377,8 +377,10 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         raise Violation("L8", f"the bridge deleted the money document {where}")
     if ground.place.on_delete != "delete":
         raise Violation("L8", f"the bridge deleted {where}, and the rule is {ground.place.on_delete}")
-    if _sent_by_a_zombie(ground, entry):
-        ground.note("delete by a worker whose lease had run out before its call")
+    places = facts.places[thing]
+    gone = (it for it in ground.journal if it.order <= entry.order and it.event.verb == "delete" and it.event.actor == "bridge")
+    if any(_place_of(it) in places and _sent_by_a_zombie(ground, it) for it in gone):
+        ground.note("delete by a worker whose lease had run out before its call, or in the wake of one")
         return
     lives = [life for life in facts.lives.get(thing, ()) if life.actor != "bridge" and life.order < entry.order]
     ends = [life for life in lives if life.place[0] != entry.role and (life.verb == "delete" or _merged_unseen(ground, life))]
