@@ -18,7 +18,8 @@ import phonenumbers
 import pytest
 from rapidfuzz import fuzz
 
-from erpcrm_bridge.mapping import CompiledMapping, FieldError, check, compile_mapping, load_library
+from erpcrm_bridge.connector import Capabilities, Field, Stream
+from erpcrm_bridge.mapping import CompiledMapping, FieldError, compile_mapping, fitted, load_library
 from erpcrm_bridge.settings.yaml import read_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -362,8 +363,16 @@ class OwnKeys(dict[tuple[str, str], str]):
 
 
 def compiled_mappings() -> list[CompiledMapping]:
-    library = load_library([ROOT / "mappings"])
-    return [compile_mapping(spec, codes={}, values={}, stream=None) for spec in library.specs.values()]
+    """Return the shipped mappings whose exports the demo has, without what these exports do not carry."""
+    sides = {"csv-dataloader": "crm", "csv-savedsearch": "erp"}
+    streams: dict[str, dict[str, Stream]] = {"crm": {}, "erp": {}}
+    for name, header in HEADERS.items():
+        side, _, file = name.partition("/")
+        streams[side][file] = Stream(file, {column: Field(column) for column in header.split(",")}, Capabilities())
+    there = [(spec, streams[sides[spec.name.partition("/")[2]]]) for spec in load_library([ROOT / "mappings"]).specs.values()]
+    used = [fitted(spec, side, [*ENTITIES, "invoice"]) for spec, side in there if spec.stream in side]
+    assert len(used) == 7
+    return [compile_mapping(spec, codes={}, values={}, stream=None) for spec in used]
 
 
 def read_all(mapping: CompiledMapping) -> Iterator[tuple[tuple[str, str], dict[str, Any], dict[str, Any], list[FieldError]]]:
@@ -385,13 +394,6 @@ def test_the_mappings_write_nothing_of_what_they_read_back() -> None:
     for mapping in compiled_mappings():
         for place, fields, canonical, _ in read_all(mapping):
             assert (place, mapping.put(canonical, fields, OwnKeys(), [], create=False)) == (place, {})
-
-
-def test_nothing_is_wrong_with_the_shipped_mappings_and_their_examples_hold() -> None:
-    library = load_library([ROOT / "mappings"])
-    assert sorted(library.entities) == ["contact", "customer", "invoice", "order"]
-    assert len(library.specs) == 7
-    assert [str(complaint) for spec in library.specs.values() for complaint in check(library, spec)] == []
 
 
 def test_the_telephone_numbers_of_a_pair_are_one_number_but_for_those_listed() -> None:

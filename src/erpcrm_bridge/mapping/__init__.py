@@ -9,6 +9,7 @@ from erpcrm_bridge.mapping.compile import CompiledList, CompiledMapping, Refs, c
 from erpcrm_bridge.mapping.expression import Refused
 from erpcrm_bridge.mapping.format import MappingSpec
 from erpcrm_bridge.mapping.library import EntityRules, FieldPolicy, Library, ListRules, MatchRule, RelatedRule, load_library, shipped
+from erpcrm_bridge.mapping.optional import fitted
 from erpcrm_bridge.mapping.rules import Rule
 from erpcrm_bridge.mapping.source import FieldError
 from erpcrm_bridge.mapping.transforms import PlugIn
@@ -31,6 +32,7 @@ __all__ = [
     "Rule",
     "check",
     "compile_mapping",
+    "fitted",
     "load_library",
     "shipped",
 ]

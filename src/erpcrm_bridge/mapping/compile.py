@@ -503,6 +503,8 @@ def _declared(body: Any) -> set[str]:
 def _plain(value: Any) -> Any:
     """Return ``value`` with objects as sorted lists of pairs, so that a key true and a key "true" differ."""
     if isinstance(value, dict):
-        pairs = [[type(key).__name__, str(key), _plain(part)] for key, part in value.items() if key not in ("note", "accept_loss")]
+        pairs = [
+            [type(key).__name__, str(key), _plain(part)] for key, part in value.items() if key not in ("note", "accept_loss", "optional")
+        ]
         return sorted(pairs, key=lambda pair: pair[:2])
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

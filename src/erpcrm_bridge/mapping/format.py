@@ -62,7 +62,7 @@ class ListPolicySpec(_Strict):
 
 
 class EntityFile(_Strict):
-    """entity.yaml: policy, once for all systems."""
+    """entity.yaml: policy, once for all systems. ``unmapped`` gives the reason why there is no mapping of a name."""
 
     apiVersion: Literal["erpcrm-bridge/v1"]
     kind: Literal["Entity"]
@@ -78,6 +78,7 @@ class EntityFile(_Strict):
     related: list[RelatedSpec] = []
     apart: list[str] = []
     lists: dict[str, ListPolicySpec] = {}
+    unmapped: dict[str, str] = {}
 
 
 class TableSpec(_Strict):
@@ -127,6 +128,7 @@ class RuleSpec(_Strict):
     overflow: Literal["error", "truncate"] = "error"
     moves: dict[str, list[str | MoveSpec]] | None = None
     accept_loss: list[str] = []
+    optional: bool = False
     note: str | None = None
 
 
@@ -171,6 +173,7 @@ class ListSpec(_Strict):
     inline: str | None = None
     key: str
     write: Literal["keyed", "replace"]
+    optional: bool = False
     fields: dict[str, RuleSpec]
 
 

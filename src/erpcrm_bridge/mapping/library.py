@@ -59,7 +59,7 @@ class ListRules(Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class EntityRules:
     """entity.yaml: policy, matching, deletes and lists, once for all systems. ``continues`` is (from, to); records that hold different
-    values of an ``apart`` field are never bound by a match rule."""
+    values of an ``apart`` field are never bound by a match rule; ``unmapped`` gives the reason why there is no mapping of a name."""
 
     entity: str
     fields: dict[str, FieldPolicy]
@@ -71,6 +71,7 @@ class EntityRules:
     related: tuple[RelatedRule, ...]
     apart: tuple[str, ...]
     lists: dict[str, ListRules]
+    unmapped: dict[str, str]
     digest: str
     document: Document = field(repr=False)
 
@@ -117,6 +118,8 @@ def load_library(folders: Sequence[Path]) -> Library:
                 _load(library, path)
             except ConfigError as error:
                 complaints.extend(error.complaints)
+    for rules in library.entities.values():
+        complaints.extend(_excuses(rules, library))
     for spec in library.specs.values():
         if spec.entity not in library.entities and not any(c.file.endswith(f"{spec.entity}/entity.yaml") for c in complaints):
             complaints.append(
@@ -125,6 +128,14 @@ def load_library(folders: Sequence[Path]) -> Library:
     if complaints:
         raise ConfigError("The mappings cannot be read.", complaints=complaints)
     return library
+
+
+def _excuses(rules: EntityRules, library: Library) -> Iterator[Complaint]:
+    for name, why in rules.unmapped.items():
+        if f"{rules.entity}/{name}" in library.specs:
+            yield rules.document.complaint(("unmapped", name), f"there is a mapping {rules.entity}/{name}", "remove it from `unmapped`")
+        elif not why.strip():
+            yield rules.document.complaint(("unmapped", name), f"`{name}` stands here without a reason", "say why")
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -206,7 +217,8 @@ def _entity_rules(body: EntityFile, findings: Findings) -> EntityRules:
         apart=tuple(body.apart),
         related=tuple(rule for number in range(len(body.related)) if (rule := _related(body, number, findings)) is not None),
         lists={name: ListRules(one.model, one.sums_to, tuple(tuple(keys) for keys in one.line_match)) for name, one in body.lists.items()},
-        digest=digest(body.model_dump()),
+        unmapped=dict(body.unmapped),
+        digest=digest(body.model_dump(exclude={"unmapped"})),
         document=findings.document,
     )
 

@@ -22,7 +22,8 @@ class Meta:
     """Stands in ``Annotated`` beside a field of a canonical model.
 
     ``scale`` is the number of decimals a ``decimal`` declares; amounts take theirs from the currency. ``to`` names the entity a
-    reference points at. ``normalise`` gives a value its one canonical form, and raises ValueError where there is none.
+    reference points at. ``moves`` says of each state which may come next. ``normalise`` gives a value its one canonical form, and raises
+    ValueError where there is none.
     """
 
     kind: Kind
@@ -30,11 +31,26 @@ class Meta:
     scale: int | None = None
     to: str | None = None
     normalise: Callable[[Any], Any] | None = None
+    moves: Mapping[str, tuple[str, ...]] | None = None
+
+
+Calculation: TypeAlias = Literal["commissions", "rebates", "credit", "customer value"]
+
+
+class Finance:
+    """Stands in ``Annotated`` beside a field which calculations of finance read, whether or not a mapping carries it on both sides."""
+
+    def __init__(self, *calculations: Calculation) -> None:
+        self.calculations = calculations
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """One canonical field. ``path`` is dotted (``billing.city``); for a line's field it is relative to the line."""
+    """One canonical field. ``path`` is dotted (``billing.city``); for a line's field it is relative to the line.
+
+    ``choices`` are the values of a choice; ``moves`` those that may follow each, where they are states. ``finance`` names the calculations
+    that read the field.
+    """
 
     path: str
     kind: Kind
@@ -44,6 +60,8 @@ class FieldSpec:
     to: str | None = None
     choices: tuple[str, ...] = ()
     normalise: Callable[[Any], Any] | None = None
+    moves: Mapping[str, tuple[str, ...]] | None = None
+    finance: tuple[Calculation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +78,17 @@ class EntitySpec:
     def references(self) -> dict[str, str]:
         """Paths of the reference fields to the entities they point at."""
         return {path: spec.to for path, spec in self.fields.items() if spec.to}
+
+    @property
+    def line_references(self) -> dict[str, dict[str, str]]:
+        """The same for the lines of each list."""
+        return {name: {path: spec.to for path, spec in line.items() if spec.to} for name, line in self.lists.items()}
+
+    @property
+    def parents(self) -> list[str]:
+        """The entities that the records and their lines refer to, each once."""
+        found = [*self.references.values(), *(to for line in self.line_references.values() for to in line.values())]
+        return list(dict.fromkeys(found))
 
 
 class CanonicalModel(BaseModel):
@@ -86,7 +115,19 @@ def fields_of(model: type[BaseModel], prefix: str = "") -> dict[str, FieldSpec]:
         inner = _inner(info.annotation)
         if meta is not None:
             choices = tuple(get_args(inner)) if get_origin(inner) is Literal else ()
-            specs[path] = FieldSpec(path, meta.kind, info.description or "", meta.max_length, meta.scale, meta.to, choices, meta.normalise)
+            finance = tuple(name for m in info.metadata if isinstance(m, Finance) for name in m.calculations)
+            specs[path] = FieldSpec(
+                path,
+                meta.kind,
+                info.description or "",
+                meta.max_length,
+                meta.scale,
+                meta.to,
+                choices,
+                meta.normalise,
+                meta.moves,
+                finance,
+            )
         elif isinstance(inner, type) and issubclass(inner, BaseModel):
             specs.update(fields_of(inner, path + "."))
     return specs

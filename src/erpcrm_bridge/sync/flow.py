@@ -19,6 +19,7 @@ from erpcrm_bridge.mapping import (
     Library,
     MappingSpec,
     compile_mapping,
+    fitted,
     load_library,
     shipped,
 )
@@ -213,7 +214,7 @@ def _build(
                         way_out=f"It has: {', '.join(sorted(described.streams)) or 'none'}.",
                     )
                 values = settings.connections[connection].values
-                mapping = compiler(spec, codes=described.codes, values=values, stream=stream)
+                mapping = compiler(fitted(spec, described.streams, order), codes=described.codes, values=values, stream=stream)
                 create = role in wanted.entities[entity].create_in
                 if create and not (stream.capabilities.upsert or stream.capabilities.find):
                     raise ConfigError(
@@ -285,7 +286,7 @@ def _parents_first(entities: Sequence[str]) -> list[str]:
     def place(entity: str, above: tuple[str, ...]) -> None:
         if entity in placed or entity in above:
             return
-        for target in entity_spec(entity).references.values():
+        for target in entity_spec(entity).parents:
             if target in entities and target != entity:
                 place(target, (*above, entity))
         placed.append(entity)

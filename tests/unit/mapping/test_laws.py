@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from erpcrm_bridge.mapping.transforms import _data
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.fields import FieldSpec
 
+EXAMPLES = 20
+"""for each law and mapping: there are as many mappings as entities in both dialects"""
 LIBRARY = load_library([shipped()])
 COMPILED = {name: compile_mapping(spec, codes={}, values={}, stream=None) for name, spec in LIBRARY.specs.items()}
 
@@ -33,6 +37,7 @@ def words(value: Any) -> set[str]:
     return {value} if isinstance(value, str) else set()
 
 
+@cache
 def cells(name: str) -> st.SearchStrategy[str | None]:
     """Dirty cells: what the mapping itself names, what people type, and anything at all."""
     own = sorted(word for word in words(LIBRARY.specs[name].document.value) if len(word) < 60)
@@ -72,7 +77,7 @@ def dirty(draw: Any, name: str) -> dict[str, Any]:
 def test_get_put_what_was_read_is_never_written_back(name: str) -> None:
     one = COMPILED[name]
 
-    @settings(max_examples=120, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None)
     @given(dirty(name))
     def law(record: dict[str, Any]) -> None:
         errors: list[FieldError] = []
@@ -98,7 +103,7 @@ def values_for(spec: FieldSpec, one: CompiledMapping) -> st.SearchStrategy[Any]:
         "decimal": st.decimals(-(10**6), 10**6, places=6),
         "integer": st.integers(0, 10**6),
         "boolean": st.booleans(),
-        "date": st.dates().map(lambda day: day.isoformat()),
+        "date": st.dates(date(1000, 1, 1)).map(lambda day: day.isoformat()),
         "choice": st.sampled_from(spec.choices or ("x",)),
         "reference": st.sampled_from(["G0000000000001", "G0000000000002"]),
         "currency": st.sampled_from(["EUR", "USD", "GBP"]),
@@ -106,15 +111,18 @@ def values_for(spec: FieldSpec, one: CompiledMapping) -> st.SearchStrategy[Any]:
     }
     if spec.path.endswith(("phone", "mobile")):
         return st.sampled_from(["tel:+49-89-99998123", "tel:+49-30-1234567;ext=12", "ask reception"])
-    if spec.path == "payment_terms":
+    if spec.path == "payment_terms" or (one.entity, spec.path) == ("payment_term", "name"):
         return st.sampled_from(["14 days net", "30 days net", "60 days net"])
     return by_kind[spec.kind] if spec.kind in by_kind else text_for(spec)
 
 
-def holds(spec: FieldSpec, got: Any, meant: Any) -> bool:
-    """Equal, or an accepted loss: archived shows as inactive."""
-    lost = {"status": ("archived", "inactive")}
-    return got == meant or lost.get(spec.path) == (meant, got)
+def holds(one: CompiledMapping, spec: FieldSpec, got: Any, meant: Any) -> bool:
+    """Equal, or an accepted loss: archived shows as inactive; what else it is stands in the mapping."""
+    if spec.path == "status":
+        return bool(got == meant) or (meant, got) == ("archived", "inactive")
+    rule = LIBRARY.specs[one.name].body.fields.get(spec.path)
+    accepted = rule is not None and any(reason.startswith("PutGet: ") for reason in rule.accept_loss)
+    return accepted or bool(got == meant)
 
 
 @pytest.mark.parametrize("name", sorted(COMPILED))
@@ -124,7 +132,7 @@ def test_put_get_what_was_written_reads_as_what_was_meant(name: str) -> None:
     both = {path: spec for path, spec in entity.fields.items() if path in one.writable & one.readable}
     goldens = st.fixed_dictionaries({path: st.none() | values_for(spec, one) for path, spec in both.items()})
 
-    @settings(max_examples=120, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None)
     @given(goldens, dirty(name), st.booleans())
     def law(golden: dict[str, Any], base: dict[str, Any], create: bool) -> None:
         errors: list[FieldError] = []
@@ -136,9 +144,9 @@ def test_put_get_what_was_written_reads_as_what_was_meant(name: str) -> None:
         skipped = {path for path, value in golden.items() if value is None}
         parked = {error.path for error in errors}
         for path, spec in both.items():
-            if path in frozen | skipped | parked or path == "billing.region" or spec.kind == "amount":
+            if path in frozen | skipped | parked or path.endswith(".region") or spec.kind == "amount":
                 continue
-            assert holds(spec, got.get(path), golden[path]), path
+            assert holds(one, spec, got.get(path), golden[path]), path
 
     law()
 
@@ -152,7 +160,7 @@ def test_put_get_of_lines(name: str, list_name: str) -> None:
     lines = one.lists[list_name]
     specs = {path: s for path, s in entity_spec(one.entity).lists[list_name].items() if path in lines.readable & lines.writable}
 
-    @settings(max_examples=80, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None)
     @given(st.fixed_dictionaries({path: values_for(spec, one) for path, spec in specs.items()}))
     def law(line: dict[str, Any]) -> None:
         errors: list[FieldError] = []
@@ -170,7 +178,7 @@ def test_put_get_of_lines(name: str, list_name: str) -> None:
 def test_put_get_of_amounts_in_the_record_s_own_currency(name: str) -> None:
     one = COMPILED[name]
 
-    @settings(max_examples=80, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None)
     @given(st.decimals(-(10**12), 10**12, places=2), st.sampled_from(["EUR", "USD", "GBP"]))
     def law(total: Decimal, currency: str) -> None:
         errors: list[FieldError] = []

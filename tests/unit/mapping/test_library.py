@@ -11,14 +11,18 @@ import pytest
 
 from erpcrm_bridge.errors import Complaint, ConfigError
 from erpcrm_bridge.mapping import EntityRules, FieldPolicy, Library, MappingSpec, MatchRule, RelatedRule, check, load_library, shipped
-from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.model.entities import MODELS, entity_spec
 
 ENTITY = """apiVersion: erpcrm-bridge/v1
 kind: Entity
 entity: {entity}
 model: canonical:{model}
 """
-UNMAPPED = "unmapped: {" + ", ".join(f"{path}: not here" for path in entity_spec("customer").fields if path != "name") + "}"
+UNMAPPED = (
+    "unmapped: {"
+    + ", ".join(f"{path}: not here" for path in (*entity_spec("customer").fields, *entity_spec("customer").lists) if path != "name")
+    + "}"
+)
 MAPPING = """apiVersion: erpcrm-bridge/v1
 kind: Mapping
 entity: customer
@@ -67,7 +71,7 @@ def test_in_the_shipped_mappings_nothing_is_wrong() -> None:
         name: [] for name in library.specs
     }
     assert {"customer/csv-dataloader", "customer/csv-savedsearch", "order/csv-savedsearch", "invoice/csv-savedsearch"} <= set(library.specs)
-    assert set(library.entities) == {"customer", "contact", "order", "invoice"}
+    assert set(library.entities) == set(MODELS)
 
 
 def test_own_folders_add_mappings_to_the_shipped_ones(tmp_path: Path) -> None:
@@ -243,8 +247,8 @@ CHECKED: list[tuple[str, str, str]] = [
     ("phone: {external: P, via: [{phone: {form: e164}}]}", "", "e164 drops the extension"),
     ("payment_terms: {external: T, via: [{map: {pairs: {'901': Net}}}]}", "", "internal-id: `901`"),
     ("payment_terms: {external: T, via: [{map: t}]}", "tables: {t: {pairs: {'901': Net}}}", "internal-id: `901`"),
-    ("owner: {external: O, const: {id: '5'}}", "", "internal-id: an object"),
-    ("owner: {external: O, default: $user.name}", "", "internal-id: `$user.name`"),
+    ("price_list: {external: O, const: {id: '5'}}", "", "internal-id: an object"),
+    ("price_list: {external: O, default: $user.name}", "", "internal-id: `$user.name`"),
     ("name: {external: Name}", 'when: "not IsDeleted"', "when-hides-deletes: `IsDeleted`"),
     ("parent: {external: P, ref: {entity: customer, required: true}}", "", "ref-cycle: customer needs customer"),
     ("nmae: {external: Name}", "", "unknown-canonical"),
@@ -353,5 +357,5 @@ def test_an_inline_test_covers_references_and_lines(spec: Spec) -> None:
 def test_a_rule_whose_reading_is_not_undone_by_its_guard_is_found(spec: Spec) -> None:
     found = fails(spec, "name: {external: Name, put: \"name + '!'\"}", "direction: to_canonical, given: {Name: x}, expect: {}")
     assert found == []
-    found = fails(spec, "owner: {external: Owner, direction: both, put: \"'fixed'\"}", "given: {Owner: x}, expect: {}")
+    found = fails(spec, "price_list: {external: Owner, direction: both, put: \"'fixed'\"}", "given: {Owner: x}, expect: {}")
     assert found == ["`Owner` would be written back though nothing has changed"]

@@ -133,10 +133,10 @@ def test_only_the_paths_that_are_asked_for_are_written(compiled: Compile) -> Non
 
 
 def test_create_only_and_update_only(compiled: Compile) -> None:
-    one = compiled("\n  currency: {external: Cur, write: create_only}\n  owner: {external: Owner, write: update_only}\n")
-    golden = {"currency": "EUR", "owner": "me"}
+    one = compiled("\n  currency: {external: Cur, write: create_only}\n  price_list: {external: List, write: update_only}\n")
+    golden = {"currency": "EUR", "price_list": "me"}
     assert written(one, golden) == ({"Cur": "EUR"}, [])
-    assert written(one, golden, {"Cur": "USD", "Owner": "you"}) == ({"Owner": "me"}, [])
+    assert written(one, golden, {"Cur": "USD", "List": "you"}) == ({"List": "me"}, [])
 
 
 def test_a_constant_of_the_connection_that_is_not_declared_is_refused_not_cleared(compiled: Compile) -> None:

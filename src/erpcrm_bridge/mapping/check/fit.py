@@ -17,9 +17,11 @@ from erpcrm_bridge.mapping.compile import CompiledMapping, compile_mapping
 from erpcrm_bridge.mapping.expression import parse
 from erpcrm_bridge.mapping.format import MappingSpec
 from erpcrm_bridge.mapping.library import Library
+from erpcrm_bridge.mapping.optional import fitted
 from erpcrm_bridge.mapping.rules import Plan
 from erpcrm_bridge.mapping.source import put_in
 from erpcrm_bridge.mapping.transforms import country_names
+from erpcrm_bridge.model.entities import MODELS
 from erpcrm_bridge.model.fields import FieldSpec
 from erpcrm_bridge.model.money import MINOR_UNITS
 
@@ -46,6 +48,7 @@ class Against:
     def compile(self, spec: MappingSpec) -> CompiledMapping:
         """Return the mapping compiled for this connection. Raises ConfigError; KeyError where the system has no such stream."""
         stream = self.description.streams[spec.stream]
+        spec = fitted(spec, self.description.streams, MODELS)
         return compile_mapping(spec, codes=self.codes, values=self.values, stream=stream)
 
 

@@ -81,7 +81,7 @@ def _unmapped(report: Report, spec: MappingSpec, compiled: CompiledMapping) -> N
     known = {*entity.fields, *(f"{name}.{path}" for name, line in entity.lists.items() for path in line)}
     excused = spec.body.unmapped
     for path in sorted(known - mapped):
-        if path not in excused and path.partition(".")[0] not in excused:
+        if not excused.keys() & {path, *wholes_of(path)}:
             report.add(
                 "ERROR",
                 "unmapped",
@@ -91,12 +91,18 @@ def _unmapped(report: Report, spec: MappingSpec, compiled: CompiledMapping) -> N
                 about=path,
             )
     for path, why in excused.items():
-        if path not in known and path not in entity.lists:
+        if path not in known and not any(path in wholes_of(other) for other in known):
             report.add("ERROR", "unknown-canonical", ("unmapped", path), f"there is no field `{path}`", "remove it")
-        elif path in mapped or (path in compiled.lists):
+        elif any(path in (other, *wholes_of(other)) for other in mapped):
             report.add("ERROR", "unmapped", ("unmapped", path), f"`{path}` has a rule", "remove it from `unmapped`", about=path)
         elif not why.strip():
             report.add("ERROR", "unmapped", ("unmapped", path), f"`{path}` stands here without a reason", "say why", about=path)
+
+
+def wholes_of(path: str) -> tuple[str, ...]:
+    """Return how `unmapped` names what a field is a part of: its address or list, `billing.*`; its list also by name, `lines`."""
+    whole, dot, _ = path.partition(".")
+    return (whole, f"{whole}.*") if dot else ()
 
 
 def _losses(report: Report, spec: MappingSpec) -> None:

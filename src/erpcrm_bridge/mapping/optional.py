@@ -1,0 +1,37 @@
+"""A mapping as one connection and one flow can use it: exports carry the columns that somebody chose, and flows the entities."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from erpcrm_bridge.connector import Stream
+from erpcrm_bridge.mapping.format import ListSpec, MappingSpec, RuleSpec
+
+
+def fitted(spec: MappingSpec, streams: Mapping[str, Stream], entities: Collection[str]) -> MappingSpec:
+    """Return the mapping without those of its ``optional`` rules and lists that cannot be used here.
+
+    A rule is left out where a field of it is not in its stream, or where the entity that it refers to is none of ``entities`` (those that
+    the flow moves); a list where its child stream is not there. What is left out is not said, as if nothing of it stood in the file; what
+    is not optional stays, and is complained of when the mapping is compiled.
+    """
+    body = spec.body
+
+    def usable(rule: RuleSpec, stream: Stream | None) -> bool:
+        if not rule.optional:
+            return True
+        names = [rule.external] if isinstance(rule.external, str) else rule.external or []
+        there = stream is None or all(name in stream.fields or name.partition(".")[0] in stream.fields for name in names)
+        return there and (rule.ref is None or rule.ref.entity in entities)
+
+    def of_list(one: ListSpec) -> ListSpec:
+        stream = streams.get(one.child.stream) if one.child is not None else None
+        return one.model_copy(update={"fields": {name: rule for name, rule in one.fields.items() if usable(rule, stream)}})
+
+    def reachable(one: ListSpec) -> bool:
+        return not one.optional or one.child is None or one.child.stream in streams
+
+    fields = {name: rule for name, rule in body.fields.items() if usable(rule, streams.get(spec.stream))}
+    lists = {name: of_list(one) for name, one in body.lists.items() if reachable(one)}
+    return replace(spec, body=body.model_copy(update={"fields": fields, "lists": lists}))
