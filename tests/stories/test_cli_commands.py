@@ -211,7 +211,7 @@ def in_review(world: CliWorld) -> tuple[str, str]:
     assert world.run("sync").code == 3
     (row,) = world.ok("parked", "--json").object["parked"]
     golden: str = world.ok("explain", "crm-files:001C", "--json").object["golden_id"]
-    assert (row["kind"], row["key"], row["others"]) == ("review", "1009", [{"golden": golden}])
+    assert (row["kind"], row["key"], row["others"]) == ("review", "1009", [{"golden": golden, "score": 100}])
     return row["id"], golden
 
 

@@ -521,6 +521,10 @@ class World:
         assert fields is not None
         return other.key, fields
 
+    def golden_of(self, role: str, stream: str, key: str) -> str:
+        """Return the golden id of a system's record."""
+        return self.store.golden_of([self.store.stream_id(self.systems[role].identity, stream)], [key])[key]
+
     def erp_of(self, account: str) -> Fields:
         return self.partner("crm", "Account", account, "erp")[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from erpcrm_bridge.cli.session import FlowArgument, Session
 
 if TYPE_CHECKING:
     from erpcrm_bridge.sync.adopt import Adoption
+    from erpcrm_bridge.sync.review import Reviewed
 
 
 def command(
@@ -24,30 +26,55 @@ def command(
         typer.Option(metavar="ENTITY", help="Also create, on the other side, what stands on one side only; repeat it for more."),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Show so many steps of each kind.")] = 5,
+    review: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Do what was decided in this file, if it is there, and write into it what is left to decide."),
+    ] = None,
     whole: Whole = False,
 ) -> Answer:
     """Review the first joining of filled systems: who is who, where they differ, what would be written. Writes to no system."""
     session: Session = ctx.obj
     name = session.flow(flow)
     settings = session.settings()
+    from msgspec.structs import asdict
+
     from erpcrm_bridge.cli import planning
+    from erpcrm_bridge.sync import review as reviews
     from erpcrm_bridge.sync.adopt import adoption
     from erpcrm_bridge.sync.run import run_flow
     from erpcrm_bridge.work import at_work
 
     creating = _entities(create or [], settings.flows[name].entities)
     with session.output.stations() as progress, at_work(settings, name) as (opened, store, fence):
+        decided = reviews.carry_out(opened, store, review, person=session.person) if review and review.exists() else reviews.Reviewed()
         report = run_flow(
             opened, store, folder=settings.folder, fence=fence, progress=progress, write=False, adopting=True, creating=creating
         )
         joined = adoption(opened, store)
+        if review:
+            decided.left = reviews.write_file(opened, store, review)
     made = planning.made(report, None if whole else limit)
 
     def show(out: Output) -> None:
         _show(out, joined)
         planning.show(out, made, whole=whole)
+        if review:
+            _show_review(out, review, decided)
 
-    return Answer({**planning.told(made), **_told(joined)}, show)
+    told = {"review": {"file": str(review), **asdict(decided)}} if review else {}
+    return Answer({**planning.told(made), **_told(joined), **told}, show)
+
+
+def _show_review(out: Output, review: Path, decided: Reviewed) -> None:
+    from erpcrm_bridge.cli import words
+
+    if decided.same or decided.different:
+        out.line(f"Decided in {review}: {decided.same:,} same, {decided.different:,} different.")
+    if decided.left:
+        out.line(f"{words.count(decided.left, 'pair')} to decide in {review}.")
+        out.hint(f"Write `same` or `different` into its first column, save it, and run again: erpcrm-bridge adopt --review {review}")
+    else:
+        out.line(f"Nothing is left to decide in {review}.")
 
 
 def _entities(named: Sequence[str], there: Collection[str]) -> list[str]:

@@ -190,6 +190,12 @@ def _show(out: Output, found: list[dict[str, Any]], counts: dict[str, int]) -> N
         out.hint(f"Try again: erpcrm-bridge parked retry {found[0]['id']}")
 
 
+def _other(other: dict[str, Any]) -> str:
+    named = other.get("golden") or f"{other.get('connection', '')} {other.get('key', '')}".strip()
+    alike = f" {other['score']} % alike" if "score" in other else ""
+    return named + alike + (f" {other['related']} in common" if "related" in other else "")
+
+
 def _row(row: dict[str, Any]) -> tuple[str, str, str]:
-    others = [other.get("golden") or f"{other.get('connection', '')} {other.get('key', '')}".strip() for other in row["others"]]
+    others = [_other(other) for other in row["others"]]
     return row["id"], row["kind"], row["reason"] + (f" ({', '.join(others)})" if others else "")

@@ -10,6 +10,7 @@ from erpcrm_bridge.cli.output import Output
 from erpcrm_bridge.store import HistoryRow
 
 _LONG = 120
+BY_HAND = {"link": "linked", "unlink": "unlinked", "unmerge": "separated"}
 
 
 def event(told: Mapping[str, Any]) -> str:
@@ -27,10 +28,18 @@ def event(told: Mapping[str, Any]) -> str:
         return f"{told['by']} said {_value(told['values'])}: refused, {told['why']}"
     if what == "clash":
         return f"clash, {told['why']}: " + "; ".join(f"{c['by']} {_value(c['values'])}" for c in told["candidates"])
+    if what == "by hand":
+        return by_hand(told)
     if what == "settled":
         return f"settled by {told['by']}: took {told['took']}"
     fields = "; ".join(f"{name}: {_value(pair[0])} → {_value(pair[1])}" for name, pair in told["fields"].items())
     return f"written to {told['to']} {told['key']}" + (f" ({fields})" if fields else "")
+
+
+def by_hand(data: Mapping[str, Any]) -> str:
+    """Return what a person said of who is who, as a sentence."""
+    more = f", now {data['into']}" if "into" in data else f", from {data['from']}" if "from" in data else ""
+    return f"{data['person']} {BY_HAND[data['kind']]} {data['key']}{more}"
 
 
 def history(out: Output, rows: Sequence[HistoryRow]) -> None:
@@ -49,6 +58,8 @@ def settle(data: Mapping[str, Any]) -> str:
         said.append(f"bound to {_places(data['bound'])}{_how(data.get('how', ''))}")
     if data.get("kind") == "bind":
         said.append(f"{data['person']} said who {data['key']} is")
+    if data.get("kind") in BY_HAND:
+        said.append(by_hand(data))
     if data.get("kind") == "settle":
         said.append(f"{data['person']} settled {' + '.join(data['unit'])}: took {data['took']}")
     if data.get("kind") == "undo":

@@ -230,13 +230,16 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
     sharing = flow.streams()
     nodes: list[Node] = []
     waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
-    taken_apart = _taken_apart(flow, store, run, entity)
+    taken_apart = _taken_apart(flow, store, entity)
     for side in flow.sides[entity]:
         get = side.mapping.narrowed(natural)
         after = ""
         while rows := store.incoming_unlinked(side.stream_id, after, BATCH):
             after = rows[-1].key
-            rows = [row for row in rows if (side.stream_id, row.key) not in taken_apart]
+            if held := [row.key for row in rows if row.fields is not None and (side.stream_id, row.key) in taken_apart]:
+                with store.transaction(run.fence):
+                    store.set_incoming_state(side.stream_id, held, "parked")
+                rows = [row for row in rows if row.key not in held]
             ours = [row for row in rows if row.fields is not None and side.mapping.applies(row.fields)]
             ours = _taken_once(store, run, side, sharing[side.stream_id], ours)
             if len(ours) < len(rows):
@@ -263,18 +266,10 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
     return nodes, waiting
 
 
-def _taken_apart(flow: Flow, store: Store, run: RunNote, entity: str) -> set[tuple[int, str]]:
+def _taken_apart(flow: Flow, store: Store, entity: str) -> set[tuple[int, str]]:
     """Return stream and key of what a person has unlinked: it is nobody's until a person says whose it is."""
     rows = store.parked(flow=flow.name, kinds=["review"], limit=1_000_000)
-    found: dict[int, list[str]] = {}
-    for row in rows:
-        if row.entity == entity and row.error == "unlinked" and row.stream_id is not None and row.key is not None:
-            found.setdefault(row.stream_id, []).append(row.key)
-    if found:
-        with store.transaction(run.fence):
-            for stream_id, keys in found.items():
-                store.set_incoming_state(stream_id, keys, "parked")
-    return {(stream_id, key) for stream_id, keys in found.items() for key in keys}
+    return {(row.stream_id or 0, row.key or "") for row in rows if row.entity == entity and row.error == "unlinked"}
 
 
 def _taken_once(store: Store, run: RunNote, side: Side, sharing: Sequence[Side], rows: list[IncomingRow]) -> list[IncomingRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -158,7 +158,9 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
         return row
     golden = GoldenRow(run.golden_ids.new(), row.entity, {}, {})
     links = [LinkRow(run.link_ids.new(), golden.id, row.entity, row.stream_id or 0, row.key)]
-    for side in flow.sides.get(row.entity, []):
+    known = store.incoming(row.stream_id or 0, [row.key]).get(row.key)
+    old = known is not None and known.seq <= int(store.fact(f"old until:{flow.name}") or -1)  # an adoption creates nothing by itself
+    for side in flow.sides.get(row.entity, []) if not old else ():
         if side.create and side.stream_id != row.stream_id:
             links.append(LinkRow(run.link_ids.new(), golden.id, row.entity, side.stream_id, None, "wanted", True))
     with store.transaction():
@@ -251,21 +253,33 @@ def _merge(store: Store, row: ParkedRow, lost: GoldenRow, run: RunNote, seq: int
     lost.state, lost.seq = "gone", seq
     store.put_golden([lost])
     store.drop_match_keys([lost.id])
-    _refer(store, lost, won.id, run, seq, person)
+    refer(store, lost, won.id, run, seq, person)
     losers = {path: [{"by": lost.id, "values": [value]}] for path, value in lost.fields.items() if value != won.fields.get(path)}
     told = {"kind": "settle", "unit": [], "person": person, "took": f"{lost.id} merged into it", "losers": losers}
     store.add_history([HistoryRow(won.id, run.id, run.at, told)])
     return won.id
 
 
-def _refer(store: Store, lost: GoldenRow, won: str, run: RunNote, seq: int, person: str) -> None:
-    """Let every golden record that refers to ``lost`` refer to ``won``."""
+def refer(
+    store: Store,
+    lost: GoldenRow,
+    won: str,
+    run: RunNote,
+    seq: int,
+    person: str,
+    *,
+    only: Callable[[GoldenRow, Sequence[LinkRow]], bool] | None = None,
+) -> None:
+    """Let every golden record that refers to ``lost`` refer to ``won``; with ``only``, those for which it is so."""
     for entity in MODELS:
         paths = [path for path, target in entity_spec(entity).references.items() if target == lost.entity]
         after = ""
         while paths and (page := store.golden_page(entity, after, 2_000)):
             after = page[-1].id
+            links = store.links_of([golden.id for golden in page]) if only is not None else {}
             for golden in page:
+                if only is not None and not only(golden, links.get(golden.id, ())):
+                    continue
                 pointing = [path for path in paths if golden.fields.get(path) == lost.id]
                 for path in pointing:
                     golden.fields[path] = won

@@ -136,6 +136,8 @@ def _events(row: HistoryRow, path: str) -> list[dict[str, Any]]:
         for clash in data.get("clashes") or ()
         if _concerns(clash["unit"], path)
     )
+    if data.get("kind") in ("link", "unlink", "unmerge"):
+        events.append({**at, "what": "by hand", **data})
     if data.get("kind") == "settle" and _concerns(data.get("unit") or (), path):
         events.append({**at, "what": "settled", "by": data["person"], "took": data["took"]})
     if data.get("kind") == "write" and _concerns([*(data.get("settles") or ()), *(data.get("lists") or ())], path):

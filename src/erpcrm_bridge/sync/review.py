@@ -1,0 +1,297 @@
+"""The review as a file: who may be who, one pair a line, for a person to decide in a spreadsheet.
+
+A line is known by its id, not by the keys in it: a spreadsheet that makes 00001042 into 1042 harms nothing. A file is carried out whole or
+not at all: whatever is wrong with one of its lines is told with its place, and nothing is done.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError, UsageError
+from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge.settings.reading import content_of
+from erpcrm_bridge.store import GoldenRow, ParkedRow, Store
+from erpcrm_bridge.sync.binding import Place, link, place
+from erpcrm_bridge.sync.decide import label_of
+from erpcrm_bridge.sync.desk import found_new
+from erpcrm_bridge.sync.flow import Flow
+from erpcrm_bridge.sync.notes import new_run
+
+COLUMNS = (
+    "decide",
+    "pair",
+    "entity",
+    "in",
+    "key",
+    "name",
+    "place",
+    "may be in",
+    "its key",
+    "its name",
+    "its place",
+    "alike %",
+    "in common",
+    "why",
+)
+SAME, DIFFERENT = "same", "different"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+Who = tuple[str, str]
+"""(connection, key) of a record, or ("", golden id)."""
+
+
+class Pair(Struct):
+    """Two that may be one, as a review has it: ``one`` is the record that waits and ``row`` its place in the waiting room; ``rows`` are all
+    reviews in which the pair stands."""
+
+    id: str
+    entity: str
+    one: Who
+    other: Who
+    score: int | None
+    related: int
+    why: str
+    rows: list[ParkedRow]
+
+
+class Reviewed(Struct):
+    """What a file has come to: ``same`` and ``different`` pairs that were carried out, and how many are ``left`` to decide."""
+
+    same: int = 0
+    different: int = 0
+    left: int = 0
+
+
+def pairs(flow: Flow, store: Store) -> list[Pair]:
+    """Return the pairs that wait for a person, each once, the likeliest first."""
+    found: dict[str, Pair] = {}
+    for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000):
+        side = flow.side(row.stream_id, row.entity) if row.stream_id is not None else None
+        if side is None or row.key is None or row.error not in ("double", "ambiguous", "unlinked"):
+            continue
+        one = (side.connection, row.key)
+        for told in row.data.get("others", ()):
+            other = ("", told["golden"]) if "golden" in told else (told["connection"], told["key"])
+            id = _id(row.entity, one, other)
+            if id in found:
+                found[id].rows.append(row)
+                continue
+            first, second = (other, one) if other[0] == one[0] and other[1] < one[1] else (one, other)
+            why = row.reason.partition(": ")[2]
+            found[id] = Pair(id, row.entity, first, second, told.get("score"), told.get("related", 0), why, [row])
+    order = {entity: at for at, entity in enumerate(flow.order)}
+    return sorted(found.values(), key=lambda pair: (order[pair.entity], -pair.related, -(pair.score or 0), pair.id))
+
+
+def write_file(flow: Flow, store: Store, path: Path) -> int:
+    """Write what is open into ``path``, whole or not at all, as the file that stands there was written; return the number of pairs."""
+    open_pairs = pairs(flow, store)
+    fields = _fields(flow, store, open_pairs)
+    delimiter = _read(path)[1] if path.exists() else ","
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for pair in open_pairs:
+        left, right = fields.get(pair.one, {}), fields.get(pair.other, {})
+        named = (
+            *pair.one,
+            label_of(left),
+            _town(left),
+            *(pair.other if pair.other[0] else ("the bridge", pair.other[1])),
+            label_of(right),
+            _town(right),
+        )
+        cells = ("", pair.id, pair.entity, *named, "" if pair.score is None else pair.score, pair.related or "", pair.why)
+        writer.writerow([_harmless(cell) for cell in cells])
+    beside = path.with_name(path.name + ".new")
+    try:
+        beside.write_bytes(text.getvalue().encode("utf-8-sig"))
+        os.replace(beside, path)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}.", way_out="Close it where it is open, or name another file."
+        ) from None
+    return len(open_pairs)
+
+
+def carry_out(flow: Flow, store: Store, path: Path, *, person: str, clock: Callable[[], float] = time.time) -> Reviewed:
+    """Do what a person has decided in the file. Raises ConfigError with a complaint for each line that is wrong; then nothing is done."""
+    known = {pair.id: pair for pair in pairs(flow, store)}
+    complaints: list[Complaint] = []
+    decided = _decided(path, known, complaints)
+    complaints.extend(_contradictions(path, decided, known))
+    same = [(line, known[id]) for id, (line, what) in decided.items() if what == SAME]
+    same.sort(key=lambda told: told[1].one[0] == told[1].other[0])  # a double joins the one that has its partner
+    for line, pair in same:
+        try:
+            _link(flow, store, pair, person, do=False, clock=clock)
+        except BridgeError as error:
+            complaints.append(Complaint(str(path), line, 1, str(error), "clear the cell"))
+    if complaints:
+        raise ConfigError(f"{path} cannot be carried out; nothing was done.", complaints=sorted(complaints, key=lambda one: one.line))
+    for _, pair in same:
+        _link(flow, store, pair, person, do=True, clock=clock)
+    different = {id for id, (_, what) in decided.items() if what == DIFFERENT}
+    _part(flow, store, different, person, clock)
+    return Reviewed(len(same), len(different))
+
+
+def _link(flow: Flow, store: Store, pair: Pair, person: str, *, do: bool, clock: Callable[[], float]) -> None:
+    stays, moves = (_place(flow, store, who, pair.entity) for who in (pair.one, pair.other))
+    if do and _golden_id(stays) is not None and _golden_id(stays) == _golden_id(moves):
+        return  # an earlier line has joined them already
+    link(flow, store, moves, stays, person=person, do=do, clock=clock)
+
+
+def _golden_id(one: Place | GoldenRow) -> str | None:
+    return one.id if isinstance(one, GoldenRow) else one.held[1].id if one.held else None
+
+
+def _place(flow: Flow, store: Store, who: Who, entity: str) -> Place | GoldenRow:
+    return place(flow, store, f"{who[0]}:{who[1]}" if who[0] else who[1], entity)
+
+
+def _part(flow: Flow, store: Store, different: set[str], person: str, clock: Callable[[], float]) -> None:
+    """A record of which every pair was decided as different is a thing of its own; else it waits on with the pairs that are left."""
+    rows = {row.id: row for pair in pairs(flow, store) if pair.id in different for row in pair.rows}
+    for row in rows.values():
+        side = flow.side(row.stream_id or 0, row.entity)
+        own = (side.connection if side else "", row.key or "")
+        left = [
+            told
+            for told in row.data["others"]
+            if _id(row.entity, own, ("", told["golden"]) if "golden" in told else (told["connection"], told["key"])) not in different
+        ]
+        if left:
+            row.data["others"], row.run = left, new_run(flow.name, clock).id
+            store.park([row])
+        else:
+            found_new(store, flow, row.id, person=person, clock=clock)
+
+
+def _decided(path: Path, known: dict[str, Pair], complaints: list[Complaint]) -> dict[str, tuple[int, str]]:
+    """Return line and decision by the pair's id; complain of each line that cannot be understood."""
+    text, delimiter = _read(path)
+    found: dict[str, tuple[int, str]] = {}
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows = _rows(path, reader)
+    head = [cell.strip().casefold() for cell in next(rows, (0, []))[1]]
+    if "decide" not in head or "pair" not in head:
+        complaint = Complaint(str(path), 1, 1, "this is no review: it has no columns `decide` and `pair`", "name another file")
+        raise ConfigError(f"{path} cannot be carried out; nothing was done.", complaints=[complaint])
+    decide, pair = head.index("decide"), head.index("pair")
+    for line, row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        what = row[decide].strip().casefold() if decide < len(row) else ""
+        id = row[pair].strip() if pair < len(row) else ""
+        if not what:
+            continue
+        if what not in (SAME, DIFFERENT):
+            complaints.append(
+                Complaint(str(path), line, decide + 1, f"`{row[decide]}` is no decision", f"write {SAME} or {DIFFERENT}, or nothing")
+            )
+        elif id not in known:
+            why = "this pair is not open, or its id was changed"
+            complaints.append(Complaint(str(path), line, pair + 1, why, "clear the decision, or delete the line"))
+        elif id in found and found[id][1] != what:
+            complaints.append(
+                Complaint(str(path), line, decide + 1, f"line {found[id][0]} says {found[id][1]} of the same pair", "keep one of them")
+            )
+        else:
+            found[id] = (line, what)
+    return found
+
+
+def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the line on which it begins."""
+    begins = 1
+    try:
+        for row in reader:
+            yield begins, row
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        complaint = Complaint(str(path), begins, 1, f"not a table any more: {error}", "mend the quotes, or delete the file and run again")
+        raise ConfigError(f"{path} cannot be carried out; nothing was done.", complaints=[complaint]) from None
+
+
+def _contradictions(path: Path, decided: dict[str, tuple[int, str]], known: dict[str, Pair]) -> Iterator[Complaint]:
+    """Yield what cannot all be so: different and yet the same by way of others, or two records of one system that nobody said are one."""
+    groups: dict[Who, list[Who]] = {}
+    for id, (_, what) in decided.items():
+        if what == SAME:
+            mine, theirs = (groups.setdefault(who, [who]) for who in (known[id].one, known[id].other))
+            if mine is not theirs:
+                mine.extend(theirs)
+                groups.update(dict.fromkeys(theirs, mine))
+    for id, (line, what) in decided.items():
+        pair = known[id]
+        if what == DIFFERENT and pair.other in groups.get(pair.one, ()):
+            yield Complaint(str(path), line, 1, "different, but the same by other lines", "one of them is wrong")
+    told = {frozenset((known[id].one, known[id].other)): line for id, (line, what) in decided.items() if what == SAME}
+    for group in {str(group): group for group in groups.values()}.values():
+        for one, other in combinations(sorted(group), 2):
+            if one[0] == other[0] and frozenset((one, other)) not in told:
+                line = max(line for pair_of, line in told.items() if pair_of & {one, other})
+                what = f"{one[1]} and {other[1]} of {one[0] or 'the bridge'} would become one"
+                yield Complaint(str(path), line, 1, what, "say `same` on the line of these two as well, or take one back")
+
+
+def _read(path: Path) -> tuple[str, str]:
+    """Return a file's text and its delimiter, whichever spreadsheet saved it."""
+    try:
+        content = content_of(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", way_out="Name a file of your own.") from None
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = content.decode("utf-16", errors="replace")
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("cp1252", errors="replace")
+    head = text.partition("\n")[0]
+    return text, max(",;\t", key=head.count)
+
+
+def _fields(flow: Flow, store: Store, open_pairs: Sequence[Pair]) -> dict[Who, Fields]:
+    """Return what is known of each record in the pairs, canonically."""
+    found: dict[Who, Fields] = {}
+    goldens = store.golden({who[1] for pair in open_pairs for who in (pair.one, pair.other) if not who[0]})
+    found.update({("", id): golden.fields for id, golden in goldens.items()})
+    for side in flow.all_sides():
+        keys = {who[1] for pair in open_pairs if pair.entity == side.entity for who in (pair.one, pair.other) if who[0] == side.connection}
+        for key, row in store.incoming(side.stream_id, sorted(keys)).items():
+            found[side.connection, key] = side.mapping.get(row.fields or {}, {}, [])
+        for key, known in store.links_by_key(side.stream_id, sorted(keys - {key for _, key in found})).items():
+            found[side.connection, key] = side.mapping.get(known.base or {}, {}, [])
+    return found
+
+
+def _town(fields: Fields) -> str:
+    return " ".join(
+        str(value)
+        for path in ("billing.line1", "billing.postal_code", "billing.city", "email", "order_date", "total")
+        if (value := fields.get(path))
+    )
+
+
+def _id(entity: str, one: Who, other: Who) -> str:
+    packed = "\x1f".join([entity, *(part for who in sorted((one, other)) for part in who)])
+    return "pair-" + blake2b(packed.encode(), digest_size=6).hexdigest()
+
+
+def _harmless(cell: Any) -> Any:
+    """A spreadsheet takes text that begins so for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

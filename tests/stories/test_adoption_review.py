@@ -1,0 +1,166 @@
+"""The review as a file: edited in a spreadsheet, carried out whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.stories.cli_world import CliWorld, Done, account, customer
+
+
+class Review:
+    """A world of doubts, and its review file in the hands of a person."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = CliWorld(folder)
+        self.file = folder / "review.csv"
+        # Nord is one company under two addresses; Süd stands twice in the CRM; West and its like are two.
+        self.world.write_crm(
+            [
+                account("001N", "Nord GmbH", BillingPostalCode="10115", VAT_Number__c="", Email__c=""),
+                account("001S", "Süd GmbH", VAT_Number__c="DE7", Email__c=""),
+                account("001T", "Süd GmbH", VAT_Number__c="DE7", Email__c=""),
+                account("001W", "=West GmbH", BillingPostalCode="1", VAT_Number__c="", Email__c=""),
+            ]
+        )
+        self.world.write_erp(
+            [
+                customer("1001", "Nord GmbH", **{"Billing Zip": "20095", "VAT Registration Number": "", "Email": ""}),
+                customer("1002", "Süd GmbH", **{"VAT Registration Number": "DE7", "Email": ""}),
+                customer("1003", "=West GmbH", **{"Billing Zip": "2", "VAT Registration Number": "", "Email": ""}),
+            ]
+        )
+
+    def adopt(self) -> Done:
+        return self.world.run("adopt", "--review", "review.csv", "--json")
+
+    def refused(self) -> str:
+        done = self.world.run("adopt", "--review", "review.csv")
+        assert done.code == 1, done.out
+        return " ".join(done.err.split())
+
+    def rows(self) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(self.file.read_text("utf-8-sig"), newline="")))
+
+    def decide(self, **said: str) -> None:
+        """Write decisions, by the keys of a pair joined with an underscore."""
+        rows = self.rows()
+        for row in rows:
+            row["decide"] = said.get(f"k{row['key']}_{row['its key']}", row["decide"])
+        self.save(rows)
+
+    def save(self, rows: list[dict[str, str]], *, delimiter: str = ",", encoding: str = "utf-8-sig") -> None:
+        out = io.StringIO(newline="")
+        writer = csv.DictWriter(out, list(rows[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+        self.file.write_bytes(out.getvalue().encode(encoding))
+
+    def pairs(self) -> set[tuple[str, str]]:
+        return {(row["key"], row["its key"]) for row in self.rows()}
+
+    def linked(self, key: str) -> list[tuple[str, str, str]]:
+        told = self.world.run("explain", f"crm-files:{key}", "--json").object
+        return sorted((copy["connection"], copy["key"], copy["state"]) for copy in told["copies"] if copy["key"])
+
+
+@pytest.fixture
+def review(tmp_path: Path) -> Review:
+    made = Review(tmp_path)
+    first = made.adopt()
+    assert first.code == 0, first.err
+    assert first.object["review"] == {"file": "review.csv", "same": 0, "different": 0, "left": 5}
+    return made
+
+
+def test_every_pair_in_doubt_stands_once_with_both_names_how_alike_they_are_and_no_formula(review: Review) -> None:
+    assert review.pairs() == {("001N", "1001"), ("001S", "001T"), ("001S", "1002"), ("001T", "1002"), ("001W", "1003")}
+    by_key = {row["key"]: row for row in review.rows()}
+    assert by_key["001N"]["its name"] == "Nord GmbH"
+    assert by_key["001N"]["alike %"] == "100"
+    assert by_key["001W"]["name"].startswith("'=")
+    assert {row["decide"] for row in review.rows()} == {""}
+
+
+def test_what_is_decided_is_done_and_the_rest_stands_in_the_file_again(review: Review) -> None:
+    review.decide(k001N_1001="same", k001W_1003="Different ")
+    done = review.adopt()
+    assert done.object["review"] == {"file": "review.csv", "same": 1, "different": 1, "left": 3}
+    assert review.pairs() == {("001S", "001T"), ("001S", "1002"), ("001T", "1002")}
+    assert review.linked("001N") == [("crm-files", "001N", "live"), ("erp-files", "1001", "live")]
+    assert review.linked("001W") == [("crm-files", "001W", "live")]
+    assert review.world.run("apply", "--yes").code == 3
+    assert len(review.world.crm()) == 4
+    assert len(review.world.erp()) == 3
+
+
+def test_a_double_becomes_a_second_copy_of_the_one_that_has_its_partner(review: Review) -> None:
+    review.decide(k001S_001T="same", k001S_1002="same")
+    assert review.adopt().object["review"]["same"] == 2
+    assert review.linked("001S") == [("crm-files", "001S", "live"), ("crm-files", "001T", "alias"), ("erp-files", "1002", "live")]
+    assert review.pairs() == {("001N", "1001"), ("001W", "1003")}
+
+
+def test_a_pair_that_is_different_is_not_asked_again_while_the_others_of_its_record_are(review: Review) -> None:
+    review.decide(k001T_1002="different")
+    review.adopt()
+    assert review.pairs() == {("001N", "1001"), ("001S", "001T"), ("001S", "1002"), ("001W", "1003")}
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "cp1252"), ("\t", "utf-16"), (",", "utf-8")])
+def test_the_file_is_read_as_whichever_spreadsheet_saved_it_and_whatever_that_made_of_the_keys(
+    review: Review, delimiter: str, encoding: str
+) -> None:
+    rows = review.rows()
+    for row in rows:
+        row["decide"] = "same" if row["key"] == "001N" else ""
+        row["key"], row["its key"] = "1,00E+03", "1"
+    review.save(rows, delimiter=delimiter, encoding=encoding)
+    assert review.adopt().object["review"]["same"] == 1
+    assert review.linked("001N") == [("crm-files", "001N", "live"), ("erp-files", "1001", "live")]
+
+
+def spoil_decision(row: dict[str, str]) -> None:
+    row["decide"] = "yes"
+
+
+def spoil_id(row: dict[str, str]) -> None:
+    row["decide"], row["pair"] = "same", "pair-1"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [(spoil_decision, "review.csv:{line}:1: `yes` is no decision"), (spoil_id, "review.csv:{line}:2: this pair is not open")],
+)
+def test_one_spoiled_line_is_told_with_its_place_and_harms_nothing(
+    review: Review, spoil: Callable[[dict[str, str]], None], said: str
+) -> None:
+    review.decide(k001N_1001="same")
+    rows = review.rows()
+    line = next(at for at, row in enumerate(rows, 2) if row["key"] == "001W")
+    spoil(rows[line - 2])
+    review.save(rows)
+    before = review.file.read_bytes()
+    assert said.format(line=line) in review.refused()
+    assert review.file.read_bytes() == before
+    assert review.world.run("explain", "crm-files:001N").code == 2  # bound to nothing
+
+
+def test_lines_that_contradict_one_another_are_told(review: Review) -> None:
+    review.decide(k001S_1002="same", k001T_1002="same")
+    assert "001S and 001T of crm-files would become one" in review.refused()
+    review.decide(k001S_001T="different")
+    assert "different, but the same by other lines" in review.refused()
+    review.decide(k001S_001T="same")
+    assert review.adopt().object["review"]["same"] == 3
+
+
+def test_a_file_that_is_something_else_is_neither_read_nor_overwritten(review: Review) -> None:
+    review.file.write_text("Month,Revenue\nMay,1\n")
+    assert "this is no review" in review.refused()
+    review.file.write_text('decide,pair\nsame,"pair-1\n')
+    assert "review.csv:2:1: not a table any more" in review.refused()
+    assert review.file.read_text() == 'decide,pair\nsame,"pair-1\n'
