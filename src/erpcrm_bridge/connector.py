@@ -62,6 +62,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Problem",
+    "PutsAway",
     "Question",
     "ReceivesWebhooks",
     "Record",
@@ -211,6 +212,17 @@ class ListsKeys(Protocol):
 
     def keys(self, selection: Selection) -> Iterator[list[str]]:
         """Yield lists of keys."""
+
+
+@runtime_checkable
+class PutsAway(Protocol):
+    """Extra: a system that hands its changes over once, and may put them away when they are safely stored."""
+
+    def put_away(self, selection: Selection, cursor: str) -> None:
+        """Put away what was read up to ``cursor``: the store holds it, and this cursor, for good. It may be said more than once.
+
+        What was put away is still read by whoever asks from an earlier cursor, or from none.
+        """
 
 
 class WebhookRequest(Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import ClassVar
 
 from erpcrm_bridge.connector import (
@@ -19,12 +20,14 @@ from erpcrm_bridge.connector import (
     Page,
     Question,
     Record,
+    Rejected,
     Selection,
     Stream,
     Write,
 )
 from erpcrm_bridge.errors import ConfigError, InputError, PermissionDenied
 from erpcrm_bridge_csv import reading, writing
+from erpcrm_bridge_csv.drop import DropFolder
 from erpcrm_bridge_csv.files import OpenFile, telling
 from erpcrm_bridge_csv.finding import answers
 from erpcrm_bridge_csv.marker import identity_of
@@ -62,14 +65,19 @@ class CsvConnector:
             raise InputError(f"There is no folder {self._folder}.", way_out="Make it, or correct `folder` in the connection's settings.")
         with telling(self._folder, "read"):
             names = sorted(name for name in os.listdir(self._folder) if is_stream(name) and os.path.isfile(self._folder / name))
+        dropped = [name for name, own in self._settings.streams.items() if own.drop is not None]
         for name in self._settings.streams:
-            if name not in names:
+            if name in dropped and name in names:
+                raise ConfigError(
+                    f"{name} is a file of {self._folder} and a drop folder.", way_out="Give the stream of the drop folder another name."
+                )
+            if name not in (*names, *dropped):
                 raise InputError(
                     f"{name} is not in {self._folder}.", way_out="Put the file there, or take it out of `streams` in the settings."
                 )
         streams: dict[str, Stream] = {}
         left_out: dict[str, LeftOut] = {}
-        for name in names:
+        for name in sorted((*names, *dropped)):
             try:
                 streams[name] = self._stream(name)
             except (InputError, PermissionDenied) as error:
@@ -77,12 +85,12 @@ class CsvConnector:
         return Description(identity_of(self._folder, self._settings.identity), streams, left_out=left_out)
 
     def _stream(self, name: str) -> Stream:
-        file = OpenFile(self._folder / name)
-        try:
-            layout = self._layout(name)
-            columns = [column for column in Table(file, layout).columns if column]
-        finally:
-            file.close()
+        layout, drop = self._layout(name), self._drop(name)
+        if drop is not None:
+            columns = drop.columns()
+        else:
+            with closing(OpenFile(self._folder / name)) as file:
+                columns = [column for column in Table(file, layout).columns if column]
         missing = [column for column in (layout.key, *layout.natural) if column and column not in columns]
         if layout.declared_key and missing:
             raise ConfigError(
@@ -91,13 +99,25 @@ class CsvConnector:
             )
         fields = {column: _field(column, layout) for column in columns}
         fields[FILE_MTIME] = Field(FILE_MTIME, type="instant", nullable=False, creatable=False, updatable=False)
-        return Stream(name, fields, CAPABILITIES, natural=layout.natural)
+        return Stream(name, fields, CAPABILITIES if drop is None else drop.capabilities, natural=layout.natural)
 
     def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
+        drop = self._drop_of(selection)
+        if drop is not None:
+            yield from drop.pages(selection, since)
+            return
         with self._pass(selection) as source:
             yield from reading.pages(source, since, now_ns=self._now_ns)
 
+    def put_away(self, selection: Selection, cursor: str) -> None:
+        drop = self._drop_of(selection)
+        if drop is not None:
+            drop.put_away(selection, cursor)
+
     def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
+        drop = self._drop_of(selection)
+        if drop is not None:
+            return drop.records(selection, keys)
         with self._pass(selection) as source:
             return reading.records_of(source, keys)
 
@@ -106,9 +126,14 @@ class CsvConnector:
             yield from reading.keys_of(source)
 
     def find(self, selection: Selection, questions: Sequence[Question]) -> dict[str, Found]:
+        drop = self._drop_of(selection)
+        if drop is not None:
+            return drop.find(selection, questions)
         return answers(self._folder, selection, self._layouts(selection), questions)
 
     def write(self, selection: Selection, writes: Sequence[Write]) -> list[Outcome]:
+        if self._drop_of(selection) is not None:
+            return [Rejected(one.ref, "permission", f"nothing is written to {selection.stream}: its system drops it") for one in writes]
         identity = identity_of(self._folder, self._settings.identity)
         return writing.write(self._folder, identity, selection, self._layouts(selection), writes)
 
@@ -116,7 +141,24 @@ class CsvConnector:
         """Nothing is held between calls."""
 
     def _pass(self, selection: Selection) -> reading.Pass:
-        return reading.Pass(self._folder, selection, self._layouts(selection), self._page_size)
+        paths = [self._folder / name for name in (selection.stream, *(child.stream for child in selection.children))]
+        return reading.Pass(paths, selection, self._layouts(selection), self._page_size)
+
+    def _drop(self, name: str) -> DropFolder | None:
+        own = self._settings.streams.get(name)
+        if own is None or own.drop is None:
+            return None
+        return DropFolder(own.drop, self._layout(name), self._page_size, self._now_ns)
+
+    def _drop_of(self, selection: Selection) -> DropFolder | None:
+        drop = self._drop(selection.stream)
+        if drop is not None and selection.children:
+            raise ConfigError(
+                f"{selection.stream} is a drop folder: its records come without lines.", way_out="Map its lists without a file."
+            )
+        if drop is not None:
+            self._layouts(selection)
+        return drop
 
     def _layout(self, name: str) -> Layout:
         return layout_of(self._settings, name)

@@ -27,7 +27,7 @@ def answers(folder: Path, selection: Selection, layout: Callable[[str], Layout],
     with closing(OpenFile(folder / selection.stream)) as file:
         table = Table(file, layout(selection.stream))
         key = table.key(selection.key)
-        for ref, cells in _matches(table, values):
+        for ref, cells in matches(table, values):
             if key.of(cells):
                 keys[ref][key.of(cells)] = None
             else:
@@ -37,12 +37,12 @@ def answers(folder: Path, selection: Selection, layout: Callable[[str], Layout],
     by_reference = {ref: asked for ref, asked in values.items() if selection.external_id in asked and not keys[ref]}
     if by_reference and side.exists():
         with closing(OpenFile(side)) as file:
-            for ref, _ in _matches(Table(file, layout(selection.stream)), by_reference):
+            for ref, _ in matches(Table(file, layout(selection.stream)), by_reference):
                 waiting.setdefault(ref, side.name)
     return {ref: Found(tuple(found), None if found else waiting.get(ref)) for ref, found in keys.items()}
 
 
-def _matches(table: Table, values: dict[str, dict[str, str]]) -> list[tuple[str, list[str]]]:
+def matches(table: Table, values: dict[str, dict[str, str]]) -> list[tuple[str, list[str]]]:
     """Return (ref, cells) for each row and each set of values that it holds."""
     groups: dict[tuple[str, ...], dict[tuple[str, ...], list[str]]] = {}
     for ref, asked in values.items():

@@ -45,21 +45,21 @@ _decode = msgspec.json.Decoder(_Cursor).decode
 
 
 class Pass:
-    """The files of one selection, held open together.
+    """The files of one selection, held open together: the stream's, and those of its child streams.
 
     Raises InputError, SchemaDrift or PermissionDenied on opening; while it is read, InputError where a file is broken or being written.
     """
 
-    def __init__(self, folder: Path, selection: Selection, layout: Callable[[str], Layout], page_size: int) -> None:
+    def __init__(self, paths: Sequence[Path], selection: Selection, layout: Callable[[str], Layout], page_size: int) -> None:
         self._stack = ExitStack()
         self._page_size = page_size
         self._selection = selection
         try:
             names = [selection.stream, *(child.stream for child in selection.children)]
-            files = [OpenFile(folder / name) for name in names]
+            files = [OpenFile(path) for path in paths]
             for file in files:
                 self._stack.callback(file.close)
-            self.tables = [Table(file, layout(file.path.name)) for file in files]
+            self.tables = [Table(file, layout(name)) for file, name in zip(files, names, strict=True)]
         except BaseException:
             self._stack.close()
             raise

@@ -67,6 +67,16 @@ class Parent(_Strict):
     field: str
 
 
+class Drop(_Strict):
+    """Files that a system puts into ``folder`` make up the stream: those whose names ``files`` fits. One is taken when nothing has touched
+    it for ``rest`` seconds. ``deleted`` is the column in which a row says that its record is gone."""
+
+    folder: Path
+    files: str = Field(default=f"*{SUFFIX}", min_length=1)
+    rest: float = Field(default=10, ge=0)
+    deleted: str | None = None
+
+
 class StreamSettings(_Strict):
     """What one file does otherwise than its dialect. ``key`` is a column, or a list of columns that together are a natural key.
     ``assigns_keys`` says who gives a new record its key."""
@@ -79,6 +89,7 @@ class StreamSettings(_Strict):
     quoting: Literal["all", "minimal"] | None = None
     assigns_keys: Assigns | None = None
     parent: Parent | None = None
+    drop: Drop | None = None
 
     @field_validator("delimiter", "quote")
     @classmethod
@@ -121,6 +132,12 @@ class CsvSettings(_Strict):
     identity: str | None = Field(default=None, min_length=1)
     streams: dict[str, StreamSettings] = {}
 
+    @model_validator(mode="after")
+    def _folders_apart(self) -> CsvSettings:
+        if any(own.drop is not None and own.drop.folder == self.folder for own in self.streams.values()):
+            raise ValueError("a drop folder is not the connection's own folder: make one below it")
+        return self
+
     @field_validator("streams")
     @classmethod
     def _file_names(cls, streams: dict[str, StreamSettings]) -> dict[str, StreamSettings]:
@@ -158,6 +175,7 @@ class Layout:
     """How one file is written. ``newline`` is used where the file itself shows none, ``encoding`` (None: UTF-8) where it has no byte order
     mark; ``key`` is None where nothing declares it, and where the several columns of ``natural`` are the key."""
 
+    stream: str
     delimiter: str
     quote: str
     quote_all: bool
@@ -188,6 +206,7 @@ def layout_of(settings: CsvSettings, stream: str, said: Any = None) -> Layout:
         columns = (own.key,) if isinstance(own.key, str) else own.key
         key, natural = (columns[0], ()) if len(columns) == 1 else (None, columns)
     return Layout(
+        stream=stream,
         delimiter=own.delimiter or DELIMITER,
         quote=own.quote or QUOTE,
         quote_all=quote_all if own.quoting is None else own.quoting == "all",

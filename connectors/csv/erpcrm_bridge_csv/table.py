@@ -77,13 +77,13 @@ def encoding_of(file: OpenFile, layout: Layout) -> Encoding:
             if declared not in (None, found, found[: len(UTF_16)]):
                 raise InputError(
                     f"{name} is declared as {declared} and begins with the mark of {found}.",
-                    way_out=f"Set streams.{name}.encoding to {found}.",
+                    way_out=f"Set streams.{layout.stream}.encoding to {found}.",
                 )
             return Encoding(found, mark)
     if declared == UTF_16:
         raise InputError(
             f"{name} is declared as {declared} and does not begin with its mark.",
-            way_out=f"Set streams.{name}.encoding to {' or '.join(UTF_16_ORDERS)}.",
+            way_out=f"Set streams.{layout.stream}.encoding to {' or '.join(UTF_16_ORDERS)}.",
         )
     return Encoding(declared or "utf-8", b"")
 
@@ -261,7 +261,7 @@ class Table:
         start = b"".join(self.file.piece(0, min(64, self.file.stamp.size)))
         fitting = [name for name, nuls in zip(UTF_16_ORDERS, (start[1::2], start[::2]), strict=True) if nuls and not nuls.strip(b"\0")]
         if fitting and start.strip(b"\0"):
-            way_out = f"It looks like UTF-16 without its mark: set streams.{self.name}.encoding to {fitting[0]}."
+            way_out = f"It looks like UTF-16 without its mark: set streams.{self.layout.stream}.encoding to {fitting[0]}."
         else:
             way_out = "Export it again as UTF-8 text; a file full of NULs was cut by a crash."
         return InputError(f"{self.name}, {where}: there is a NUL byte in it.", way_out=way_out)
@@ -271,7 +271,7 @@ class Table:
         name = self.encoding.name
         line, byte = self._undecodable_at(name) or (1, 0)
         fitting = [guess for guess in _GUESSES if guess != name and self._undecodable_at(guess) is None]
-        others = f"set streams.{self.name}.encoding to {' or '.join(fitting)}, or " if fitting and not self.encoding.mark else ""
+        others = f"set streams.{self.layout.stream}.encoding to {' or '.join(fitting)}, or " if fitting and not self.encoding.mark else ""
         way_out = f"{others}save the file as {name}."
         return InputError(
             f"{self.name}, line {line}, byte {byte + 1} of the file: this is not {name}.", way_out=way_out[0].upper() + way_out[1:]

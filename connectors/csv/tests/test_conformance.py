@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,65 @@ class CsvBench:
         os.replace(beside, self._folder / name)
 
 
+class DropBench:
+    """A system that drops a file with each record that was made, changed or deleted there."""
+
+    selection = Selection("changes.csv", "Id", ("Name", "Note", "Amount"))
+    offered = Capabilities(
+        create=False, update=False, delete=False, reports_deletes=True, tells_gone=True, version_exact=True, window="nothing is written"
+    )
+    samples = CsvBench.samples
+    several_pages = 8
+    refusal = CsvBench.refusal
+
+    def __init__(self) -> None:
+        self._place = tempfile.TemporaryDirectory()
+        self._drop = Path(self._place.name) / "inbox"
+        self._records: dict[str, Fields] = {}
+        self._dropped = 0
+
+    def clean(self) -> Connector:
+        self._drop.mkdir()
+        self._save({}, "")
+        return self.reconnect()
+
+    def reconnect(self) -> Connector:
+        stream = {"drop": {"folder": self._drop, "files": "changes-*.csv", "deleted": "Gone"}}
+        settings = CsvSettings.model_validate({"folder": self._place.name, "streams": {"changes.csv": stream}})
+        return CsvConnector(settings, page_size=3, now_ns=lambda: time.time_ns() + 60_000_000_000)
+
+    def another(self, number: int) -> Fields:
+        return {"Name": f"Firm {number}", "Note": f"note {number}", "Amount": f"{number}.50"}
+
+    def create(self, fields: Fields) -> str:
+        key = f"K{len(self._records)}"
+        self._records[key] = dict(fields)
+        self._save({"Id": key, **fields}, "")
+        return key
+
+    def edit(self, key: str, fields: Fields) -> None:
+        self._records[key] |= fields
+        self._save({"Id": key, **self._records[key]}, "")
+
+    def delete(self, key: str) -> None:
+        self._save({"Id": key}, "true")
+
+    def close(self) -> None:
+        self._place.cleanup()
+
+    def _save(self, fields: Fields, gone: str) -> None:
+        self._dropped += 1
+        out = io.StringIO(newline="")
+        writer = csv.writer(out)
+        writer.writerow(["Id", "Name", "Note", "Amount", "Gone"])
+        if fields:
+            writer.writerow(["" if fields.get(name) is None else fields[name] for name in ("Id", "Name", "Note", "Amount")] + [gone])
+        (self._drop / f"changes-{self._dropped:04d}.csv").write_bytes(out.getvalue().encode())
+
+
 test_dataloader_with_uuids = conformance_tests(lambda: CsvBench("dataloader", {"bridge": "uuid"}))
 test_savedsearch_with_counters = conformance_tests(lambda: CsvBench("savedsearch", {"bridge": "counter"}))
 test_plain_with_templates = conformance_tests(lambda: CsvBench("plain", {"bridge": "template", "template": "R-{n:06d}"}))
 test_utf_16_with_tabs = conformance_tests(lambda: CsvBench("plain", {"bridge": "uuid"}, encoding="utf-16", delimiter="\t"))
 test_semicolons_and_single_quotes = conformance_tests(lambda: CsvBench("plain", {"bridge": "counter"}, delimiter=";", quote="'"))
+test_a_drop_folder = conformance_tests(DropBench)

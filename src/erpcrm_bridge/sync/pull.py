@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from erpcrm_bridge.connector import ListsKeys
+from erpcrm_bridge.connector import ListsKeys, PutsAway
 from erpcrm_bridge.errors import CursorExpired
 from erpcrm_bridge.model.records import Change, Record, Selection
 from erpcrm_bridge.store import IncomingRow, LinkRow, ParkedRow, Store
@@ -69,6 +69,9 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
         store.set_cursor(flow.name, stream_id, None)
         _read(flow, store, run, stream_id, sides, selection, None, store.seq(), changed_rules, name)
     _reconcile(store, run, stream_id, side, selection)
+    stored = store.cursor(flow.name, stream_id)
+    if stored is not None and isinstance(side.connector, PutsAway):
+        side.connector.put_away(selection, stored)
     if settled_by != rules:
         for one in sides:
             store.set_fact(f"meanings:{one.mapping.digest}", msgspec.json.encode(one.mapping.meanings).decode())
