@@ -63,9 +63,8 @@ class Shape:
 
     def record(self, key: str, cells: Sequence[str], lines: Sequence[Sequence[Sequence[str]]] = ()) -> Record:
         """Return the record of a row and, for each child stream in the selection's order, the rows of its lines."""
-        fields: dict[str, Any] = dict(
-            zip(self._fields, [cell or None for cell in (cells if self._pick is None else self._pick(cells))], strict=False)
-        )
+        picked = cells if self._pick is None else self._pick(cells)
+        fields: dict[str, Any] = dict(zip(self._fields, [cell or None for cell in picked] if "" in picked else picked, strict=False))
         if self._more:
             fields |= self._more
         if not self._lists:

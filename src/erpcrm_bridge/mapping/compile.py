@@ -95,6 +95,8 @@ class CompiledMapping:
     writable: frozenset[str]
     lists: dict[str, CompiledList]
     source: dict[str, str] = field(repr=False)
+    unread: frozenset[str]
+    """Paths that are written and never read, and take neither a reference nor moves: golden and base alone decide what is written."""
     _applies: Callable[[Fields], bool] | None = field(repr=False)
     _get: Callable[..., Fields] = field(repr=False)
     _put: Callable[..., Fields] = field(repr=False)
@@ -222,6 +224,7 @@ def compile_mapping(
         writable=_writable(plans) | {name for name, compiled in lists.items() if compiled.writable},
         lists=lists,
         source=source,
+        unread=_writable([plan for plan in plans if plan.rule.reference is None and plan.rule.state is None]) - _readable(plans),
         _applies=when[0] if when else None,
         _get=get,
         _put=put,

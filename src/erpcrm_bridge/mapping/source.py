@@ -371,13 +371,17 @@ def _is_sure(transform: Transform, spec: FieldSpec) -> bool:
 
 def write_put(source: Source, plans: Sequence[Plan], signature: str, *, record: str, base: str, around: str | None) -> None:
     """Add the function that returns the external values to be written. It finds ``get_base(base …)`` in its namespace."""
+    read = {path for plan in plans if plan.gets for path in plan.rule.canonical}
     plans = [plan for plan in plans if plan.puts]
     source.add(0, f"def put({signature}):")
     source.add(1, "w = {}")
     source.add(1, "D = None if create else A")
     source.add(1, f"s = E if {base} is None else {base}")
-    call = "(s, refs, [])" if around is None else f"(s, {around}, refs, [])"
-    source.add(1, f"b = get_base{call} if s else E")
+    if around is None:
+        compared = source.bind("p", frozenset(path for plan in plans if read.intersection(plan.rule.canonical) for path in plan.touched_by))
+        source.add(1, f"b = get_base(s, refs, []) if s and (paths is None or not paths.isdisjoint({compared})) else E")
+    else:
+        source.add(1, f"b = get_base(s, {around}, refs, []) if s else E")
     for plan in plans:
         source.plan = plan
         _put_rule(source, plan, record, around)

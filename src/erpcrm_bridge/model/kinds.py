@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from erpcrm_bridge.model.fields import Meta, decimal_of
 from erpcrm_bridge.model.money import MINOR_UNITS
 
+_NOT_IN_TAX_IDS = re.compile(r"[^0-9A-Z+*]")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
 
@@ -21,7 +22,9 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
 def _text(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError(f"{type(value).__name__} is not text")  # noqa: TRY004 - callers catch ValueError
-    return value.replace("\r\n", "\n").replace("\r", "\n").strip() or None
+    if "\r" in value:
+        value = value.replace("\r\n", "\n").replace("\r", "\n")
+    return value.strip() or None
 
 
 def _lower(value: Any) -> Any:
@@ -36,7 +39,7 @@ def _upper(value: Any) -> Any:
 
 def _tax_id(value: Any) -> Any:
     text = _text(value)
-    return re.sub(r"[^0-9A-Z+*]", "", text.upper()) or None if text else text
+    return _NOT_IN_TAX_IDS.sub("", text.upper()) or None if text else text
 
 
 def _currency(value: Any) -> Any:

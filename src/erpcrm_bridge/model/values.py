@@ -68,6 +68,8 @@ def same(one: Any, other: Any) -> bool:
     """Tell whether two values are the same: numbers by amount, booleans never equal to numbers, lists and objects in depth."""
     if one is other:
         return True
+    if type(one) is str:
+        return bool(one == other)
     if isinstance(one, bool) or isinstance(other, bool):
         return isinstance(one, bool) and isinstance(other, bool) and one == other
     if isinstance(one, (list, dict)):

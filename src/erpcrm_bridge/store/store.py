@@ -471,6 +471,8 @@ class Store:
 
     def close_parked(self, subjects: Iterable[str], by: str, at: str) -> None:
         """Close what is open under these subjects; one that is not open is left alone."""
+        if not self._db.rows("SELECT 1 FROM parked WHERE closed_at IS NULL LIMIT 1"):
+            return
         self._for_all(_PARKED_CLOSE, subjects, by, at)
 
     def parked(

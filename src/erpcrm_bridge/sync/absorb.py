@@ -3,6 +3,7 @@ what is parked, in one transaction a batch. Writes to no system."""
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -18,7 +19,7 @@ from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import Ids, is_golden_id
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.decide import UNREADABLE, is_dirty
+from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group, Node
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
@@ -28,7 +29,7 @@ from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.related import identify_all
 
-BATCH = 2_000
+BATCH = 5_000
 
 
 class Member(Struct):
@@ -52,7 +53,7 @@ class Work(Struct):
     new: bool
     members: list[Member]
     how: str = ""
-    hashes: list[int | None] = []
+    hashes: Sequence[int | None] = ()
     """natural keys of the first member, as identification found them"""
     restored: bool = False
     """a record that was deleted has come back"""
@@ -183,7 +184,7 @@ def _unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: boo
         store.set_adopted(flow.name, entity, run.at)
     found = [*nodes, *_golden_nodes(flow, store, entity, nodes, len(rules))]
     identified = identify_all(flow, store, entity, found, rules)
-    groups = identified.groups
+    groups, doubts = identified.groups, identified.doubts
     if not adopted and not rules:
         known = {(node.stream_id, node.key) for node in nodes if node.reference}
         groups = [group for group in groups if any(member in known for member in group.members)]
@@ -191,13 +192,15 @@ def _unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: boo
     else:
         left = 0
     groups = _leave_in_review(flow, store, run, entity, groups)
-    _found(flow, store, run, entity, groups, {(n.stream_id, n.key): n.reference for n in nodes if n.reference})
+    references = {(node.stream_id, node.key): node.reference for node in nodes if node.reference}
+    del nodes, found, identified  # by the million in a first join, and no longer needed
+    _found(flow, store, run, entity, groups, references)
     if left:
         raise AdoptionNeeded(
             f"{left} {entity} records in both systems are linked to nothing; joining them unseen could double or mix them.",
             way_out=f"Review the first joining: erpcrm-bridge adopt {flow.name}",
         )
-    _store_doubts(flow, store, run, entity, identified.doubts)
+    _store_doubts(flow, store, run, entity, doubts)
 
 
 def _leave_in_review(flow: Flow, store: Store, run: RunNote, entity: str, groups: list[Group]) -> list[Group]:
@@ -257,7 +260,7 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
                     Node(
                         side.stream_id,
                         row.key,
-                        hashes(rules, said),
+                        array("q", [h or 0 for h in hashes(rules, said)]),  # a third of what a list takes
                         {path: said.get(path) for path in compared},
                         reference if is_golden_id(reference) else None,
                         cross=str(cross) if side.cross and (cross := (row.fields or {}).get(side.cross)) else None,
@@ -313,8 +316,10 @@ def _forget(store: Store, run: RunNote, stream_id: int, keys: list[str]) -> None
             store.close_parked([f"{kind}:{stream_id}:{key}" for key in keys for kind in ("review", "record")], "gone", run.at)
 
 
-def _blocking(side: Side, errors: Iterable[FieldError]) -> list[FieldError]:
+def _blocking(side: Side, errors: Sequence[FieldError]) -> list[FieldError]:
     """Return the errors that are required references whose target is not linked yet."""
+    if not errors:
+        return []
     required = {path for rule in side.mapping.rules if rule.reference and rule.reference[1] for path in rule.canonical}
     return [error for error in errors if error.reference is not None and error.path in required]
 
@@ -347,8 +352,8 @@ def referred(store: Store, stream_ids: Sequence[int], keys: Sequence[str]) -> di
 def _golden_nodes(flow: Flow, store: Store, entity: str, nodes: Sequence[Node], rules: int) -> list[Node]:
     """Return a node for each golden record whose external id an unlinked record carries, or that lives and shares a natural key."""
     by_rule: dict[str, list[int | None]] = {}
-    for number in range(rules):
-        wanted = sorted({h for node in nodes if (h := node.hashes[number]) is not None})
+    for number in range(rules if store.golden_page(entity, "", 1) else 0):
+        wanted = sorted({h for node in nodes if (h := node.hashes[number])})
         for found, golden_id in store.match(entity, number, wanted) if wanted else ():
             by_rule.setdefault(golden_id, [None] * rules)[number] = found
     carried = {node.reference for node in nodes if node.reference}
@@ -569,6 +574,7 @@ def _settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Wor
             flow, store, run, work, refs, open_clashes.get(work.golden.id, {}), histories.get(work.golden.id, ()), other_links, batch
         )
     with store.transaction(run.fence):
+        _write_incoming_states(store, batch)  # first: what is dropped need not follow its link
         seq = store.next_seq()
         for golden in (*batch.add_golden, *batch.put_golden):
             golden.seq = seq
@@ -584,7 +590,6 @@ def _settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Wor
         store.add_history(batch.history)
         store.close_parked(batch.close, "settled", run.at)
         store.park(batch.park)
-        _write_incoming_states(store, batch)
 
 
 def _write_incoming_states(store: Store, batch: Batch) -> None:
@@ -875,7 +880,7 @@ def _moved(
     """Return what the base meant, and the paths on which the record says something new."""
     link, mapping, fields = member.link, member.side.mapping, member.incoming.fields or {}
     if link.base is None:
-        return None, frozenset(path for path, value in flat.items() if value is not None)
+        return None, frozenset([path for path, value in flat.items() if value is not None])
     base = link.base
     externals = [name for name, value in fields.items() if name not in base or not same(value, base[name])]
     unread = [name for name in externals if name not in base]
@@ -918,6 +923,8 @@ def _moved(
 def _line_ids(flow: Flow, member: Member, keyed: Mapping[str, list[tuple[str, Fields]]], work: Work) -> dict[str, dict[str, str]] | None:
     """Return the line id of each row of each list; None where it is in doubt. What other members of the group brought counts too."""
     found: dict[str, dict[str, str]] = {}
+    if not keyed:
+        return found
     rules = flow.policies[work.golden.entity].rules
     ids = Ids("N")
     for name, pairs in keyed.items():
@@ -944,6 +951,8 @@ def _is_of_document(path: str, side: Side) -> bool:
 def _hold_unreadable(run: RunNote, work: Work, member: Member, errors: list[FieldError], withheld: set[str], batch: Batch) -> None:
     """Park what could not be read; with it the members of its group wait (L9)."""
     link, side = member.link, member.side
+    if not errors and not link.held:
+        return
     unreadable = {error.path for error in errors}
     batch.close.extend(f"field:{link.id}:{path}" for path, why in link.held.items() if why == UNREADABLE and path not in unreadable)
     link.held = {path: why for path, why in link.held.items() if why != UNREADABLE} | dict.fromkeys(withheld, UNREADABLE)
@@ -1177,12 +1186,13 @@ def _store_merge(
 ) -> None:
     golden = work.golden
     changed = {path for change in merged.changes for path in change.unit}
-    for change in merged.changes:
-        author = [change.by, change.version, run.id]
-        for path in change.unit:
-            golden.authors[path] = author
-    if work.new and merged.changes:
-        golden.authors = _most_common_first(golden.authors)
+    if work.new:
+        golden.authors = _first_authors(merged.changes, run.id)
+    else:
+        for change in merged.changes:
+            author = [change.by, change.version, run.id]
+            for path in change.unit:
+                golden.authors[path] = author
     golden.fields = fields
     if work.new:
         batch.add_golden.append(golden)
@@ -1194,14 +1204,19 @@ def _store_merge(
     refused = {(refusal.by, path) for refusal in merged.refused for path in refusal.unit}
     for member, said in spoke:
         link = member.link
-        link.answered = {**link.answered, **{path: digest(golden.fields.get(path)) for by, path in quiet if by == member.side.connection}}
-        # What was not understood is written over only when golden moves on from what it is now (`fallback`).
-        spared = {
-            path
-            for path in member.guessed
-            if (member.side.connection, path) not in refused and not same(said.get(path), golden.fields.get(path))
-        }
-        link.answered |= {path: digest(golden.fields.get(path)) for path in spared}
+        if quiet:
+            marks = {path: digest(golden.fields.get(path)) for by, path in quiet if by == member.side.connection}
+            link.answered = {**link.answered, **marks}
+        if member.guessed:
+            # What was not understood is written over only when golden moves on from what it is now (`fallback`).
+            spared = {
+                path
+                for path in member.guessed
+                if (member.side.connection, path) not in refused and not same(said.get(path), golden.fields.get(path))
+            }
+            link.answered = {**link.answered, **{path: digest(golden.fields.get(path)) for path in spared}}
+        if member.side.mapping.unread:
+            link.answered = {**link.answered, **answers_unread(golden.fields, link, member.side.mapping)}
         link.dirty = golden.state == "gone" or is_dirty(
             golden.fields, link, member.side.mapping, unflatten(said, list(member.side.mapping.lists))
         )
@@ -1235,11 +1250,19 @@ def _store_merge(
     run.counts["refused"] += len(merged.refused)
 
 
-def _most_common_first(authors: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return authors with the commonest under ``*``, so that a new record does not name the same author for each field."""
-    counted: Counter[tuple[str, ...]] = Counter(tuple(author) for author in authors.values())
-    most = list(counted.most_common(1)[0][0])
-    return {"*": most, **{path: author for path, author in authors.items() if author != most}}
+def _first_authors(changes: list[Change], run: str) -> dict[str, list[str]]:
+    """Return the authors of a new record, the commonest under ``*``, so that it does not name the same one for each field."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for change in changes:
+        counted[change.by, change.version] += len(change.unit)
+    most = max(counted, key=lambda author: counted[author], default=None)
+    authors = {"*": [*most, run]} if most else {}
+    for change in changes:
+        if (change.by, change.version) != most:
+            author = [change.by, change.version, run]
+            for path in change.unit:
+                authors[path] = author
+    return authors
 
 
 def _want(flow: Flow, run: RunNote, work: Work, batch: Batch) -> None:
@@ -1278,15 +1301,14 @@ def want_everywhere(flow: Flow, store: Store, run: RunNote, entity: str) -> int:
 
 
 def _match_keys(flow: Flow, work: Work, said: Fields, changed: set[str], batch: Batch) -> None:
-    rules = flow.policies[work.golden.entity].rules
-    fields = work.golden.fields
+    policies, fields = flow.policies[work.golden.entity], work.golden.fields
     if not work.new:
-        if not any(path in changed for rule in rules.match for path in rule.keys):
+        if policies.natural.isdisjoint(changed):
             return
         batch.drop_match.append(work.golden.id)
-    as_found = work.new and work.hashes and all(fields.get(path) == said.get(path) for rule in rules.match for path in rule.keys)
-    found = work.hashes if as_found else hashes(rules, fields)
-    batch.match_keys.extend((number, h, work.golden.id) for number, h in enumerate(found) if h is not None)
+    as_found = work.new and work.hashes and all(fields.get(path) == said.get(path) for path in policies.natural)
+    found = work.hashes if as_found else hashes(policies.rules, fields)
+    batch.match_keys.extend((number, h, work.golden.id) for number, h in enumerate(found) if h)
 
 
 def clash_subject(golden_id: str, unit: Sequence[str]) -> str:

@@ -105,7 +105,7 @@ def decide(
     paths that move as one value with a path."""
     if golden.state == "gone":
         return _delete(golden, link, mapping, connection)
-    if link.held.get("*") == held_digest(golden, link, mapping):
+    if link.held and link.held.get("*") == held_digest(golden, link, mapping):
         return Decision()
     if link.key is None:
         return _create(golden, link, mapping, connection, frozen, unit, refs_out)
@@ -393,6 +393,16 @@ def _waits(put: Fields, lists: Mapping[str, LineSteps]) -> list[str]:
     for steps in lists.values():
         texts.extend(value for row in steps.add.values() for value in row.values() if isinstance(value, str))
     return sorted({text[1:-1].partition(":")[2] for text in texts if text.startswith("⟦") and text.endswith("⟧")})
+
+
+def answers_unread(golden: Fields, link: LinkRow, mapping: CompiledMapping) -> dict[str, str]:
+    """Return the answered values of the paths that the mapping writes and never reads, where a write of them would change nothing: a base
+    cannot mean golden there by what is read of it. Empty where it would."""
+    paths = frozenset([path for path in mapping.unread if not base_means(path, golden.get(path), None, link.answered)])
+    errors: list[FieldError] = []
+    if not paths or mapping.put(golden, link.base, {}, errors, create=False, paths=paths) or errors:
+        return {}
+    return {path: digest(golden.get(path)) for path in paths}
 
 
 def is_dirty(golden: Fields, link: LinkRow, mapping: CompiledMapping, said: Fields) -> bool:

@@ -9,7 +9,7 @@ person unless another rule, or what hangs on the records, tells it apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import combinations
 from typing import TypeVar
 
@@ -30,15 +30,15 @@ NAMED = 20
 class Node(Struct, gc=False):
     """An unlinked record (``stream_id`` and ``key``) or a golden record (``golden_id`` and the streams it is linked in).
 
-    ``hashes`` are its natural keys by rule, ``compare`` the fields that rules compare by similarity, ``reference`` the golden id that it
-    carries in its external-id field, ``cross`` the key of another system's record that it carries. ``keys`` are those of a golden record's
-    links. ``gone`` is a golden record that was deleted, and ``left`` the streams that it stood in: what turns up with its id elsewhere is
-    for a person to judge.
+    ``hashes`` are its natural keys by rule (None or 0: it has none), ``compare`` the fields that rules compare by similarity, ``reference``
+    the golden id that it carries in its external-id field, ``cross`` the key of another system's record that it carries. ``keys`` are those
+    of a golden record's links. ``gone`` is a golden record that was deleted, and ``left`` the streams that it stood in: what turns up with
+    its id elsewhere is for a person to judge.
     """
 
     stream_id: int
     key: str
-    hashes: list[int | None]
+    hashes: Sequence[int | None]
     compare: Fields
     reference: str | None = None
     golden_id: str | None = None
@@ -56,7 +56,7 @@ class Group(Struct):
     golden_id: str | None
     members: list[tuple[int, str]]
     rule: str
-    hashes: list[int | None] = []
+    hashes: Sequence[int | None] = ()
 
 
 class Doubt(Struct):
@@ -122,10 +122,11 @@ class _Joining:
         """whether what joins now is a rule, and not an id that says it outright"""
         self._nodes = nodes
         self._apart = apart
-        self._held: dict[int, dict[str, set[str]]] = {}
+        self._held: dict[int, tuple[tuple[str, ...], ...]] = {}
         self._related = related
         self._parent = list(range(len(nodes)))
         self._streams: dict[int, frozenset[int]] = {}
+        self._unions: dict[frozenset[int], frozenset[int]] = {}
         self._how: dict[int, str] = {}
         self._doubts: dict[int, tuple[str, list[int]]] = {}
         self._goldens: dict[int, str] = {i: node.golden_id for i, node in enumerate(nodes) if node.golden_id}
@@ -139,20 +140,21 @@ class _Joining:
 
     def _streams_of(self, i: int) -> frozenset[int]:
         known = self._streams.get(i)
-        if known is None:
-            node = self._nodes[i]
-            known = self._streams[i] = node.linked if node.golden_id else frozenset((node.stream_id,))
-        return known
+        if known is not None:
+            return known
+        node = self._nodes[i]
+        return node.linked if node.golden_id else _only(node.stream_id)
 
     def _join(self, roots: list[int], why: str) -> None:
         first = roots[0]
         for other in roots[1:]:
             self._parent[other] = first
-            self._streams[first] = self._streams_of(first) | self._streams_of(other)
+            both = self._streams_of(first) | self._streams_of(other)
+            self._streams[first] = self._unions.setdefault(both, both)
             if other in self._goldens:
                 self._goldens[first] = self._goldens[other]
         if self._apart:
-            self._held[first] = self._held_by(roots)
+            self._held[first] = tuple(map(tuple, self._held_by(roots).values()))
         self._how[first] = why
 
     def _held_by(self, roots: list[int]) -> dict[str, set[str]]:
@@ -160,8 +162,8 @@ class _Joining:
         found: dict[str, set[str]] = {path: set() for path in self._apart}
         for i in roots:
             if i in self._held:
-                for path, values in self._held[i].items():
-                    found[path] |= values
+                for path, held in zip(self._apart, self._held[i], strict=True):
+                    found[path].update(held)
                 continue
             for path, values in found.items():
                 text = form(path, self._nodes[i].compare.get(path))
@@ -302,7 +304,13 @@ def _agreeing(bucket: list[int], nodes: Sequence[Node], rule: MatchRule, joining
         return [bucket]
     if len(bucket) > TOO_MANY or len({joining.root(i) for i in bucket}) < 2:
         return []
+    if len(bucket) == 2 and _written_alike(nodes[bucket[0]].compare, nodes[bucket[1]].compare, rule):
+        return [bucket]
     return _connected((i, j) for i, j in _near(bucket, nodes, rule) if agrees(rule, nodes[i].compare, nodes[j].compare))
+
+
+def _written_alike(one: Fields, other: Fields, rule: MatchRule) -> bool:
+    return all(one.get(path) == other.get(path) and form(path, one.get(path)) is not None for path in rule.compare)
 
 
 def _near(bucket: list[int], nodes: Sequence[Node], rule: MatchRule) -> Iterator[tuple[int, int]]:
@@ -316,7 +324,12 @@ def _near(bucket: list[int], nodes: Sequence[Node], rule: MatchRule) -> Iterator
 
 
 def _hash(number: int, node: Node) -> int | None:
-    return node.hashes[number] if number < len(node.hashes) else None
+    return node.hashes[number] or None if number < len(node.hashes) else None
+
+
+@cache
+def _only(stream_id: int) -> frozenset[int]:
+    return frozenset((stream_id,))
 
 
 def _disjoint(sets: list[frozenset[int]]) -> bool:

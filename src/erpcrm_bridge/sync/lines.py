@@ -25,6 +25,8 @@ def flatten(fields: Fields, lists: Iterable[str]) -> Fields:
 def unflatten(flat: Fields, lists: Iterable[str]) -> Fields:
     """Return what ``flatten`` was given; lines in order of their position, then of their id. A line that is not true is left out."""
     names = list(lists)
+    if not names:
+        return dict(flat)
     fields = {path: value for path, value in flat.items() if "/" not in path}
     for name in names:
         lines: dict[str, Fields] = {}

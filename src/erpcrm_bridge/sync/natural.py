@@ -5,20 +5,22 @@ The forms serve for matching only and are never written anywhere.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rapidfuzz import fuzz
+from xxhash import xxh3_64_intdigest
 
 from erpcrm_bridge.mapping import EntityRules, MatchRule
 from erpcrm_bridge.model.values import Fields
 
+_TWO_TO_64 = 1 << 64
 _MISSPELLED = 65
 """Of 100: as alike is a word to itself with two letters swapped or one wrong, from four letters on."""
 _WORD = re.compile(r"[^\W_]+")
+_NO_WORD = re.compile(r"[\W_]")
 _LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i", "ð": "d"})
 _UMLAUTS = (("ae", "a"), ("oe", "o"), ("ue", "u"))
 # Legal forms as single words after punctuation is gone; those of several words are joined first.
@@ -110,10 +112,13 @@ _JOINED = (
 
 def plain(text: str) -> str:
     """Return ``text`` in small letters without accents, its words joined by single blanks."""
-    text = _DOTTED.sub(lambda match: match.group().replace(".", "").replace(" ", "") + " ", text.casefold()).translate(_LETTERS)
+    text = text.casefold()
+    if "." in text:
+        text = _DOTTED.sub(lambda match: match.group().replace(".", "").replace(" ", "") + " ", text)
     if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return " ".join(_WORD.findall(text.replace("'", "").replace("’", "")))
+        text = unicodedata.normalize("NFKD", text.translate(_LETTERS).replace("’", ""))
+        text = "".join(c for c in text if not unicodedata.combining(c))
+    return " ".join(_WORD.findall(text.replace("'", "")))
 
 
 def name_form(text: str) -> str:
@@ -137,7 +142,7 @@ def form(path: str, value: object) -> str | None:
     if last == "name" or last.endswith("_name"):
         return name_form(text) or None
     if last in _NUMBERS:
-        return re.sub(r"[\W_]", "", text).casefold().lstrip("0") or None
+        return _NO_WORD.sub("", text).casefold().lstrip("0") or None
     if last == "website":
         return _SCHEME.sub("", text.casefold()).rstrip("/") or None
     return plain(text) if last not in {"email", "customer", "order", "parent"} else text
@@ -145,8 +150,8 @@ def form(path: str, value: object) -> str | None:
 
 def hash_of(rule: int, values: Sequence[str]) -> int:
     """Return a signed 64-bit number that stands for these forms under this rule."""
-    packed = f"{rule}\x1f" + "\x1f".join(values)
-    return int.from_bytes(hashlib.blake2b(packed.encode(), digest_size=8).digest(), "big", signed=True)
+    number = xxh3_64_intdigest("\x1f".join(values).encode(), rule)
+    return number - _TWO_TO_64 if number >= _TWO_TO_64 >> 1 else number
 
 
 def hashes(rules: EntityRules, fields: Fields) -> list[int | None]:

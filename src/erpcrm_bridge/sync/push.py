@@ -205,7 +205,8 @@ def _rest(side: Side, link: LinkRow, golden: GoldenRow, decision: Decision, in_c
     link.answered = {**link.answered, **decision.answered}
     link.held = {path: why for path, why in link.held.items() if path not in decision.free}
     withheld = {path for error in decision.errors for path in side.policies.unit(error.path)}
-    link.held |= dict.fromkeys(withheld, held_digest(golden, link, side.mapping))
+    if withheld:
+        link.held |= dict.fromkeys(withheld, held_digest(golden, link, side.mapping))
     link.dirty = bool(in_clash or link.held or link.key is None or link.rules != side.mapping.digest)
 
 

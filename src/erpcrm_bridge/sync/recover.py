@@ -206,7 +206,7 @@ def _doubtful(flow: Flow, store: Store, side: Side, golden: GoldenRow, record: R
     for unit in dict.fromkeys(policies.unit(path) for path in sorted(side.mapping.affected(other)) if path not in side.mapping.lists):
         held: tuple[Any, ...] = tuple(golden.fields.get(path) for path in unit)
         found = tuple(said.get(path, golden.fields.get(path)) for path in unit)
-        writers = policies.writers(unit[0])
+        writers = policies.policy(unit[0]).write_by
         if same_all(found, held) or frozen.intersection(unit) or (writers is not None and side.role not in writers):
             continue
         it = Candidate(side.connection, side.role, record.version, list(found))

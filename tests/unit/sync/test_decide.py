@@ -11,7 +11,7 @@ import pytest
 from erpcrm_bridge.mapping import CompiledMapping, compile_mapping, load_library
 from erpcrm_bridge.model.values import Fields, digest
 from erpcrm_bridge.store.rows import GoldenRow, LinkRow
-from erpcrm_bridge.sync.decide import UNREADABLE, Decision, decide, held_digest, is_dirty, placeholder
+from erpcrm_bridge.sync.decide import UNREADABLE, Decision, answers_unread, decide, held_digest, is_dirty, placeholder
 
 HEAD = "apiVersion: erpcrm-bridge/v1\nkind: {}\nentity: {}\n"
 ENTITY = "model: canonical:{}\n{}"
@@ -278,3 +278,41 @@ def test_a_link_is_dirty_while_its_base_does_not_mean_golden(mappings: dict[str,
     link.answered = {"phone": digest("2")}
     assert not is_dirty({**SAME, "phone": "2"}, link, mapping, said)
     assert is_dirty(SAME, link, mapping, said)
+
+
+# --- what is written and never read ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def one_way(tmp_path_factory: pytest.TempPathFactory) -> CompiledMapping:
+    folder: Path = tmp_path_factory.mktemp("one-way")
+    (folder / "customer").mkdir()
+    (folder / "customer" / "entity.yaml").write_text(HEAD.format("Entity", "customer") + ENTITY.format("Customer", ""))
+    rules = (
+        "  website: {external: Site, direction: from_canonical}\n"
+        "  parent: {external: Parent, ref: {entity: customer, required: false}, direction: from_canonical}\n"
+    )
+    text = HEAD.format("Mapping", "customer") + CUSTOMER.partition("fields:")[0] + "fields:\n  name: {external: Name}\n" + rules
+    (folder / "customer" / "memory.yaml").write_text(text)
+    return compile_mapping(load_library([folder]).specs["customer/memory"], codes={}, values={}, stream=None)
+
+
+@pytest.mark.parametrize(
+    ("golden", "base", "answers", "dirty"),
+    [
+        ({"name": "Acme", "website": "acme.example"}, {"Name": "Acme", "Site": "acme.example"}, ["website"], False),
+        ({"name": "Acme", "website": "acme.example"}, {"Name": "Acme", "Site": "other.example"}, [], True),
+        ({"name": "Acme", "website": "acme.example"}, {"Name": "Acme"}, [], True),
+        ({"name": "Other", "website": "acme.example"}, {"Name": "Acme", "Site": "acme.example"}, ["website"], True),
+        ({"name": "Acme"}, {"Name": "Acme", "Site": "acme.example"}, [], False),
+        ({"name": "Acme", "parent": "G1"}, {"Name": "Acme", "Parent": "001"}, [], True),
+    ],
+    ids=["it is there", "another is there", "it was not read", "another path moved", "golden says nothing", "a reference"],
+)
+def test_a_base_answers_for_what_is_never_read_where_a_write_would_change_nothing(
+    one_way: CompiledMapping, golden: Fields, base: Fields, answers: list[str], dirty: bool
+) -> None:
+    link = LinkRow("L1", "G1", "customer", 1, "001", base=base, rules=one_way.digest)
+    link.answered = answers_unread(golden, link, one_way)
+    assert link.answered == {path: digest(golden[path]) for path in answers}
+    assert is_dirty(golden, link, one_way, one_way.get(base, {}, [])) is dirty

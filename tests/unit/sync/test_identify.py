@@ -84,8 +84,9 @@ def test_a_rule_s_hit_must_agree_in_what_it_compares() -> None:
 
     close = identify([named(CRM, "a", "Acme Tools GmbH"), named(ERP, "b", "ACME Tools")], (rule,))
     apart = identify([named(CRM, "a", "Acme Tools GmbH"), named(ERP, "b", "Bolt Works")], (rule,))
+    silent = identify([named(CRM, "a", "---"), named(ERP, "b", "---")], (rule,))
     assert len(close.groups) == 1
-    assert len(apart.groups) == 2
+    assert len(apart.groups) == len(silent.groups) == 2
 
 
 def test_a_cross_id_that_another_integration_left_goes_before_every_natural_key() -> None:
