@@ -330,6 +330,53 @@ def test_what_no_cell_holds_is_refused_for_that_write_alone(tmp_path: Path, valu
     assert (folder / "A.csv").read_bytes() == b"Id,Name,Ref\n1,a,\n2,c,\n"
 
 
+@pytest.mark.parametrize("kind", ["no text", "long", "pipe", "folder", "link", "loop"])
+def test_what_is_no_plain_file_in_a_drop_folder_is_left_where_it_is(tmp_path: Path, kind: str) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    path = os.path.join(os.fsencode(inbox), {"no text": b"a\xff.csv", "long": b"a" * 240 + b".csv"}.get(kind, b"a.csv"))
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            os.mkdir(path)
+        case "link":
+            os.symlink(b"/etc/passwd", path)
+        case "loop":
+            os.symlink(path, path)
+        case _:
+            with open(path, "wb") as file:
+                file.write(b"Id,Name\n9,z\n")
+    (inbox / "b.csv").write_bytes(b"Id,Name\n1,a\n")
+    assert dropped(tmp_path) == {"1": "a"}
+    assert os.path.lexists(path)
+    assert not (inbox / "b.csv").exists()
+
+
+@searched
+@given(contents=st.lists(a_file, min_size=1, max_size=3))
+def test_any_files_in_a_drop_folder_are_taken_in_or_set_aside_and_no_byte_is_lost(tmp_path_factory: Any, contents: list[bytes]) -> None:
+    folder = tmp_path_factory.mktemp("drop")
+    (folder / "inbox").mkdir()
+    for number, content in enumerate(contents):
+        (folder / "inbox" / f"{number}.csv").write_bytes(content)
+    told = ending(lambda: dropped(folder))
+    assert not isinstance(told, BridgeError), told
+    kept = [path for path in (folder / "inbox").rglob("*.csv") if path.parent.name in ("archive", "broken")]
+    assert sorted(path.read_bytes() for path in kept) == sorted(contents)
+    assert all(path.with_name(path.name + ".txt").read_text() for path in kept if path.parent.name == "broken")
+    assert dropped(folder) == told
+
+
+def dropped(folder: Path) -> dict[str, Any]:
+    """Take in what lies in the drop folder, as a bridge that stores it; return each key's name."""
+    stream = {"drop": {"folder": folder / "inbox", "rest": 0}}
+    connector = CsvConnector(CsvSettings.model_validate({"folder": folder, "streams": {"A.csv": stream}}), page_size=3)
+    pages = list(connector.read_changes(SELECTION, None))
+    connector.put_away(SELECTION, pages[-1].cursor)
+    return {change.key: change.record and change.record.fields["Name"] for page in pages for change in page.changes}
+
+
 PEAK = """
 import resource, sys
 from pathlib import Path

@@ -29,6 +29,7 @@ from erpcrm_bridge_csv.shape import cell_text
 from erpcrm_bridge_csv.table import Table
 
 ARCHIVE, BROKEN = "archive", "broken"
+_LONGEST_NAME = 200
 _NO = {"", "0", "false", "no"}
 _ARCHIVED = re.compile(r"(\d{6,})\.([0-9a-f]{32})\.(.+)", re.DOTALL)
 
@@ -253,8 +254,8 @@ class DropFolder:
         found = []
         with telling(self._folder, "read"):
             for entry in os.scandir(self._folder):
-                if fnmatch(entry.name, self._pattern) and not entry.name.startswith(".") and entry.is_file():
-                    stat = entry.stat()
+                if fnmatch(entry.name, self._pattern) and _is_plain(entry.name) and entry.is_file(follow_symlinks=False):
+                    stat = entry.stat(follow_symlinks=False)
                     if self._now_ns() - stat.st_ctime_ns >= self._rest_ns:
                         found.append((stat.st_mtime_ns, entry.name))
         return [self._folder / name for _, name in sorted(found)]
@@ -296,3 +297,11 @@ class DropFolder:
         except msgspec.DecodeError:
             raise CursorExpired("This cursor was not made by the CSV connector.", way_out="The stream is read in full.") from None
         return before if before.shape == shape else _Cursor(shape)
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether a file of this name can be kept and told of: it is text, not hidden, and leaves room for what the archive adds."""
+    try:
+        return len(name.encode()) <= _LONGEST_NAME and not name.startswith(".")
+    except UnicodeEncodeError:
+        return False
