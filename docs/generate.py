@@ -16,7 +16,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from erpcrm_bridge.cli import app, exit_codes
+from erpcrm_bridge.mapping import EntityRules, MappingSpec, load_library, shipped
 from erpcrm_bridge.mapping.check import CODES, LEVELS
+from erpcrm_bridge.model.entities import MODELS, entity_spec
+from erpcrm_bridge.model.fields import FieldSpec
 from erpcrm_bridge.settings import file
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -37,7 +40,77 @@ _WAY_OUT = {
 
 def pages() -> dict[str, str]:
     """Return the text of each page by its name."""
-    return {"config.md": _config(), "commands.md": _commands(), "exit-codes.md": _exit_codes(), "findings.md": _findings()}
+    return {
+        "config.md": _config(),
+        "commands.md": _commands(),
+        "exit-codes.md": _exit_codes(),
+        "findings.md": _findings(),
+        "model.md": _model(),
+    }
+
+
+_DIALECTS = {"csv-dataloader": "Data Loader", "csv-savedsearch": "saved search"}
+
+
+def _model() -> str:
+    """Every entity with its fields: kind, meaning, who says it, under which name each export has it, and what finance does with it."""
+    library = load_library([shipped()])
+    parts: list[str] = []
+    for entity in MODELS:
+        spec, rules = entity_spec(entity), library.entities[entity]
+        specs = {dialect: library.specs.get(f"{entity}/{dialect}") for dialect in _DIALECTS}
+        parts += [f"## {entity}", "", spec.doc, ""]
+        for name, said in _DIALECTS.items():
+            at = specs[name]
+            parts.append(f"- {said}: {f'`{at.stream}`' if at else f'none; {rules.unmapped[name]}'}")
+        parts += ["", *_field_rows("", spec.fields, specs, rules)]
+        for name, line in spec.lists.items():
+            places = [one.body.lists[name].child for one in specs.values() if one is not None and name in one.body.lists]
+            streams = [f"`{child.stream}`" for child in places if child is not None]
+            doc = MODELS[entity].model_fields[name].description
+            parts += ["", f"`{name}`, a list ({doc}), in {' and '.join(streams)}:", "", *_field_rows(f"{name}.", line, specs, rules)]
+        parts.append("")
+    before = (
+        "What is moved. Golden records hold these fields; amounts are quantized to the minor unit of the record's `currency`, unit prices, "
+        "quantities, rates and per cents keep the decimals that stand with them. *says* is who may write the field at all (all: every "
+        "role of the flow), as entity.yaml has it; the columns are those of the shipped mappings, one in parentheses is used where the "
+        "export has it. *finance* names the calculations that read the field. Fields of your installation travel beside these as "
+        "`custom.NAME`."
+    )
+    return _page("The canonical model", before, parts)
+
+
+def _field_rows(prefix: str, fields: dict[str, FieldSpec], specs: dict[str, MappingSpec | None], rules: EntityRules) -> Iterator[str]:
+    yield f"| field | kind | meaning | says | {' | '.join(_DIALECTS.values())} | finance |"
+    yield "|---|---|---|---|" + "---|" * (len(_DIALECTS) + 1)
+    for path, spec in fields.items():
+        says = ", ".join(rules.policy(prefix + path).write_by or ["all"])
+        columns = " | ".join(_column(one, prefix, path) for one in specs.values())
+        yield f"| `{path}` | {_kind(spec)} | {spec.doc} | {says} | {columns} | {', '.join(spec.finance)} |"
+
+
+def _kind(spec: FieldSpec) -> str:
+    if spec.moves is not None:
+        moves = [f"{state} → {', '.join(after)}" for state, after in spec.moves.items()]
+        return f"state: {', '.join(spec.choices)} ({'; '.join(moves)})"
+    if spec.choices:
+        return f"one of {', '.join(spec.choices)}"
+    if spec.to:
+        return f"reference to [{spec.to}](#{spec.to})"
+    size = {"text": spec.max_length, "decimal": spec.scale}.get(spec.kind)
+    return spec.kind + (f", {size} {'characters' if spec.kind == 'text' else 'decimals'}" if size else "")
+
+
+def _column(spec: MappingSpec | None, prefix: str, path: str) -> str:
+    """Return the column in which an export has a field."""
+    if spec is None:
+        return ""
+    fields = spec.body.lists[prefix[:-1]].fields if prefix else spec.body.fields
+    for name, rule in fields.items():
+        if path in (rule.canonical if isinstance(rule.canonical, list) else [rule.canonical or name]):
+            external = rule.external if isinstance(rule.external, str) else ", ".join(rule.external or ["worked out"])
+            return f"({external})" if rule.optional else external
+    return ""
 
 
 def _exit_codes() -> str:
