@@ -11,11 +11,13 @@ import msgspec
 import pytest
 from tests.stories.world import ABLE, MAPPINGS, TEXT, World, row_write, says
 
-from erpcrm_bridge.connector import Field
+from erpcrm_bridge.connector import Budget, Field
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping import PlugIn, check, load_library, transforms
 from erpcrm_bridge.mapping.transforms import GROUP
 from erpcrm_bridge.testing.system import MemorySystem, StreamSpec
+from erpcrm_bridge_csv.connector import CsvFactory
+from erpcrm_bridge_csv.settings import CsvSettings
 
 Test: TypeAlias = Callable[..., None]
 TOLD: dict[str, list[str]] = {}
@@ -182,6 +184,32 @@ def test_the_newer_of_two_edits_wins_by_the_field_that_says_when(tmp_path: Path)
     timed.erp.edit("customer", customer, {"mail": "b@acme.example", "changed": "2026-05-01T12:00:00Z"})
     timed.sync()
     assert [row.field for row in timed.parked("clash")] == ["email"]
+
+
+@pytest.mark.parametrize(
+    ("assigns", "rows"),
+    [
+        ({"bridge": "template", "template": "C-{n:03d}"}, {"C-002": "Acme"}),
+        ({"bridge": "counter", "start": 70}, {"70": "Acme"}),
+        ("nobody", {}),
+    ],
+)
+@story("MappingFile.assigns_keys", "AssignsSpec.bridge", "AssignsSpec.template", "AssignsSpec.start", "MappingFile.connector")
+def test_who_assigns_keys_in_a_file_may_be_said_by_the_mapping(tmp_path: Path, assigns: Any, rows: dict[str, str]) -> None:
+    none = dict.fromkeys(MAPPINGS["customer/erp"]["fields"], None)
+    erp = {"connector": "csv", "stream": "c.csv", "key": {"id": "No", "external_id": "Ref"}, "assigns_keys": assigns}
+    files = world(tmp_path, erp=erp | {"fields": none | {"name": {"external": "Name", "required": True}}}, joined=False)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "c.csv").write_text("No,Ref,Name\nC-001,,Beta\n")
+    opener = CsvFactory().open(CsvSettings(folder=folder), budget=Budget(), codes={})
+    files.opener = lambda name, _: opener if name == "erp" else files.connect(name)
+    files.sync()
+    files.crm.create("Account", {"Name": "Acme"})
+    files.sync_until_quiet()
+    held = {line.split(",")[0]: line.split(",")[2] for line in (folder / "c.csv").read_text().splitlines()[1:]}
+    assert held == {"C-001": "Beta", **rows}
+    assert (folder / "c.new.csv").exists() == (assigns == "nobody")
 
 
 # --- elements by their flag -------------------------------------------------------------------------------------------------------
