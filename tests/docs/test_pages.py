@@ -9,6 +9,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 sys.path.insert(0, str(Path(__file__).parent))  # import-mode=importlib puts no folder of tests on the path
 
@@ -17,6 +18,8 @@ from console import ROOT, documents
 from erpcrm_bridge import registry
 from erpcrm_bridge.cli import exit_codes
 from erpcrm_bridge.connector import Budget
+from erpcrm_bridge.mapping import expression, transforms
+from erpcrm_bridge.mapping import format as language
 
 LAWS = {f"L{number}" for number in range(1, 14)}
 NAMED_TEST = re.compile(r"`(test_\w+)`")
@@ -32,6 +35,15 @@ def test_the_reference_is_what_the_code_says(monkeypatch: pytest.MonkeyPatch) ->
     spec.loader.exec_module(generate)
     for name, text in generate.pages().items():
         assert (generate.REFERENCE / name).read_text(encoding="utf-8") == text, f"docs/reference/{name} is old: python docs/generate.py"
+
+
+def test_the_page_of_the_mapping_language_has_every_key_transform_option_and_function() -> None:
+    page = (ROOT / "docs" / "reference" / "mapping.md").read_text(encoding="utf-8")
+    models = [one for one in vars(language).values() if isinstance(one, type) and issubclass(one, BaseModel)]
+    keys = {info.alias or name for one in models for name, info in one.model_fields.items()}
+    options = {option for _, allowed, _ in transforms.BUILDERS.values() for option in allowed}
+    words = keys | transforms.BUILDERS.keys() | options | expression.FUNCTIONS.keys()
+    assert {word for word in words if f"`{word}`" not in page and f"{word}:" not in page and f", {word}" not in page} == set()
 
 
 @pytest.mark.parametrize("page", ["laws.md", "proof.md"])

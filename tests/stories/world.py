@@ -305,6 +305,7 @@ class World:
         self.through: Callable[[Store], Any] = lambda store: store
         self.deaths = 0
         self._entities, self._create_in, self._brakes = list(entities), dict(create_in or {}), dict(brakes or {})
+        self._values: dict[str, dict[str, str]] = {}
         self._more = [name for name in mappings or {} if name not in MAPPINGS]
         self.settings: Settings = self._settings()
         self.library: Library = self.mapped(rules or {}, mappings or {})
@@ -347,6 +348,11 @@ class World:
     def connect(self, role: str) -> Connector:
         return MemoryConnector(self.systems[role], page_size=self.page_size)
 
+    def declare(self, role: str, **values: str) -> None:
+        """Let a connection declare values for ``$connection.NAME``."""
+        self._values[role] = values
+        self.settings = self._settings()
+
     def _settings(self) -> Settings:
         entities = {}
         for entity in self._entities:
@@ -360,7 +366,10 @@ class World:
         config = {
             "apiVersion": "erpcrm-bridge/v1",
             "store": {"url": self.store_url},
-            "connections": {role: {"connector": "memory", "settings": {"url": f"http://{role}.example"}} for role in self.systems},
+            "connections": {
+                role: {"connector": "memory", "settings": {"url": f"http://{role}.example"}, "values": self._values.get(role, {})}
+                for role in self.systems
+            },
             "flows": {
                 FLOW: {
                     "roles": {role: role for role in self.systems},

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from erpcrm_bridge.connector import Stream
 from erpcrm_bridge.mapping import expression
 from erpcrm_bridge.mapping.format import AssignsSpec, Findings, ListSpec, MappingSpec
-from erpcrm_bridge.mapping.rules import CONNECTION, Part, Plan, Rule, World, document_scope, line_scope, near, plan_rules
+from erpcrm_bridge.mapping.rules import CONNECTION, GRAMMAR, Part, Plan, Rule, World, document_scope, line_scope, near, plan_rules
 from erpcrm_bridge.mapping.source import FieldError, Source, dig, dig_or, write_get, write_put
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.records import Child, Selection
@@ -314,7 +314,7 @@ def _when(world: World) -> tuple[Callable[[Fields], bool], tuple[str, ...]] | No
     try:
         parsed = expression.parse(text, read)
     except expression.NotAnExpression as error:
-        world.findings.add(("when",), f"expression: {error}")
+        world.findings.add(("when",), f"expression: {error}", GRAMMAR)
         return None
     for path in parsed.reads:
         if world.stream is not None and world.field_name(path) not in world.stream.fields:

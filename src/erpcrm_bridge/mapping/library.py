@@ -282,7 +282,9 @@ def _paths(body: EntityFile, spec: EntitySpec, findings: Findings) -> None:
             findings.add(("lists", name), f"unknown-canonical: there is no list `{name}`", f"known: {', '.join(spec.lists) or 'none'}")
             continue
         if one.sums_to is not None and one.sums_to not in spec.fields:
-            findings.add(("lists", name, "sums_to"), f"unknown-canonical: there is no field `{one.sums_to}`")
+            findings.add(
+                ("lists", name, "sums_to"), f"unknown-canonical: there is no field `{one.sums_to}`", f"known: {', '.join(spec.fields)}"
+            )
         for key in (key for keys in one.line_match for key in keys):
             if key not in spec.lists[name]:
                 findings.add(

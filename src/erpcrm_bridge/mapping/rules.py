@@ -19,6 +19,7 @@ from erpcrm_bridge.model.fields import CUSTOM, FieldSpec, field_at
 from erpcrm_bridge.settings.yaml import Path
 
 CONNECTION = "$connection."
+GRAMMAR = "docs/reference/mapping.md has what an expression may be"
 
 
 class Rule(Struct, frozen=True):
@@ -294,7 +295,7 @@ def _expression(world: World, place: Path, text: str | None, check: Callable[[st
     try:
         parsed = expression.parse(text, lambda _path: "None")
     except expression.NotAnExpression as error:
-        world.findings.add(place, f"expression: {error}")
+        world.findings.add(place, f"expression: {error}", GRAMMAR)
         return None
     for path in parsed.reads:
         check(path)

@@ -37,7 +37,7 @@ class Misused(ValueError):
 
     def __init__(self, message: str, way_out: str = "") -> None:
         super().__init__(message)
-        self.way_out = way_out
+        self.way_out = way_out or "docs/reference/mapping.md has the transforms and their options"
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,9 @@ def _create(
     sorted_out = _sort_out(errors, mapping, put, frozen)
     if sorted_out.blocked or sorted_out.held:
         return sorted_out
-    settles = [path for path in mapping.writable if path not in frozen and path not in failed and path not in sorted_out.pending]
+    later = {path for rule in mapping.rules if rule.write == "update_only" for path in rule.canonical}
+    left = {*frozen, *failed, *later, *sorted_out.pending}
+    settles = [path for path in mapping.writable if path not in left]
     sorted_out.step = _step(
         "create",
         golden,
