@@ -10,6 +10,7 @@ import pytest
 from tests.stories.cli_world import CliWorld
 from tests.stories.world import World
 
+from erpcrm_bridge.cli.app import run
 from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.sync import binding
 from erpcrm_bridge.sync.binding import Deed, place
@@ -204,3 +205,64 @@ def test_unlink_and_unmerge_end_with_their_codes(cli: CliWorld) -> None:
     assert cli.run("sync").code == 3
     assert "separated crm-files:001B" in cli.run("explain", "001B").out
     assert cli.run("unlink", "9999", "--yes").code == 2
+
+
+# --- our ids, written back ----------------------------------------------------------------------------------------------------------
+
+
+def ids(cli: CliWorld) -> dict[str, str]:
+    return {key: row["Bridge_Id__c"] for key, row in cli.crm().items()} | {key: row["External ID"] for key, row in cli.erp().items()}
+
+
+def golden_of(cli: CliWorld, key: str) -> str:
+    golden: str = cli.run("explain", key, "--json").object["golden_id"]
+    return golden
+
+
+def test_our_ids_are_planned_then_written_so_many_at_a_time_and_what_others_filled_is_left_alone(cli: CliWorld) -> None:
+    cli.edit_crm("001C", Bridge_Id__c="SAP-7")
+    cli.run("sync")
+    before = ids(cli)
+    shown = cli.run("ids", "--json")
+    assert (shown.code, shown.object["owed"], shown.object["written"]) == (0, 5, 0)
+    assert ids(cli) == before
+    part = cli.run("ids", "--limit", "2", "--yes", "--json")
+    assert (part.object["written"], part.object["owed"]) == (2, 3)
+    rest = cli.run("ids", "--yes", "--json")
+    assert (rest.object["written"], rest.object["owed"]) == (3, 0)
+    held = ids(cli)
+    assert held.pop("001C") == "SAP-7"
+    assert held == {key: golden_of(cli, key) for key in held}
+    quiet = cli.run("sync", "--json")
+    assert (quiet.code, quiet.object["written"]) == (0, {})
+
+
+def test_an_id_that_somebody_fills_meanwhile_is_not_overwritten(cli: CliWorld) -> None:
+    cli.run("ids")
+    cli.edit_crm("001A", Bridge_Id__c="SAP-1")
+    cli.run("ids", "--yes")
+    assert ids(cli)["001A"] == "SAP-1"
+
+
+def test_ids_wait_for_the_adoption_to_be_applied(tmp_path: Path) -> None:
+    cli = CliWorld(tmp_path)
+    cli.run("adopt")
+    done = cli.run("ids", "--yes")
+    assert done.code != 0
+    assert "not applied yet" in done.err
+    assert set(ids(cli).values()) == {""}
+
+
+def test_ids_are_written_so_many_a_minute(cli: CliWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    written: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        written.append(sum(1 for held in ids(cli).values() if held))
+
+    monkeypatch.setattr("erpcrm_bridge.cli.ids.time.sleep", sleep)
+    assert run(["--config", str(cli.folder / "config.yaml"), "ids", "--per-minute", "2", "--yes"], for_people=False) == 0
+    assert written == [2, 4]
+    assert all(0 < seconds <= 60 for seconds in slept)
+    assert all(ids(cli).values())

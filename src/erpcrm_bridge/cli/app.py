@@ -38,6 +38,7 @@ COMMANDS = (
     "link",
     "unlink",
     "unmerge",
+    "ids",
     "undo",
     "verify",
     "demo",

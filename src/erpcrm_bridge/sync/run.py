@@ -17,6 +17,7 @@ from erpcrm_bridge.sync import brake
 from erpcrm_bridge.sync.absorb import absorb, want_everywhere
 from erpcrm_bridge.sync.decide import Step
 from erpcrm_bridge.sync.flow import Flow
+from erpcrm_bridge.sync.ids import owing
 from erpcrm_bridge.sync.notes import Progress, RunNote, instant, new_run, quiet
 from erpcrm_bridge.sync.plan import PlanHead, Spool, check, plan_folder, read_steps
 from erpcrm_bridge.sync.pull import pull
@@ -177,6 +178,34 @@ def undo_run(
         spool = Spool(plan_folder(folder))
         report.undoing = plan_undo(flow, store, run, undone, spool)
         _close_plan(flow, run, spool, report, undoes=undone)
+    return report
+
+
+def plan_ids(
+    flow: Flow,
+    store: Store,
+    *,
+    folder: Path,
+    limit: int,
+    fence: Fence | None = None,
+    clock: Callable[[], float] = time.time,
+    progress: Progress = quiet,
+) -> Report:
+    """Plan to write our ids into the records that owe them, ``limit`` at most; ``apply_plan`` does it. Reads and writes no system.
+
+    ``counts`` tells how many records owe theirs. Raises BrakeTripped, and AdoptionNeeded where a first joining is not applied yet.
+    """
+    run = new_run(flow.name, clock, fence, progress)
+    report = Report(run.id, flow.name, "plan", {}, {})
+    with _recorded(store, run, report, clock):
+        brake.refuse_if_tripped(flow, store)
+        _refuse_open_adoption(flow, store, adopting=False)
+        spool = Spool(plan_folder(folder))
+        for step in owing(flow, store):
+            run.counts["ids owed"] += 1
+            if spool.steps < limit:
+                spool.add(step)
+        _close_plan(flow, run, spool, report)
     return report
 
 
