@@ -85,10 +85,18 @@ def test_a_bridge_that_dies_before_the_store_has_committed_leaves_the_file_and_o
         with pytest.raises(KeyboardInterrupt), at_work(settings, FLOW) as (flow, store, fence):
             run_flow(flow, store, folder=settings.folder, fence=fence)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Store, "put_incoming", dies)
-        run_and_die()
-    assert ([path.name for path in world.inbox.glob("*.csv")], world.archived()) == (["one.csv"], [])
+    set_cursor = Store.set_cursor
+
+    def dies_with_the_cursor_that_stands_behind_the_file(store: Store, flow: str, stream_id: int, cursor: str | None) -> None:
+        set_cursor(store, flow, stream_id, cursor)
+        if cursor is not None and "one.csv" in cursor:
+            raise KeyboardInterrupt
+
+    for verb, end in (("put_incoming", dies), ("set_cursor", dies_with_the_cursor_that_stands_behind_the_file)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, verb, end)
+            run_and_die()
+        assert ([path.name for path in world.inbox.glob("*.csv")], world.archived()) == (["one.csv"], [])
     with monkeypatch.context() as patch:
         patch.setattr(CsvConnector, "put_away", dies)
         run_and_die()

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 
 from erpcrm_bridge.connector import Child, Page, Question, Record, Selection
 from erpcrm_bridge.errors import ConfigError, CursorExpired, InputError, SchemaDrift, TransientError
-from erpcrm_bridge_csv import CsvConnector, CsvSettings
+from erpcrm_bridge_csv import CsvConnector, CsvSettings, marks
 
 ACCOUNT = Selection("Account.csv", "Id", ("Id", "Name", "Phone"), "Ref")
 ORDER = Selection("Order.csv", "Id", ("Id", "Status"), "Ref", (Child("Item.csv", "OrderId", "LineId", ("Product", "Qty")),))
@@ -441,3 +443,16 @@ def test_a_disk_that_fails_while_it_is_read_is_transient(folder, opened, monkeyp
     monkeypatch.setattr(os, "preadv", failing)
     with pytest.raises(TransientError, match=r"Account\.csv"):
         all_pages(opened())
+
+
+@pytest.mark.parametrize("count", [5, 99, 100, 101, 1_000])
+def test_hashes_that_stand_twice_are_found_wherever_they_lie(monkeypatch, count):
+    monkeypatch.setattr(marks, "_RUN", 100)
+    chance = random.Random(count)
+    hashes = [chance.randrange(-(1 << 63), 1 << 63) for _ in range(count)] + [-(1 << 63), (1 << 63) - 1, 0]
+    hashes += [*hashes[::3], -(1 << 63), (1 << 63) - 1]
+    chance.shuffle(hashes)
+    found = marks.Marks()
+    for start in range(0, len(hashes), 7):
+        found.extend(hashes[start : start + 7])
+    assert found.twice() == {one for one, times in Counter(hashes).items() if times > 1}
