@@ -317,11 +317,14 @@ def _forget(store: Store, run: RunNote, stream_id: int, keys: list[str]) -> None
 
 
 def _blocking(side: Side, errors: Sequence[FieldError]) -> list[FieldError]:
-    """Return the errors that are required references whose target is not linked yet."""
+    """Return the errors that are references whose target is not linked yet and for which the record waits: required ones, and those of its
+    lines, for a document is read whole."""
     if not errors:
         return []
     required = {path for rule in side.mapping.rules if rule.reference and rule.reference[1] for path in rule.canonical}
-    return [error for error in errors if error.reference is not None and error.path in required]
+    lists = side.mapping.lists
+    waits = [error for error in errors if error.reference is not None]
+    return [error for error in waits if error.path in required or error.path.partition(".")[0] in lists]
 
 
 def refs_of(flow: Flow, store: Store, side: Side, records: Iterable[Fields]) -> dict[tuple[str, str], str]:

@@ -1,0 +1,180 @@
+"""The whole model through `sync`, from folder to folder of CSV files: hierarchies, prices with breaks, stock, invoices, payments and what
+they pay. The ERP's folder is filled, the CRM's holds the heads of its files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from .cli_world import CliWorld, Done, _text
+
+CRM = {
+    "Account.csv": "Id,Bridge_Id__c,Name,Type,Active__c,VAT_Number__c,Email__c,Phone,Website,BillingStreet,BillingCity,BillingState,"
+    "BillingPostalCode,BillingCountry,CurrencyIsoCode,ParentId,AccountNumber,ShippingStreet,ShippingCity,ShippingState,ShippingPostalCode,"
+    "ShippingCountry,OwnerId",
+    "ContactPointAddress.csv": "Id,ParentId,Name,Street,City,State,PostalCode,Country",
+    "Product2.csv": "Id,Bridge_Id__c,ProductCode,Name,Description,Family,QuantityUnitOfMeasure,CurrencyIsoCode,Cost__c,IsActive",
+    "Pricebook2.csv": "Id,Bridge_Id__c,Name,IsStandard,IsActive",
+    "PricebookEntry.csv": "Id,Bridge_Id__c,Pricebook2Id,Product2Id,CurrencyIsoCode,UnitPrice,IsActive",
+    "Price_Break__c.csv": "Id,Price_Entry_Id__c,Min_Quantity__c,Unit_Price__c",
+    "Stock_Level__c.csv": "Id,Bridge_Id__c,Product__c,Location__c,On_Hand__c,Available__c,Next_Quantity__c,Next_Date__c",
+    "Invoice__c.csv": "Id,Bridge_Id__c,Account__c,Order__c,Name,Invoice_Date__c,Due_Date__c,Status__c,CurrencyIsoCode,Total__c,"
+    "Open_Amount__c",
+    "Invoice_Line__c.csv": "Id,Invoice__c,Line_Number__c,Product_Code__c,Description__c,Quantity__c,Unit_Price__c,Amount__c,Line_Type__c",
+    "Payment__c.csv": "Id,Bridge_Id__c,Account__c,Name,Payment_Date__c,Method__c,Bank_Reference__c,Status__c,CurrencyIsoCode,Amount__c,"
+    "Unapplied_Amount__c",
+    "Payment_Application__c.csv": "Id,Payment__c,Line_Number__c,Invoice__c,Amount__c",
+}
+CUSTOMER = (
+    "Internal ID,External ID,Company Name,Category,Parent,Billing Address 1,Billing Address 2,Billing City,Billing State/Province,"
+    "Billing Zip,Billing Country,Phone,Email,Web Address,VAT Registration Number,Currency,Terms,Credit Limit,Inactive,ID,"
+    "Shipping Address 1,Shipping City"
+)
+INVOICE = "Internal ID,External ID,Customer,Created From,Document Number,Date,Due Date,Status,Currency,Amount,Amount Remaining"
+ERP: dict[str, tuple[str, list[str]]] = {
+    "customers.csv": (CUSTOMER, [
+        "1001,,Alpha Kiel GmbH,Corporate,1002,Weg 1,,Kiel,,24103,Germany,,kiel@alpha.example,,,Euro,,,No,C-1,Am Kai 7,Kiel",
+                                 "1002,,Alpha AG,Corporate,,Ring 2,,Hamburg,,20457,Germany,,info@alpha.example,,,Euro,,,No,C-2,,"]),
+    "customer_addresses.csv": ("Address Internal ID,Customer,Label,Address 1,Address 2,City,State/Province,Zip,Country",
+                               ["5001,1002,Site B,Hafen 3,,Hamburg,HH,20459,Germany"]),
+    "items.csv": ("Internal ID,External ID,Name,Display Name,Description,Type,Class,Primary Sale Unit,Currency,Average Cost,Inactive",
+                  ["301,,SCR-10,Screw 10 mm,zinc plated,Inventory Item,Fasteners,pc,Euro,0.021,No"]),
+    "price_levels.csv": ("Internal ID,External ID,Name,Inactive", ["5,,Dealers,No"]),
+    "prices.csv": ("Internal ID,External ID,Price Level,Item,Currency,Unit Price", ["81,,5,301,Euro,0.0475"]),
+    "price_breaks.csv": ("Internal ID,Price,Min Quantity,Unit Price", ["91,81,1000,0.0425", "92,81,50000,0.03125"]),
+    "stock.csv": ("Internal ID,External ID,Item,Location,On Hand,Available,Next Receipt Quantity,Next Receipt Date",
+                  ["61,,301,Hamburg,1250,1000.5,5000,06/15/2026"]),
+    "invoices.csv": (INVOICE, ['70001,,1001,,INV-1,05/01/2026,05/31/2026,Open,Euro,"1,395.61",0.61']),
+    "invoice_lines.csv": ("Line Unique Key,Invoice,Line ID,Item,Memo,Quantity,Item Rate,Amount,Line Type",
+                          ["1,70001,1,SCR-10,Screw,24690,0.0475,1172.78,Item", "2,70001,2,,VAT 19 %,1,222.83,222.83,Tax"]),
+    "payments.csv": ("Internal ID,External ID,Customer,Document Number,Date,Payment Method,PO/Check Number,Status,Currency,Amount,"
+                     "Amount Unapplied",
+                     ['80001,,1001,PAY-1,05/28/2026,Transfer,RF18,Deposited,Euro,"1,395.00",0.00']),
+    "payment_applications.csv": ("Line Unique Key,Payment,Line ID,Applied To,Amount", ["1,80001,1,70001,1395.00"]),
+}  # fmt: skip
+ENTITIES = ["customer", "product", "price_list", "price", "stock", "invoice", "payment"]
+
+
+def config() -> str:
+    """Return one flow of all these entities; new records of the CRM get keys from us."""
+    keys = "".join(
+        f'        {file}: {{assigns_keys: {{bridge: template, template: "{number:02d}N{{n:04d}}"}}}}\n' for number, file in enumerate(CRM)
+    )
+    moved = "".join(
+        f"      {entity}: {{mappings: {{crm: [csv-dataloader], erp: [csv-savedsearch]}}, create_in: [crm]}}\n" for entity in ENTITIES
+    )
+    return f"""\
+apiVersion: erpcrm-bridge/v1
+connections:
+  crm-files:
+    connector: csv
+    settings:
+      folder: ./crm
+      dialect: dataloader
+      streams:
+{keys}  erp-files:
+    connector: csv
+    settings: {{folder: ./erp, dialect: savedsearch}}
+flows:
+  main:
+    roles: {{crm: crm-files, erp: erp-files}}
+    entities:
+{moved}    brakes: {{creates: null, changed: null}}
+"""
+
+
+class Trade(CliWorld):
+    """An ERP's folder as it is exported, and a CRM's with nothing in it yet."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        (folder / "config.yaml").write_text(config())
+        for file in (*folder.glob("crm/*.csv"), *folder.glob("erp/*.csv")):
+            file.unlink()
+        for name, head in CRM.items():
+            (folder / "crm" / name).write_text(_text(head.split(","), [], csv.QUOTE_ALL, "\n"))
+        for name, (head, rows) in ERP.items():
+            self.export(name, head, rows)
+
+    def export(self, name: str, head: str, rows: Sequence[str]) -> None:
+        (self.folder / "erp" / name).write_bytes("".join(f"{line}\r\n" for line in (head, *rows)).encode())
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.folder / "erp" / name
+        text = path.read_bytes()
+        assert text.count(old.encode()) == 1
+        path.write_bytes(text.replace(old.encode(), new.encode()))
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        with (self.folder / "crm" / name).open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def row(self, name: str, **wanted: str) -> dict[str, str]:
+        (found,) = [row for row in self.rows(name) if wanted.items() <= row.items()]
+        return found
+
+    def files(self) -> Mapping[Path, bytes]:
+        return {path: path.read_bytes() for path in self.folder.glob("*/*.csv")}
+
+    def sync(self) -> Done:
+        return self.ok("sync")
+
+
+@pytest.fixture
+def trade(tmp_path: Path) -> Trade:
+    return Trade(tmp_path)
+
+
+def test_the_erp_s_catalogue_stock_and_books_come_to_stand_in_an_empty_crm_and_stay_in_step(trade: Trade) -> None:
+    trade.sync()
+    branch, group = trade.row("Account.csv", AccountNumber="C-1"), trade.row("Account.csv", AccountNumber="C-2")
+    assert branch["ParentId"] == group["Id"], "the parent stands below its child in the file"
+    assert (branch["ShippingStreet"], branch["ShippingCity"]) == ("Am Kai 7", "Kiel")
+    site = trade.row("ContactPointAddress.csv")
+    assert (site["ParentId"], site["Name"], site["Street"], site["State"]) == (group["Id"], "Site B", "Hafen 3", "HH")
+
+    product, dealers = trade.row("Product2.csv", ProductCode="SCR-10"), trade.row("Pricebook2.csv", Name="Dealers")
+    assert product["Cost__c"] == "0.021"
+    price = trade.row("PricebookEntry.csv")
+    assert (price["Product2Id"], price["Pricebook2Id"], price["UnitPrice"]) == (product["Id"], dealers["Id"], "0.0475")
+    breaks = {row["Min_Quantity__c"]: row["Unit_Price__c"] for row in trade.rows("Price_Break__c.csv")}
+    assert breaks == {"1000": "0.0425", "50000": "0.03125"}
+    stock = trade.row("Stock_Level__c.csv")
+    assert (stock["Product__c"], stock["Available__c"], stock["Next_Date__c"]) == (product["Id"], "1000.5", "2026-06-15")
+
+    invoice = trade.row("Invoice__c.csv", Name="INV-1")
+    assert (invoice["Account__c"], invoice["Total__c"], invoice["Open_Amount__c"]) == (branch["Id"], "1395.61", "0.61")
+    assert [row["Line_Type__c"] for row in trade.rows("Invoice_Line__c.csv")] == ["Item", "Tax"]
+    payment = trade.row("Payment__c.csv", Name="PAY-1")
+    paid = trade.row("Payment_Application__c.csv")
+    assert (paid["Payment__c"], paid["Invoice__c"], paid["Amount__c"]) == (payment["Id"], invoice["Id"], "1395.00")
+
+    before = trade.files()
+    trade.sync()
+    assert trade.files() == before
+
+    trade.edit("price_breaks.csv", "91,81,1000,0.0425", "91,81,1000,0.0415")
+    trade.edit("price_breaks.csv", "92,81,50000,0.03125\r\n", "93,81,90000,0.03\r\n")
+    trade.edit("stock.csv", "1250,1000.5,5000,06/15/2026", "6250,6000.5,,")
+    trade.sync()
+    breaks = {row["Min_Quantity__c"]: row["Unit_Price__c"] for row in trade.rows("Price_Break__c.csv")}
+    assert breaks == {"1000": "0.0415", "90000": "0.03"}
+    stock = trade.row("Stock_Level__c.csv")
+    assert (stock["On_Hand__c"], stock["Next_Quantity__c"], stock["Next_Date__c"]) == ("6250", "", "")
+
+
+def test_a_payment_waits_for_the_invoice_that_one_of_its_lines_pays(trade: Trade) -> None:
+    _, (one,) = ERP["invoices.csv"]
+    trade.export("invoices.csv", INVOICE, [])
+    trade.export("invoice_lines.csv", ERP["invoice_lines.csv"][0], [])
+    done = trade.run("sync")
+    assert trade.rows("Payment__c.csv") == []
+    assert "waits for its invoice 70001" in done.out + done.err + trade.ok("parked").out
+    trade.export("invoices.csv", INVOICE, [one])
+    trade.export("invoice_lines.csv", *ERP["invoice_lines.csv"])
+    trade.sync()
+    assert trade.row("Payment_Application__c.csv")["Invoice__c"] == trade.row("Invoice__c.csv")["Id"]
+    assert trade.ok("parked", "--json").object["parked"] == []
