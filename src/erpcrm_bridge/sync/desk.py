@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -270,24 +270,34 @@ def refer(
     *,
     only: Callable[[GoldenRow, Sequence[LinkRow]], bool] | None = None,
 ) -> None:
-    """Let every golden record that refers to ``lost`` refer to ``won``; with ``only``, those for which it is so."""
+    """Let every golden record that refers to ``lost``, itself or by a line, refer to ``won``; with ``only``, those for which it is so."""
     for entity in MODELS:
-        paths = [path for path, target in entity_spec(entity).references.items() if target == lost.entity]
         after = ""
-        while paths and (page := store.golden_page(entity, after, 2_000)):
+        while lost.entity in entity_spec(entity).parents and (page := store.golden_page(entity, after, 2_000)):
             after = page[-1].id
             links = store.links_of([golden.id for golden in page]) if only is not None else {}
             for golden in page:
                 if only is not None and not only(golden, links.get(golden.id, ())):
                     continue
-                pointing = [path for path in paths if golden.fields.get(path) == lost.id]
-                for path in pointing:
-                    golden.fields[path] = won
-                    golden.authors[path] = [f"person:{person}", "", run.id]
+                pointing = []
+                for path, field, holder in _references_to(lost.entity, golden):
+                    if holder.get(field) == lost.id:
+                        holder[field] = won
+                        golden.authors[path] = [f"person:{person}", "", run.id]
+                        pointing.append(path)
                 if pointing:
                     _put(store, golden, seq)
                     data = {"kind": "settle", "unit": pointing, "person": person, "took": won}
                     store.add_history([HistoryRow(golden.id, run.id, run.at, data)])
+
+
+def _references_to(entity: str, golden: GoldenRow) -> Iterator[tuple[str, str, Fields]]:
+    """Yield each reference field that may point at a record of ``entity``: its path in the merge, its name, and what holds it."""
+    spec = entity_spec(golden.entity)
+    yield from ((path, path, golden.fields) for path, to in spec.references.items() if to == entity)
+    for name, references in spec.line_references.items():
+        for line in golden.fields.get(name) or ():
+            yield from ((f"{name}/{line['id']}/{path}", path, line) for path, to in references.items() if to == entity)
 
 
 def _review(store: Store, parked_id: str) -> ParkedRow:
