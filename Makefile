@@ -1,5 +1,5 @@
 # erpcrm-bridge: install, test, demo, bench, soak, clean.
-# Everything goes into .venv; a second call finds it there. SOAK_SECONDS says how long `make soak` lasts, SOAK_SEED where its stories begin.
+# Everything goes into .venv; a second call finds it there. BENCH holds options of bench/run.py (BENCH=--full). SOAK_SECONDS says how long `make soak` lasts, SOAK_SEED where its stories begin.
 
 SHELL = /bin/sh
 PYTHON = .venv/bin/python
@@ -18,8 +18,8 @@ demo: .venv/.installed
 test: .venv/.installed-dev
 	$(PYTHON) -m pytest -n auto
 
-bench: .venv/.installed-dev
-	$(PYTHON) bench/run.py
+bench: .venv/.installed-bench
+	$(PYTHON) bench/run.py $(BENCH)
 
 soak: .venv/.installed-dev
 	SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -m soak -s
@@ -36,6 +36,10 @@ clean:
 .venv/.installed-dev: .venv/.made $(MADE_OF)
 	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/.installed
+
+.venv/.installed-bench: .venv/.made $(MADE_OF)
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,bench]'
+	@touch $@ .venv/.installed-dev .venv/.installed
 
 # A folder .venv that is there already is taken as it is, if it holds Python 3.11; nobody's folder is thrown away unasked.
 .venv/.made:
