@@ -16,6 +16,8 @@ from erpcrm_bridge.store import Fence, Store, open_store
 from erpcrm_bridge.sync.flow import Flow, Opener, open_connection, opened
 
 LEASE_SECONDS = 60.0
+GARBAGE = 70_000
+"""So many new objects before the collector of cycles looks, while a run is on."""
 
 
 @contextmanager
@@ -38,7 +40,7 @@ def at_work(settings: Settings, name: str, opener: Opener = open_connection) -> 
 def _seldom_collecting() -> Iterator[None]:
     """Let the collector of cycles look a hundred times more seldom: a run makes plain structs by the million, and hardly a cycle."""
     usual = gc.get_threshold()
-    gc.set_threshold(100 * usual[0], *usual[1:])
+    gc.set_threshold(GARBAGE, *usual[1:])
     try:
         yield
     finally:
