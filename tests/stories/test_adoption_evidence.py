@@ -135,9 +135,9 @@ def test_without_what_hangs_on_them_they_wait_and_what_hangs_on_them_waits_for_t
 
 def test_a_person_who_stands_twice_in_a_system_tells_nothing(tmp_path: Path) -> None:
     world = world_of(tmp_path, NAMED | HANGS)
+    person(world, world.crm.create("Account", {"Name": "Bolt"}), None)
     account, customer = two_customers(world)
     person(world, account, customer)
-    person(world, world.crm.create("Account", {"Name": "Bolt"}), None)
     world.adopt()
     assert bound(world) == 0
 
