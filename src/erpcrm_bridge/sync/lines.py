@@ -28,6 +28,8 @@ def unflatten(flat: Fields, lists: Iterable[str]) -> Fields:
     if not names:
         return dict(flat)
     fields = {path: value for path, value in flat.items() if "/" not in path}
+    if len(fields) == len(flat):
+        return fields  # most records have no lines
     for name in names:
         lines: dict[str, Fields] = {}
         for path, value in flat.items():
