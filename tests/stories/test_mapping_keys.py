@@ -15,7 +15,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 from tests.stories.world import ABLE, MAPPINGS, TEXT, World, row_write, says
 
-from erpcrm_bridge.connector import Budget, Field
+from erpcrm_bridge.connector import Budget, Connector, Field, Write
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping import PlugIn, check, load_library, transforms
 from erpcrm_bridge.mapping import format as form
@@ -382,6 +382,20 @@ def test_a_record_that_two_mappings_take_is_parked_and_named(tmp_path: Path) -> 
 # --- documents --------------------------------------------------------------------------------------------------------------------
 
 
+def listened(here: World) -> list[Write]:
+    """Return a list that fills with what is asked of the systems from now on."""
+    asked: list[Write] = []
+
+    def opener(role: str, _: object) -> Connector:
+        connector: Any = here.connect(role)
+        write = connector.write
+        connector.write = lambda selection, writes: [asked.extend(writes), write(selection, writes)][1]
+        return connector
+
+    here.opener = opener
+    return asked
+
+
 @story("MappingFile.lists", "ListSpec.write", "ListSpec.key", "ListSpec.fields", "ListSpec.inline")
 def test_a_list_that_is_written_whole_is_written_whole_and_keeps_the_keys_of_its_rows(tmp_path: Path) -> None:
     erp_lines = MAPPINGS["order/erp"]["lists"]["lines"]
@@ -394,7 +408,11 @@ def test_a_list_that_is_written_whole_is_written_whole_and_keeps_the_keys_of_its
     first = next(row["Id"] for row in (whole.crm.get("Order", order) or {})["OrderItem"] if row["Product"] == "P1")
     change = row_write(add=[{"Product": "P3", "Qty": 1, "Price": 7, "Amount": 7}], change={first: {"Qty": 3, "Amount": 30}})
     whole.crm.edit("Order", order, {"Total": 47}, {"OrderItem": change})
+    asked = listened(whole)
     whole.sync_until_quiet()
+    (lists,) = [write.lists["items"] for write in asked if write.lists]
+    assert lists.replace
+    assert sorted(row.get("line", "new") for _, row in lists.rows) == sorted([*before.values(), "new"])
     after = {row["item"]: row for row in (whole.erp.get("salesorder", key) or {})["items"]}
     assert {item: row["qty"] for item, row in after.items()} == {"P1": 3, "P2": 2, "P3": 1}
     assert {item: after[item]["line"] for item in before} == before
