@@ -117,3 +117,57 @@ def test_a_schema_for_editors_holds_the_systems_own_names(world: CliWorld) -> No
 def test_what_does_not_exist_is_wrong_usage_with_a_way_out(world: CliWorld, arguments: list[str], way_out: str) -> None:
     done = world.run("mapping", *arguments)
     assert (done.code, way_out in done.err) == (2, True), done.err
+
+
+# The lock, and what moves after it
+
+
+def test_an_overlay_is_refused_until_it_is_pinned_and_then_holds(world: CliWorld) -> None:
+    over = world.folder / "mappings" / "local" / "customer" / "csv-dataloader.yaml"
+    over.parent.mkdir(parents=True)
+    over.write_text("apiVersion: erpcrm-bridge/v1\nkind: Mapping\nextends: customer/csv-dataloader\nfields: {website: null}\n")
+    (world.folder / "config.yaml").write_text(CONFIG.replace("connections:", "mappings: [./mappings]\nconnections:", 1))
+    for command in ("check", "adopt"):
+        done = world.run(command)
+        assert (done.code, "is not pinned yet" in done.err, "erpcrm-bridge mapping lock" in done.err) == (1, True, True)
+    assert world.ok("mapping", "lock", "--json").object == {
+        "file": "mappings.lock",
+        "extended": ["customer/csv-dataloader"],
+        "systems": ["crm-files", "erp-files"],
+        "exit_code": 0,
+    }
+    world.ok("check")
+    world.join()
+    world.edit_crm("001A", Website="www.alpha.example")
+    world.ok("sync")
+    assert world.erp()["1001"]["Web Address"] == ""
+
+
+def test_a_lock_that_cannot_be_read_is_told_with_the_way_out(world: CliWorld) -> None:
+    (world.folder / "mappings.lock").write_text("{")
+    done = world.run("check")
+    assert (done.code, "mappings.lock" in done.err, "write it anew: erpcrm-bridge mapping lock" in done.err) == (1, True, True)
+
+
+def test_drift_tells_what_moved_since_the_lock_and_a_break_ends_with_1(world: CliWorld) -> None:
+    assert world.run("mapping", "drift").code == 2
+    world.ok("mapping", "lock")
+    assert world.ok("mapping", "drift").out == "Nothing that a mapping uses has moved.\n"
+    rows = [{name: value for name, value in row.items() if name != "Website"} for row in world.crm().values()]
+    head = list(rows[0])
+    lines = [",".join(f'"{value}"' for value in row) for row in (head, *(row.values() for row in rows))]
+    world.accounts.write_text("\n".join(lines) + "\n")
+    done = world.run("mapping", "drift", "--json")
+    assert (done.code, done.object["drift"]) == (
+        1,
+        [
+            {
+                "connection": "crm-files",
+                "level": "BREAK",
+                "stream": "Account.csv",
+                "field": "Website",
+                "what": "removed",
+                "mappings": ["customer/csv-dataloader"],
+            }
+        ],
+    )

@@ -9,9 +9,10 @@ from typing import Any
 from erpcrm_bridge import registry
 from erpcrm_bridge.connector import Budget, Connector, Description
 from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError
-from erpcrm_bridge.mapping import Finding, Library, MappingSpec, load_library, shipped
+from erpcrm_bridge.mapping import Finding, Library, MappingSpec
 from erpcrm_bridge.mapping import check as check_mapping
 from erpcrm_bridge.mapping.check import Against, check_fit, check_together
+from erpcrm_bridge.mapping.lock import installed_library
 from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings, connector_settings
 from erpcrm_bridge.settings.findings import did_you_mean
 
@@ -78,7 +79,7 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
         _describe(settings.connections[name], opener, described, findings)
     advance(len(names), len(names) + 1)
     try:
-        library = load_library([shipped(), *settings.mapping_folders])
+        library = installed_library(settings)
     except ConfigError as error:
         findings.take("mappings", error)
         return findings

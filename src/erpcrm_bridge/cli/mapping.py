@@ -118,6 +118,48 @@ def schema(
     return Answer({"file": path, "first_line": first, "schema": made}, say)
 
 
+@app.command()
+def lock(ctx: typer.Context) -> Answer:
+    """Pin what overlays extend, and how the systems look now, in mappings.lock."""
+    session: Session = ctx.obj
+    settings = session.settings()
+    from erpcrm_bridge.cli.mappings import pin
+
+    file, extended, systems = pin(settings)
+
+    def say(out: Output) -> None:
+        out.line(f"Wrote {file}: {_count(len(systems), 'system')}{''.join(f', {name}' for name in extended)}")
+        out.hint("Keep it beside config.yaml, under version control.")
+
+    return Answer({"file": file, "extended": extended, "systems": systems}, say)
+
+
+@app.command()
+def drift(ctx: typer.Context) -> Answer:
+    """Show what moved in the systems since `mapping lock`. Nothing is written."""
+    session: Session = ctx.obj
+    settings = session.settings()
+    from erpcrm_bridge.cli.mappings import drifted
+
+    with session.output.progress("Looking") as advance:
+        found = drifted(settings, advance)
+    rows = [
+        {"connection": name, "level": d.level, "stream": d.stream, "field": d.field, "what": d.what, "mappings": list(d.mappings)}
+        for name, drifts in found.items()
+        for d in drifts
+    ]
+
+    def say(out: Output) -> None:
+        if rows:
+            columns = ("level", "connection", "stream", "field", "what")
+            out.table(columns, [[row[column] for column in columns] for row in rows], whole=["level"])
+            out.hint("Correct the mappings, then: erpcrm-bridge mapping lock")
+        else:
+            out.line("Nothing that a mapping uses has moved.")
+
+    return Answer({"drift": rows}, say, FAILED if any(row["level"] == "BREAK" for row in rows) else DONE)
+
+
 def _plain(finding: Any) -> dict[str, Any]:
     at = finding.complaint
     return {

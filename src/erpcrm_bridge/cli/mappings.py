@@ -17,6 +17,8 @@ from erpcrm_bridge.mapping import CompiledMapping, Finding, Library, MappingSpec
 from erpcrm_bridge.mapping.check import Against, check_fit, check_fixpoint, check_laws, check_together, run_test
 from erpcrm_bridge.mapping.check import check as check_mapping
 from erpcrm_bridge.mapping.check.sample import Sampled, sample
+from erpcrm_bridge.mapping.drift import Drift, drift
+from erpcrm_bridge.mapping.lock import installed_library, read_lock, write_lock
 from erpcrm_bridge.mapping.schema import mapping_schema
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.settings import Settings
@@ -157,6 +159,50 @@ def shown(settings: Settings, name: str) -> tuple[CompiledMapping, list[dict[str
     return compiled, rules
 
 
+def pin(settings: Settings, opener: Opener = open_connection) -> tuple[str, list[str], list[str]]:
+    """Write the lock: what overlays extend, how each connection's system looks now. Return the file and the names of both."""
+    library = load_library([shipped(), *settings.mapping_folders])
+    systems = {name: _describe(settings, name, opener) for name in settings.connections}
+    file = write_lock(settings, library, {name: _used(settings, name, library, one) for name, one in systems.items()})
+    return file.name, sorted(library.extended), sorted(systems)
+
+
+def drifted(settings: Settings, advance: Callable[[int, int | None], None], opener: Opener = open_connection) -> dict[str, list[Drift]]:
+    """Return, by connection, what moved in its system since it was pinned. Raises UsageError where none is pinned."""
+    lock = read_lock(settings)
+    library = installed_library(settings)
+    uses = [use for flow in settings.flows.values() for use in uses_of(settings, flow, library)]
+    found: dict[str, list[Drift]] = {}
+    names = [name for name in settings.connections if name in lock.systems]
+    if not names:
+        raise UsageError(
+            "No system is pinned yet: there is nothing to compare with.", way_out="Pin how they look now: erpcrm-bridge mapping lock"
+        )
+    for number, name in enumerate(names):
+        advance(number, len(names))
+        connection = settings.connections[name]
+        pinned = Against(name, lock.systems[name], connection.values, connection.codes)
+        specs = {use.spec.name: use.spec for use in uses if use.connection.name == name}
+        found[name] = drift(pinned, _describe(settings, name, opener), [*specs.values()])
+    return found
+
+
+def _describe(settings: Settings, name: str, opener: Opener) -> Description:
+    connector = opener(settings.connections[name])
+    try:
+        return connector.describe()
+    finally:
+        connector.close()
+
+
+def _used(settings: Settings, name: str, library: Library, description: Description) -> Description:
+    """Keep of a description the streams that mappings use: a system may have thousands."""
+    specs = [use.spec for flow in settings.flows.values() for use in uses_of(settings, flow, library) if use.connection.name == name]
+    children = {one.child.stream for spec in specs for one in spec.body.lists.values() if one.child is not None}
+    streams = {one: stream for one, stream in description.streams.items() if one in children | {spec.stream for spec in specs}}
+    return Description(description.identity, streams, description.codes)
+
+
 def write_schema(settings: Settings, system: str, stream: str, opener: Opener = open_connection) -> tuple[dict[str, Any], str]:
     """Write the schema of mappings for a stream beside config.yaml; return it and the file's name as a mapping names
     it. ``system``: a connection or a connector.
@@ -169,11 +215,7 @@ def write_schema(settings: Settings, system: str, stream: str, opener: Opener = 
         raise UsageError(f"No connection is named {system!r}, and none has that connector.", way_out=f"Use one of: {known}.")
     found: dict[str, Description] = {}
     for connection in fitting:
-        connector = opener(connection)
-        try:
-            found[connection.name] = connector.describe()
-        finally:
-            connector.close()
+        found[connection.name] = _describe(settings, connection.name, opener)
         described = found[connection.name].streams.get(stream)
         if described is not None:
             schema = mapping_schema(connection.connector, found[connection.name], described)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from erpcrm_bridge.errors import Complaint, ConfigError
 from erpcrm_bridge.mapping.format import EntityFile, Findings, MappingFile, MappingSpec, PolicySpec, parse
+from erpcrm_bridge.mapping.overlay import Overlaid, changed_since, entries_of, overlaid
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.fields import CUSTOM, EntitySpec, field_at
 from erpcrm_bridge.model.values import digest
@@ -89,10 +90,11 @@ class EntityRules:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """All entities by name and all mappings by ``entity/name``."""
+    """All entities by name and all mappings by ``entity/name``; of those that an overlay extends, a digest of each entry below it."""
 
     entities: dict[str, EntityRules]
     specs: dict[str, MappingSpec]
+    extended: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def shipped() -> Path:
@@ -102,22 +104,33 @@ def shipped() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "mappings"
 
 
-def load_library(folders: Sequence[Path]) -> Library:
-    """Return what stands in ``folders`` (each with a folder for each entity, or those under ``local``).
+def load_library(folders: Sequence[Path], *, pinned: Mapping[str, Mapping[str, str]] | None = None) -> Library:
+    """Return what stands in ``folders`` (each with a folder for each entity, or those under ``local``), overlays over what they extend.
 
+    ``pinned``: the entries over which each overlay was written; None does not ask.
     Raises ConfigError with the complaints about all files.
     """
     complaints: list[Complaint] = []
     library = Library({}, {})
+    overlays: list[tuple[Path, Document]] = []
     for folder in folders:
         if not is_folder(folder):
             complaints.append(Complaint(str(folder), 0, 0, "there is no such folder", "make it, or remove it from `mappings`"))
             continue
         for path in _files(folder):
             try:
-                _load(library, path)
+                document = read_yaml(_text(path), str(path))
+                if isinstance(document.value, dict) and "extends" in document.value:
+                    overlays.append((path, document))
+                else:
+                    _load(library, path, document)
             except ConfigError as error:
                 complaints.extend(error.complaints)
+    for path, document in overlays:
+        try:
+            _lay_over(library, path, document, pinned)
+        except ConfigError as error:
+            complaints.extend(error.complaints)
     for rules in library.entities.values():
         complaints.extend(_excuses(rules, library))
     for spec in library.specs.values():
@@ -145,8 +158,39 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _load(library: Library, path: Path) -> None:
-    document = read_yaml(_text(path), str(path))
+def _lay_over(library: Library, path: Path, over: Document, pinned: Mapping[str, Mapping[str, str]] | None) -> None:
+    findings = Findings(over)
+    extends, name = over.value["extends"], f"{path.parent.name}/{path.stem}"
+    base = library.entities[path.parent.name].document if path.stem == "entity" and path.parent.name in library.entities else None
+    base = library.specs[name].document if name in library.specs else base
+    if extends != name:
+        findings.add(("extends",), f"the overlay of `{extends}` stands in the place of `{name}`", f"move it to local/{extends}.yaml")
+    elif base is None:
+        known = ", ".join(sorted(library.specs)) or "none"
+        findings.add(("extends",), f"there is no `{extends}` to extend", f"known: {known}")
+    elif isinstance(base, Overlaid):
+        findings.add(("extends",), f"{base.over.file} is an overlay of `{extends}` already", "let one file hold both")
+    findings.raise_any(f"{path} is wrong.")
+    if base is None:
+        return
+    now = library.extended[name] = entries_of(base)
+    before = None if pinned is None else pinned.get(name)
+    lock = "erpcrm-bridge mapping lock"
+    if pinned is not None and before is None:
+        way_out = f"look at it: erpcrm-bridge mapping show {name}; then: {lock}" if path.stem != "entity" else lock
+        findings.add(("extends",), f"overlay: what it extends, `{name}`, is not pinned yet", way_out)
+    elif before is not None and (changed := changed_since(before, now)):
+        what = f"overlay: what it extends, `{name}`, has changed since it was pinned: {', '.join(changed)}"
+        findings.add(("extends",), what, f"see that the overlay still fits: erpcrm-bridge mapping check; then: {lock}")
+    merged = overlaid(base, over, findings)
+    findings.raise_any(f"{path} is wrong.")
+    library.specs.pop(name, None)
+    if path.stem == "entity":
+        del library.entities[path.parent.name]
+    _load(library, path, merged)
+
+
+def _load(library: Library, path: Path, document: Document) -> None:
     entity = path.parent.name
     findings = Findings(document)
     if path.stem == "entity":
@@ -170,7 +214,7 @@ def _belongs(findings: Findings, told: str, folder: str, other: Document | None)
     if told not in MODELS:
         findings.add(("entity",), f"there is no entity `{told}`", f"known: {', '.join(sorted(MODELS))}")
     if other is not None:
-        findings.add((), f"{other.file} has this name already", "give it another name; overlays are not supported yet")
+        findings.add((), f"{other.file} has this name already", "give it another name; or lay over it: extends")
 
 
 def _text(path: Path) -> str:

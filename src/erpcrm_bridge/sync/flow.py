@@ -20,9 +20,8 @@ from erpcrm_bridge.mapping import (
     MappingSpec,
     compile_mapping,
     fitted,
-    load_library,
-    shipped,
 )
+from erpcrm_bridge.mapping.lock import installed_library
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.records import Selection
 from erpcrm_bridge.model.values import Fields
@@ -154,7 +153,7 @@ def opened(
         wanted = settings.flows[name]
     except KeyError:
         raise UsageError(f"There is no flow named {name!r}.", way_out=f"Use one of: {', '.join(settings.flows) or 'none yet'}.") from None
-    library = library or load_library([shipped(), *settings.mapping_folders])
+    library = library or installed_library(settings)
     connectors: dict[str, Connector] = {}
     try:
         descriptions: dict[str, Description] = {}

@@ -16,6 +16,7 @@ from erpcrm_bridge.cli import checking
 from erpcrm_bridge.cli.checking import Findings
 from erpcrm_bridge.connector import Connector, Description, Field, LeftOut
 from erpcrm_bridge.errors import AuthError
+from erpcrm_bridge.mapping import lock
 from erpcrm_bridge.settings import ConnectionSettings, load
 from erpcrm_bridge.testing.memory import MemoryConnector, MemorySystem, StreamSpec
 
@@ -96,7 +97,7 @@ class Counted(MemoryConnector):
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     made = Place(tmp_path)
-    monkeypatch.setattr(checking, "shipped", lambda: tmp_path / "mappings")
+    monkeypatch.setattr(lock, "shipped", lambda: tmp_path / "mappings")
     return made
 
 

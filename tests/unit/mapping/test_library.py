@@ -208,7 +208,7 @@ def test_the_digest_of_an_entity_changes_with_its_policies(tmp_path: Path) -> No
         ("continues: lead", 5, "one -> other"),
         ("on_delete: never", 5, "ask"),
         ("lists: {lines: {model: x, line_match: [[product]]}}", 5, "no list `lines`"),
-        ("extends: customer/entity", 5, "overlays are not supported yet"),
+        ("extends: customer/entity", 5, "there is no `customer/entity` to extend"),
         ("defualts: {on_clash: ask}", 5, "did you mean `defaults`?"),
     ],
 )

@@ -483,7 +483,6 @@ def test_two_rules_for_one_field_have_no_single_meaning(compiled: Compile) -> No
     ("head", "words"),
     [
         ('passthrough: [{match: "("}]', "no regular expression"),
-        ("extends: customer/x", "overlays are not supported yet"),
         ("assigns_keys: somebody", "nobody"),
         ("lists: {lines: {slots: {a: {prefix: b}}, key: k, write: keyed, fields: {}}}", "lists in slots are not supported yet"),
         ("lists: {lines: {inline: x, key: k, write: append, fields: {}}}", "never appended"),

@@ -1,0 +1,122 @@
+"""What has moved in a system since its description was pinned, and what that means for the mappings that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from erpcrm_bridge.connector import Description, Field, Stream
+from erpcrm_bridge.errors import ConfigError
+from erpcrm_bridge.mapping.check.fit import Against
+from erpcrm_bridge.mapping.check.static import shown, table_of
+from erpcrm_bridge.mapping.compile import CompiledMapping
+from erpcrm_bridge.mapping.format import MappingSpec
+from erpcrm_bridge.mapping.rules import Plan
+
+DriftLevel: TypeAlias = Literal["BREAK", "LOSSY", "WARN"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One thing that moved. BREAK: a mapped field no longer works; LOSSY: it holds less; WARN: values came that no rule knows."""
+
+    level: DriftLevel
+    stream: str
+    field: str
+    what: str
+    mappings: tuple[str, ...] = ()
+
+
+def drift(pinned: Against, live: Description, specs: Sequence[MappingSpec]) -> list[Drift]:
+    """Return what moved between the pinned description of a system and its live one, as far as these mappings use it, worst first."""
+    found: dict[tuple[DriftLevel, str, str, str], list[str]] = {}
+    for spec in specs:
+        if spec.stream not in pinned.description.streams:
+            continue
+        try:
+            compiled = pinned.compile(spec)
+        except ConfigError:
+            newer = Drift(
+                "WARN", spec.stream, "", f"{spec.name} names what was not there then: it cannot be compared before it is pinned anew"
+            )
+            found.setdefault((newer.level, newer.stream, newer.field, newer.what), []).append(spec.name)
+            continue
+        for one in _moved(spec, compiled, pinned.description, live):
+            found.setdefault((one.level, one.stream, one.field, one.what), []).append(spec.name)
+    order = {"BREAK": 0, "LOSSY": 1, "WARN": 2}
+    return sorted(
+        (Drift(*key, tuple(names)) for key, names in found.items()), key=lambda one: (order[one.level], one.stream, one.field, one.what)
+    )
+
+
+def _moved(spec: MappingSpec, compiled: CompiledMapping, pinned: Description, live: Description) -> Iterator[Drift]:
+    lists = [(one.child.stream, one._plans) for one in compiled.lists.values() if one.child is not None]
+    for name, plans in [(spec.stream, compiled._plans), *lists]:
+        before, now = pinned.streams.get(name), live.streams.get(name)
+        if before is not None and now is None:
+            yield Drift("BREAK", name, "", "the stream is gone")
+        elif before is not None and now is not None:
+            yield from _fields(spec, compiled, plans, before, now)
+    for kind in sorted(compiled._world.used_codes):
+        yield from _codes(kind, pinned.codes.get(kind, {}), live.codes.get(kind, {}))
+
+
+def _fields(spec: MappingSpec, compiled: CompiledMapping, plans: Sequence[Plan], before: Stream, now: Stream) -> Iterator[Drift]:
+    used: set[str] = set()
+    for plan in plans:
+        for external in dict.fromkeys((*plan.rule.external, *(plan.reads if plan.gets else ()))):
+            name = compiled._world.field_name(external)
+            used.add(name)
+            was, is_ = before.fields.get(name), now.fields.get(name)
+            if was is not None and is_ is None:
+                yield Drift("BREAK", now.name, name, "removed")
+            elif was is not None and is_ is not None:
+                for level, what in _changes(spec, plan, was, is_):
+                    yield Drift(level, now.name, name, what)
+        for start, ends in (plan.rule.state or {}).items():
+            offered = now.capabilities.moves.get(plan.rule.external[0], {}).get(start, ())
+            had = before.capabilities.moves.get(plan.rule.external[0], {}).get(start, ())
+            for end in ends:
+                if end in had and end not in offered:
+                    yield Drift("BREAK", now.name, plan.rule.external[0], f"no longer moves from {start} to {end}")
+    for name, is_ in now.fields.items():
+        was = before.fields.get(name)
+        if is_.required and is_.creatable and name not in used and not (was is not None and was.required) and compiled.writable:
+            yield Drift("BREAK", now.name, name, "added, required" if was is None else "now required")
+
+
+def _changes(spec: MappingSpec, plan: Plan, was: Field, now: Field) -> Iterator[tuple[DriftLevel, str]]:
+    if was.type != now.type:
+        yield "BREAK", f"type {was.type} -> {now.type}"
+    if plan.gets and was.readable and not now.readable:
+        yield "BREAK", "no longer readable"
+    if plan.puts and plan.rule.write != "create_only" and was.updatable and not now.updatable:
+        yield "BREAK", "no longer updateable"
+    if plan.puts and plan.rule.write != "update_only" and was.creatable and not now.creatable:
+        yield "BREAK", "no longer createable"
+    if now.required and not was.required and plan.puts and not plan.rule.required and plan.spec.const is None:
+        yield "BREAK", "now required"
+    if plan.puts:
+        for size in ("length", "precision", "scale"):
+            old, new = getattr(was, size), getattr(now, size)
+            if new is not None and (old is None or new < old):
+                yield "LOSSY", f"{size} {'any' if old is None else old} -> {new}"
+    table = table_of(spec, plan.spec)
+    named = {*table.pairs, *table.write.values()} if table is not None else None
+    for value in now.choices:
+        if value not in was.choices and (named is None or value not in named):
+            yield "WARN", f"picklist + {shown(value)}"
+    for value in was.choices:
+        if value not in now.choices:
+            yield "WARN" if named is not None and value not in named else "BREAK", f"picklist - {shown(value)}"
+
+
+def _codes(kind: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Drift]:
+    for code in sorted({*now.values()} - {*before.values()}):
+        yield Drift("WARN", "", f"code {kind}", f"+ {shown(code)}")
+    for code in sorted({*before.values()} - {*now.values()}):
+        yield Drift("BREAK", "", f"code {kind}", f"- {shown(code)}")
+    for key in sorted(before.keys() & now.keys()):
+        if before[key] != now[key]:
+            yield Drift("BREAK", "", f"code {kind}", f"{shown(before[key])} is now {shown(now[key])}")
