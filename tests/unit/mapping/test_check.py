@@ -17,6 +17,7 @@ from erpcrm_bridge.mapping.check import CODES, Against, Finding, check_fit, chec
 from erpcrm_bridge.mapping.check.findings import of_complaint
 from erpcrm_bridge.mapping.format import MappingFile, parse
 from erpcrm_bridge.mapping.transforms import BUILDERS, Transform
+from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.settings.yaml import read_yaml
 
 EXAMPLES = 60
@@ -71,14 +72,14 @@ fields:
   currency:             {external: CurrencyIsoCode, default: $connection.currency, write: create_only}
   payment_terms:        {external: Terms__c, via: [{code: {of: term}}]}
   parent:               {external: ParentId, ref: {entity: customer, required: false}}
-  owner:                {external: Owner_Name__c, direction: to_canonical}
+  custom.owner_name:    {external: Owner_Name__c, direction: to_canonical}
   custom.since:
     external: Since__c
     via: [{wall_time: {tz: Europe/Berlin}}]
     accept_loss: ["PutGet: the repeated hour in October, and milliseconds"]
 unmapped:
   is_company: every Account of this organisation is a company
-tests:
+{UNMAPPED}tests:
   - name: an account with two address lines, both ways
     connection: {currency: USD}
     codes: {term: {"T30": 30 days net}}
@@ -91,6 +92,18 @@ tests:
        status: active, tax_id: DE123, email: a@b.example, phone: tel:+49-89-99998123, credit_limit: "1000.00", payment_terms: 30 days net,
        custom.since: "2025-07-01T10:00:00.000Z"}
 """
+
+
+MAPPED = {line.split(":")[0].strip() for line in GOOD.partition("fields:")[2].splitlines() if line.startswith("  ")} | {
+    "is_company",
+    "billing",
+}
+UNMAPPED = "".join(
+    f"  {path}: not here\n"
+    for path in [*entity_spec("customer").fields, *entity_spec("customer").lists]
+    if path not in MAPPED and not path.startswith("billing.")
+)
+GOOD = GOOD.replace("{UNMAPPED}", UNMAPPED)
 
 
 def fields(**changes: Field) -> dict[str, Field]:
@@ -276,7 +289,7 @@ EACH: list[tuple[str, str, str, Callable[[Path], list[Finding]]]] = [
         "ERROR",
         "unmapped",
         "no rule is about `is_company`",
-        lambda at: one(at, ("unmapped:\n  is_company: every Account of this organisation is a company\n", "")),
+        lambda at: one(at, ("  is_company: every Account of this organisation is a company\n", "")),
     ),
     ("ERROR", "untested", "`tax_id`", lambda at: one(at, (" tax_id: DE123,", ""))),
     (

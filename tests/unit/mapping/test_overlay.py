@@ -18,9 +18,8 @@ fields:
   name: {on_clash: {prefer: [crm, erp]}}
   email: {write_by: [crm]}
 """
-UNMAPPED = (
-    "unmapped: {" + ", ".join(f"{p}: not here" for p in entity_spec("customer").fields if p not in ("name", "email", "website")) + "}\n"
-)
+PATHS = [*entity_spec("customer").fields, *entity_spec("customer").lists]
+UNMAPPED = "unmapped: {" + ", ".join(f"{path}: not here" for path in PATHS if path not in ("name", "email", "website")) + "}\n"
 SHIPPED = f"""apiVersion: erpcrm-bridge/v1
 kind: Mapping
 entity: customer
