@@ -17,6 +17,9 @@ def fitted(spec: MappingSpec, streams: Mapping[str, Stream], entities: Collectio
     is not optional stays, and is complained of when the mapping is compiled.
     """
     body = spec.body
+    rules = [*body.fields.values(), *(rule for one in body.lists.values() for rule in one.fields.values())]
+    if not any(rule.optional for rule in rules) and not any(one.optional for one in body.lists.values()):
+        return spec
 
     def usable(rule: RuleSpec, stream: Stream | None) -> bool:
         if not rule.optional:

@@ -264,7 +264,7 @@ def _settings() -> Settings:
         return load(path, {})
 
 
-_compiled: dict[tuple[Any, ...], CompiledMapping] = {}
+_compiled: dict[tuple[Any, ...], tuple[MappingSpec, CompiledMapping]] = {}
 
 
 def compiled(
@@ -274,8 +274,9 @@ def compiled(
     shape = (id(spec), msgspec.msgpack.encode(stream.fields) if stream is not None else b"")
     found = _compiled.get(shape)
     if found is None:
-        found = _compiled[shape] = compile_mapping(spec, codes=codes, values=values, stream=stream)
-    return found
+        # The mapping is kept beside, so that nothing else is ever known by its id.
+        found = _compiled[shape] = spec, compile_mapping(spec, codes=codes, values=values, stream=stream)
+    return found[1]
 
 
 @dataclass(frozen=True)
