@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -439,7 +440,7 @@ def test_both_hours_in_which_the_clock_is_put_back_are_tried() -> None:
 
 
 def test_without_hypothesis_the_laws_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("erpcrm_bridge.mapping.check.laws.find_spec", lambda _name: None)
+    monkeypatch.setattr(import_module("erpcrm_bridge.mapping.check.laws"), "find_spec", lambda _name: None)
     with pytest.raises(ConfigError) as caught:
         check_laws(read(GOOD), None, examples=EXAMPLES)
     assert "pip install 'erpcrm-bridge[check]'" in caught.value.way_out
