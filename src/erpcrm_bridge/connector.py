@@ -164,6 +164,10 @@ class Description(Struct, frozen=True):
     codes: dict[str, dict[str, str]] = {}
     left_out: dict[str, LeftOut] = {}
 
+    def code_tables(self, declared: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+        """Return the tables that hold where a connection declares some beside the system's: of one id, what is declared."""
+        return {kind: {**self.codes.get(kind, {}), **declared.get(kind, {})} for kind in {**self.codes, **declared}}
+
 
 class Budget(Struct):
     """The bridge's share of a system's API (L12). ``calls`` is the number of calls a day it may make (None: no limit), ``parallel`` how

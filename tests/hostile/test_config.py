@@ -172,9 +172,7 @@ def test_any_text_may_stand_where_a_folder_is_named(tmp_path: Path, name: str) -
     ending(lambda: opened(tmp_path, flow_style({**CONFIG, "mappings": [name]})))
 
 
-@pytest.mark.parametrize(
-    "codec", ["rot13", "hex", "zlib", "undefined", "utf-7", "raw_unicode_escape", "hz", "cp037", "a\0b", "../x"]
-)
+@pytest.mark.parametrize("codec", ["rot13", "hex", "zlib", "undefined", "utf-7", "raw_unicode_escape", "hz", "cp037", "a\0b", "../x"])
 def test_an_encoding_in_which_ascii_is_not_ascii_is_refused(tmp_path: Path, codec: str) -> None:
     assert isinstance(refused(lambda: opened(tmp_path, flow_style(_with_stream(encoding=codec)))), ConfigError)
 

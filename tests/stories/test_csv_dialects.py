@@ -94,3 +94,25 @@ def test_a_utf_16_list_with_a_key_of_two_columns_is_joined_and_runs_no_formula(w
     assert not side.exists()
     assert world.ok("sync").out == ""
     assert world.ok("verify", "--json").object["equal"] == 6
+
+
+def test_a_code_table_that_a_connection_declares_is_that_of_its_runs(world: CliWorld) -> None:
+    mapping, config = world.folder / "mappings" / "customer" / "erp-list.yaml", world.folder / "config.yaml"
+    config.write_text(config.read_text().replace("  erp-files:\n", '  erp-files:\n    codes: {currency: {"7": EUR, "9": USD}}\n'))
+    text = mapping.read_text().replace("  currency: not in this file\n", "")
+    text = text.replace("fields:\n", "fields:\n  currency: {external: Cur, via: [{code: {of: currency}}]}\n", 1)
+    text = text.replace("Town: Bonn}, expect: {", 'Town: Bonn, Cur: "7"}, codes: {currency: {"7": EUR}}, expect: {currency: EUR, ')
+    mapping.write_text(text)
+    other = mapping.with_name("crm-list.yaml")
+    text = other.read_text().replace("  currency: not in this file\n", "")
+    other.write_text(text.replace("fields:\n", "fields:\n  currency: {external: Currency}\n", 1))
+    accounts, path = world.folder / "crm" / "accounts.csv", world.folder / "erp" / "list.csv"
+    accounts.write_text("Id,Name,Email,City,Currency,Bridge\nA1,Acme Ltd,sales@acme.example,London,,\n")
+    path.write_bytes("No;Company;E-mail;Town;Cur;Bridge\r\n1;Acme Ltd;sales@acme.example;London;7;\r\n".encode("utf-16"))
+    world.ok("check", "main")
+    world.ok("adopt")
+    world.ok("apply", "--yes")
+    assert accounts.read_text().splitlines()[1].startswith("A1,Acme Ltd,sales@acme.example,London,EUR,")
+    accounts.write_text(accounts.read_text().replace("EUR", "USD"))
+    world.ok("sync")
+    assert "London;9;" in path.read_bytes().decode("utf-16")

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from erpcrm_bridge import registry
-from erpcrm_bridge.connector import Budget, Connector, Description
+from erpcrm_bridge.connector import Connector, Description
 from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError
 from erpcrm_bridge.mapping import Finding, Library, MappingSpec
 from erpcrm_bridge.mapping import check as check_mapping
 from erpcrm_bridge.mapping.check import Against, check_fit, check_together
 from erpcrm_bridge.mapping.lock import installed_library
-from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings, connector_settings
+from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings
 from erpcrm_bridge.settings.findings import did_you_mean
+from erpcrm_bridge.sync.flow import open_connection as open_named
 
 Opener = Callable[[ConnectionSettings], Connector]
 
@@ -59,9 +59,7 @@ class Use:
 
 def open_connection(connection: ConnectionSettings) -> Connector:
     """Return the connector of a connection. Raises ConfigError."""
-    factory = registry.factory(connection.connector)
-    budget = Budget(connection.budget.calls, connection.budget.parallel)
-    return factory.open(connector_settings(connection, factory), budget=budget, codes=connection.codes)
+    return open_named(connection.name, connection)
 
 
 def check(settings: Settings, flow: str | None, advance: Callable[[int, int | None], None], opener: Opener = open_connection) -> Findings:

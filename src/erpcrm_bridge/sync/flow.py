@@ -131,7 +131,7 @@ def open_connection(name: str, connection: ConnectionSettings) -> Connector:
     """Return the connector of a connection, found through the registry."""
     factory = registry.factory(connection.connector)
     settings = connector_settings(connection, factory)
-    return factory.open(settings, budget=Budget(connection.budget.calls, connection.budget.parallel), codes={})
+    return factory.open(settings, budget=Budget(connection.budget.calls, connection.budget.parallel), codes=connection.codes)
 
 
 @contextmanager
@@ -212,8 +212,9 @@ def _build(
                         f"{connection} has no stream {spec.stream!r}, which the mapping {spec.name} reads.",
                         way_out=f"It has: {', '.join(sorted(described.streams)) or 'none'}.",
                     )
-                values = settings.connections[connection].values
-                mapping = compiler(fitted(spec, described.streams, order), codes=described.codes, values=values, stream=stream)
+                declared = settings.connections[connection]
+                codes = described.code_tables(declared.codes)
+                mapping = compiler(fitted(spec, described.streams, order), codes=codes, values=declared.values, stream=stream)
                 create = role in wanted.entities[entity].create_in
                 if create and not (stream.capabilities.upsert or stream.capabilities.find):
                     raise ConfigError(

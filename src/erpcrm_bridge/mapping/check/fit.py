@@ -41,9 +41,9 @@ class Against:
     declared: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
-    def codes(self) -> dict[str, Mapping[str, str]]:
+    def codes(self) -> dict[str, dict[str, str]]:
         """The code tables that hold here."""
-        return {**self.description.codes, **self.declared}
+        return self.description.code_tables(self.declared)
 
     def compile(self, spec: MappingSpec) -> CompiledMapping:
         """Return the mapping compiled for this connection. Raises ConfigError; KeyError where the system has no such stream."""
