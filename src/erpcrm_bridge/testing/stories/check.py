@@ -560,8 +560,13 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
                 return
     # It may have lost by the rule to what another edit then moved on from.
     for winner in facts.of_unit[edit.thing, unit]:
-        unseen = winner.order < after.order and not _in_sight(ground, facts, winner, edit, delivered=True)
-        if unseen and _prefers(entity, unit, winner, edit) and any(_in_sight(ground, facts, winner, other) for other in said):
+        unseen = not _in_sight(ground, facts, winner, edit, delivered=True) or _in_doubt(ground, edit)
+        if (
+            winner.order < after.order
+            and unseen
+            and _prefers(entity, unit, winner, edit)
+            and any(_in_sight(ground, facts, winner, other) for other in said)
+        ):
             return
     if _unaware(ground, facts, edit.thing):
         ground.note("edit against a record that the bridge had made and did not know")
