@@ -871,3 +871,14 @@ def test_a_plan_made_under_other_rules_is_not_done(make: Make) -> None:
     report = world.apply(plan)
     assert len(report.stale) == 1
     assert says(world.crm.get("Account", account) or {}, Status="open", Phone=None)
+
+
+def test_under_changed_match_rules_who_is_known_is_still_found(make) -> None:
+    world = make()
+    world.joined_customer(Phone="1")
+    rules = [{"keys": ["phone"]}, {"keys": ["tax_id"]}, {"keys": ["email", "name"]}]
+    world.library = world.mapped({"customer": {"match": rules}}, {})
+    world.crm.create("Account", {"Name": "Acme Ltd", "Email": "info@acme.example", "Phone": "1"})
+    world.sync()
+    assert len(world.erp.all("customer")) == 1
+    assert [(row.kind, row.error) for row in world.parked()] == [("review", "double")]

@@ -24,7 +24,7 @@ from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group, Node
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
 from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, base_means, merge
-from erpcrm_bridge.sync.natural import hashes
+from erpcrm_bridge.sync.natural import drawn_by, hashes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.related import identify_all
@@ -92,6 +92,7 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
     """
     _draw_from_decisions(flow, store, run)
     for entity in flow.order:
+        _draw_anew(store, run, flow.policies[entity].rules)
         _wake_references(flow, store, run, entity)
         _unlinked(flow, store, run, entity, adopting)
         gone = run.counts["gone"]
@@ -102,6 +103,27 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
             _unlinked(flow, store, run, entity, adopting)
         if _wake_references(flow, store, run, entity):
             _linked(flow, store, run, entity)
+
+
+def _draw_anew(store: Store, run: RunNote, rules: EntityRules) -> None:
+    """Draw the natural keys of golden records anew where the match rules are others than those by which they were drawn: what is found by
+    no rule any more would be created a second time."""
+    name, drawn, after = f"match:{rules.entity}", drawn_by(rules), ""
+    if store.fact(name) == drawn:
+        return
+    while goldens := store.golden_page(rules.entity, after, BATCH):
+        after = goldens[-1].id
+        with store.transaction(run.fence):
+            draw_match_keys(store, rules, goldens)
+    with store.transaction(run.fence):
+        store.set_fact(name, drawn)
+
+
+def draw_match_keys(store: Store, rules: EntityRules, goldens: Sequence[GoldenRow]) -> None:
+    """Store the natural keys of golden records of one entity, in place of those that were stored."""
+    store.drop_match_keys([golden.id for golden in goldens])
+    keys = ((golden.id, enumerate(hashes(rules, golden.fields))) for golden in goldens)
+    store.add_match_keys(rules.entity, [(number, h, golden_id) for golden_id, found in keys for number, h in found if h is not None])
 
 
 def _look_again(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
@@ -145,11 +167,9 @@ def _draw_from_decisions(flow: Flow, store: Store, run: RunNote) -> None:
     goldens = [row for row in store.golden(msgspec.json.decode(noted, type=list[str])).values() if row.entity in flow.policies]
     with store.transaction(run.fence):
         seq = store.next_seq()
-        store.drop_match_keys([golden.id for golden in goldens])
         for golden in goldens:
             rules = flow.policies[golden.entity].rules
-            keys = enumerate(hashes(rules, golden.fields))
-            store.add_match_keys(golden.entity, [(number, h, golden.id) for number, h in keys if h is not None])
+            draw_match_keys(store, rules, [golden])
             for name, rule in rules.lists.items():
                 if rule.sums_to and sum_complaint(golden.fields, name, rule.sums_to):
                     _add_up(store, run, golden, name, rule.sums_to, seq)

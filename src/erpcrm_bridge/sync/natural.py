@@ -14,8 +14,10 @@ from rapidfuzz import fuzz
 from xxhash import xxh3_64_intdigest
 
 from erpcrm_bridge.mapping import EntityRules, MatchRule
-from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge.model.values import Fields, digest
 
+_FORMS = 2
+"""Raised by whoever changes a form or a hash: what the store holds is then drawn anew."""
 _TWO_TO_64 = 1 << 64
 _MISSPELLED = 65
 """Of 100: as alike is a word to itself with two letters swapped or one wrong, from four letters on."""
@@ -174,6 +176,11 @@ def hashes(rules: EntityRules, fields: Fields) -> list[int | None]:
             continue
         found.append(None)
     return found
+
+
+def drawn_by(rules: EntityRules) -> str:
+    """Return what stands for the way in which natural keys are drawn: keys that another way drew are not to be looked up."""
+    return digest([_FORMS, [[path for path in rule.keys if path not in rule.compare] for rule in rules.match]])
 
 
 def agrees(rule: MatchRule, one: Fields, other: Fields) -> bool:

@@ -18,11 +18,10 @@ from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.values import Fields, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.absorb import clash_row, clashes_of
+from erpcrm_bridge.sync.absorb import clash_row, clashes_of, draw_match_keys
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.merge import Candidate, Clash, Policies, Unit, author_of, golden_candidate, same_all, values_at
-from erpcrm_bridge.sync.natural import hashes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.plan import Spool
 from erpcrm_bridge.sync.push import Pushed, push, references
@@ -502,9 +501,7 @@ def _put_match_keys(flow: Flow, store: Store, restored: list[tuple[GoldenRow, St
     for golden, step in restored:
         rules = flow.policies[golden.entity].rules
         if any(path in step.fields for rule in rules.match for path in rule.keys):
-            store.drop_match_keys([golden.id])
-            found = hashes(rules, golden.fields)
-            store.add_match_keys(golden.entity, [(number, h, golden.id) for number, h in enumerate(found) if h is not None])
+            draw_match_keys(store, rules, [golden])
 
 
 def _put_questions(flow: Flow, store: Store, run: RunNote, undone: str, steps: list[Step]) -> None:
