@@ -575,9 +575,12 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
 
 
 def _moved_on_from(facts: Facts, edit: Edit, value: Any) -> bool:
-    """Tell whether the record held this value just before the edit."""
-    before = [held.value for held in facts.held[edit.place, edit.unit] if held.order < edit.order]
-    return _alike(before[-1] if before else _nothing(edit.unit), value)
+    """Tell whether the record held this value just before the edit, or when the bridge last saw it before: what was said in between and
+    nobody was shown is no step."""
+    history = facts.held[edit.place, edit.unit]
+    last_seen = max((seen for seen in facts.seen.get(edit.place, ()) if seen < edit.order), default=edit.order)
+    shown = [[held.value for held in history if held.order < order] for order in (edit.order, last_seen)]
+    return any(_alike(before[-1] if before else _nothing(edit.unit), value) for before in shown)
 
 
 def _is_what_was_seen(ground: Ground, facts: Facts, edit: Edit) -> bool:
