@@ -227,13 +227,19 @@ def _leave_in_review(flow: Flow, store: Store, run: RunNote, entity: str, groups
     """Return the groups without those records that were in review beside one that is gone by now, and are nothing else either: were they
     founded, what was deleted would come back by them. A person says so first."""
     beside = {(row.stream_id, row.key) for row, lives in _beside_golden(flow, store, entity) if not lives}
-    left = [group for group in groups if group.golden_id is None and len(group.members) == 1 and group.members[0] in beside]
-    if not left:
-        return groups
-    with store.transaction(run.fence):
-        for group in left:
-            store.set_incoming_state(group.members[0][0], [group.members[0][1]], "parked")
-    return [group for group in groups if group not in left]
+    taken: list[Group] = []
+    left: dict[int, list[str]] = {}
+    for group in groups:
+        stream_id, key = group.members[0]
+        if group.golden_id is None and len(group.members) == 1 and (stream_id, key) in beside:
+            left.setdefault(stream_id, []).append(key)
+        else:
+            taken.append(group)
+    if left:
+        with store.transaction(run.fence):
+            for stream_id, keys in left.items():
+                store.set_incoming_state(stream_id, keys, "parked")
+    return taken
 
 
 def _needs_adoption(nodes: Sequence[Node], flow: Flow, store: Store, entity: str) -> bool:

@@ -59,9 +59,10 @@ def arrived(flow: Flow, store: Store, run: RunNote) -> None:
     """Settle the creates that could not be looked up, and whose record has come in by itself with the reference that it was given; and the
     updates of deleted records that have come back."""
     for side in flow.all_sides():
-        _came_back(flow, store, run, side)
+        known = store.open_intentions([side.stream_id])
+        _came_back(flow, store, run, side, [intention for intention in known if intention.operation == "update"])
         external_id = side.selection.external_id
-        intentions = {i.reference: i for i in store.open_intentions([side.stream_id]) if i.operation == "create"} if external_id else {}
+        intentions = {i.reference: i for i in known if i.operation == "create"} if external_id else {}
         after = ""
         while intentions and (rows := store.incoming_unlinked(side.stream_id, after, BATCH)):
             after = rows[-1].key
@@ -73,13 +74,12 @@ def arrived(flow: Flow, store: Store, run: RunNote) -> None:
                     del intentions[intention.reference]
 
 
-def _came_back(flow: Flow, store: Store, run: RunNote, side: Side) -> None:
+def _came_back(flow: Flow, store: Store, run: RunNote, side: Side, updates: list[Intention]) -> None:
     """A record was deleted before it was known whether an update of it was done, and is back. What it holds as it was asked is the bridge's
     own write, and no news; what it holds otherwise is for a person where it would win over golden, as in ``_settle_known``."""
-    intentions = [intention for intention in store.open_intentions([side.stream_id]) if intention.operation == "update"]
-    links = store.links([intention.link_id for intention in intentions])
+    links = store.links([intention.link_id for intention in updates])
     back = store.incoming(side.stream_id, [link.key for link in links.values() if link.state == "tombstone" and link.key is not None])
-    for intention in intentions:
+    for intention in updates:
         link = links.get(intention.link_id)
         row = back.get(link.key or "") if link is not None else None
         if link is None or row is None or row.fields is None or link.entity != side.entity:

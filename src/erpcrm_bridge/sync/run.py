@@ -170,11 +170,7 @@ def undo_run(
     with _recorded(store, run, report, clock):
         brake.refuse_if_tripped(flow, store)
         _refuse_open_adoption(flow, store, adopting=False)
-        recover(flow, store, run)
-        pull(flow, store, run)
-        arrived(flow, store, run)
-        brake.check_incoming(flow, store, run)
-        absorb(flow, store, run, adopting=False)
+        _take_in(flow, store, run, adopting=False, creating=())
         spool = Spool(plan_folder(folder))
         report.undoing = plan_undo(flow, store, run, undone, spool)
         _close_plan(flow, run, spool, report, undoes=undone)
