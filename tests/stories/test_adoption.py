@@ -10,7 +10,7 @@ from tests.stories.world import World
 
 from erpcrm_bridge.errors import AdoptionNeeded
 from erpcrm_bridge.store import GoldenRow, LinkRow
-from erpcrm_bridge.sync.absorb import refs_of
+from erpcrm_bridge.sync.references import refs_of
 
 
 @pytest.fixture

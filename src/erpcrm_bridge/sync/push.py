@@ -15,7 +15,6 @@ from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Operation, Outcome, Question, Rejected, Stale, Unknown, Write
 from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.absorb import clash_paths, pending_paths, refs_of
 from erpcrm_bridge.sync.brake import KINDS
 from erpcrm_bridge.sync.decide import Decision, LineSteps, Step, decide, held_digest, is_dirty, placeholder
 from erpcrm_bridge.sync.doubles import doubles
@@ -24,6 +23,8 @@ from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.plan import Spool
 from erpcrm_bridge.sync.pull import read_again
+from erpcrm_bridge.sync.references import refs_of
+from erpcrm_bridge.sync.settling import clash_paths, pending_paths
 
 BATCH = 2_000
 

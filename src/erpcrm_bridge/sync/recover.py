@@ -9,7 +9,6 @@ from typing import Any
 from erpcrm_bridge.model.records import Applied, Question, Record, Write
 from erpcrm_bridge.model.values import Fields, digest, same, unpack
 from erpcrm_bridge.store import GoldenRow, Intention, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.absorb import clash_paths, clash_row, refs_of
 from erpcrm_bridge.sync.brake import KINDS
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -17,6 +16,8 @@ from erpcrm_bridge.sync.merge import IN_DOUBT, Candidate, Clash, golden_candidat
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import ask_again, read_again, read_now
 from erpcrm_bridge.sync.push import BATCH, references, settle_applied
+from erpcrm_bridge.sync.references import refs_of
+from erpcrm_bridge.sync.settling import clash_paths, clash_row
 
 
 def recover(flow: Flow, store: Store, run: RunNote) -> None:

@@ -1,0 +1,311 @@
+"""Joining: finds out who the records are that nothing links yet, binds them to their golden records, or founds new ones. What is in doubt
+is laid before a person."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from erpcrm_bridge.errors import AdoptionNeeded
+from erpcrm_bridge.mapping import FieldError
+from erpcrm_bridge.model.ids import is_golden_id
+from erpcrm_bridge.store import GoldenRow, IncomingRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.flow import Flow, Side
+from erpcrm_bridge.sync.identify import Doubt, Group, Node
+from erpcrm_bridge.sync.natural import hashes
+from erpcrm_bridge.sync.notes import RunNote, parked_row
+from erpcrm_bridge.sync.references import blocking, refs_of
+from erpcrm_bridge.sync.related import identify_all
+from erpcrm_bridge.sync.settling import BATCH, Batch, Member, Work, settle, wait, write_incoming_states
+
+
+def beside_golden(flow: Flow, store: Store, entity: str) -> list[tuple[ParkedRow, bool]]:
+    """Return what is in review because it may be what golden records are, and whether all of these live somewhere."""
+    rows = [
+        (row, {other["golden"] for other in row.data.get("others", ()) if "golden" in other})
+        for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000)
+        if row.entity == entity and row.error in ("double", "ambiguous") and row.stream_id is not None and row.key is not None
+    ]
+    ids = sorted({golden_id for _, goldens in rows for golden_id in goldens})
+    links = store.links_of(ids)
+    somewhere = {golden_id for golden_id in ids if any(link.state != "tombstone" for link in links.get(golden_id, ()))}
+    live = {golden_id for golden_id, golden in store.golden(ids).items() if golden.state == "live"} & somewhere
+    return [(row, goldens <= live) for row, goldens in rows if goldens]
+
+
+def join_unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: bool) -> None:
+    """Bind, found or lay before a person every record of the entity that nothing links. Raises AdoptionNeeded: see `absorb`."""
+    nodes, waiting = _nodes(flow, store, entity, run)
+    _store_waiting(store, run, waiting)
+    if not nodes:
+        return
+    rules = flow.policies[entity].rules.match
+    adopted = adopting or store.adopted(flow.name, entity)
+    if not adopted and _needs_adoption(nodes, flow, store, entity):
+        # What carries our ids is bound; what it is bound to may stand on the other side without one, so nothing is wanted there.
+        rules, run.old_until = (), store.seq()
+    elif not adopted:
+        store.set_adopted(flow.name, entity, run.at)
+    found = [*nodes, *_golden_nodes(flow, store, entity, nodes, len(rules))]
+    identified = identify_all(flow, store, entity, found, rules)
+    groups, doubts = identified.groups, identified.doubts
+    if not adopted and not rules:
+        known = {(node.stream_id, node.key) for node in nodes if node.reference}
+        groups = [group for group in groups if any(member in known for member in group.members)]
+        left = len(nodes) - sum(len(group.members) for group in groups)
+    else:
+        left = 0
+    groups = _leave_in_review(flow, store, run, entity, groups)
+    references = {(node.stream_id, node.key): node.reference for node in nodes if node.reference}
+    del nodes, found, identified  # by the million in a first join, and no longer needed
+    _found(flow, store, run, entity, groups, references)
+    if left:
+        raise AdoptionNeeded(
+            f"{left} {entity} records in both systems are linked to nothing; joining them unseen could double or mix them.",
+            way_out=f"Review the first joining: erpcrm-bridge adopt {flow.name}",
+        )
+    _store_doubts(flow, store, run, entity, doubts)
+
+
+def _leave_in_review(flow: Flow, store: Store, run: RunNote, entity: str, groups: list[Group]) -> list[Group]:
+    """Return the groups without those records that were in review beside one that is gone by now, and are nothing else either: were they
+    founded, what was deleted would come back by them. A person says so first."""
+    beside = {(row.stream_id, row.key) for row, lives in beside_golden(flow, store, entity) if not lives}
+    taken: list[Group] = []
+    left: dict[int, list[str]] = {}
+    for group in groups:
+        stream_id, key = group.members[0]
+        if group.golden_id is None and len(group.members) == 1 and (stream_id, key) in beside:
+            left.setdefault(stream_id, []).append(key)
+        else:
+            taken.append(group)
+    if left:
+        with store.transaction(run.fence):
+            for stream_id, keys in left.items():
+                store.set_incoming_state(stream_id, keys, "parked")
+    return taken
+
+
+def _needs_adoption(nodes: Sequence[Node], flow: Flow, store: Store, entity: str) -> bool:
+    """Tell whether two systems are filled with records of the entity, and some of them are linked to nothing."""
+    if all(node.reference for node in nodes):
+        return False
+    linked = {stream_id for (stream_id, state, _), count in store.count_links().items() if count and state != "wanted"}
+    filled = linked | {node.stream_id for node in nodes}
+    return len({side.system for side in flow.sides[entity] if side.stream_id in filled}) > 1
+
+
+def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[Node], list[tuple[IncomingRow, Side, list[FieldError]]]]:
+    """Return a node for each unlinked record, and those that wait for a parent."""
+    rules = flow.policies[entity].rules
+    compared = {path for rule in rules.match for path in rule.compare}.union(rules.apart)
+    natural = compared.union(path for rule in rules.match for path in rule.keys)
+    sharing = flow.streams()
+    nodes: list[Node] = []
+    waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
+    taken_apart = _taken_apart(flow, store, entity)
+    for side in flow.sides[entity]:
+        get = side.mapping.narrowed(natural)
+        after = ""
+        while rows := store.incoming_unlinked(side.stream_id, after, BATCH):
+            after = rows[-1].key
+            if held := [row.key for row in rows if row.fields is not None and (side.stream_id, row.key) in taken_apart]:
+                with store.transaction(run.fence):
+                    store.set_incoming_state(side.stream_id, held, "parked")
+                rows = [row for row in rows if row.key not in held]
+            ours = [row for row in rows if row.fields is not None and side.mapping.applies(row.fields)]
+            ours = _taken_once(store, run, side, sharing[side.stream_id], ours)
+            if len(ours) < len(rows):
+                _forget(store, run, side.stream_id, [row.key for row in rows if not _is_somebodys(row, sharing[side.stream_id])])
+            refs = refs_of(flow, store, side, [row.fields for row in ours if row.fields is not None])
+            for row in ours:
+                errors: list[FieldError] = []
+                said = get(row.fields or {}, refs, errors)
+                blocked = blocking(side, errors)
+                if blocked:
+                    waiting.append((row, side, blocked))
+                    continue
+                reference = (row.fields or {}).get(side.selection.external_id) if side.selection.external_id else None
+                nodes.append(
+                    Node(
+                        side.stream_id,
+                        row.key,
+                        array("q", [h or 0 for h in hashes(rules, said)]),  # a third of what a list takes
+                        {path: said.get(path) for path in compared},
+                        reference if is_golden_id(reference) else None,
+                        cross=str(cross) if side.cross and (cross := (row.fields or {}).get(side.cross)) else None,
+                    )
+                )
+    return nodes, waiting
+
+
+def _taken_apart(flow: Flow, store: Store, entity: str) -> set[tuple[int, str]]:
+    """Return stream and key of what a person has unlinked: it is nobody's until a person says whose it is."""
+    rows = store.parked(flow=flow.name, kinds=["review"], limit=1_000_000)
+    return {(row.stream_id or 0, row.key or "") for row in rows if row.entity == entity and row.error == "unlinked"}
+
+
+def _taken_once(store: Store, run: RunNote, side: Side, sharing: Sequence[Side], rows: list[IncomingRow]) -> list[IncomingRow]:
+    """Return the rows that no other mapping over the stream takes; for the others it would not be known what they are: they are parked."""
+    others = [other for other in sharing if other is not side]
+    twice = {row.key: names for row in rows if (names := [o.mapping.name for o in others if o.mapping.applies(row.fields or {})])}
+    if not twice:
+        return rows
+    where = f"{side.connection} {side.stream.name}"
+    reason = "the `when` of {} both take it"
+    parked = [
+        parked_row(
+            run,
+            "record",
+            f"record:{side.stream_id}:{key}",
+            side.entity,
+            stream_id=side.stream_id,
+            key=key,
+            error="when-overlap",
+            reason=f"{where} {key}: {reason.format(' and '.join(sorted([side.mapping.name, *names])))}; let one leave it out",
+        )
+        for key, names in twice.items()
+    ]
+    with store.transaction(run.fence):
+        store.set_incoming_state(side.stream_id, list(twice), "parked")
+        store.park(parked)
+    run.counts["records parked"] += len(parked)
+    return [row for row in rows if row.key not in twice]
+
+
+def _is_somebodys(row: IncomingRow, sides: Iterable[Side]) -> bool:
+    """Tell whether an unlinked record is there and one of these mappings takes it."""
+    return row.fields is not None and any(side.mapping.applies(row.fields) for side in sides)
+
+
+def _forget(store: Store, run: RunNote, stream_id: int, keys: list[str]) -> None:
+    """Forget unlinked records that are gone, or are nobody's any more; what was asked about them is no longer a question."""
+    if keys:
+        with store.transaction(run.fence):
+            store.drop_incoming(stream_id, keys)
+            store.close_parked([f"{kind}:{stream_id}:{key}" for key in keys for kind in ("review", "record")], "gone", run.at)
+
+
+def _golden_nodes(flow: Flow, store: Store, entity: str, nodes: Sequence[Node], rules: int) -> list[Node]:
+    """Return a node for each golden record whose external id an unlinked record carries, or that lives and shares a natural key."""
+    by_rule: dict[str, list[int | None]] = {}
+    for number in range(rules if store.golden_page(entity, "", 1) else 0):
+        wanted = sorted({h for node in nodes if (h := node.hashes[number])})
+        for found, golden_id in store.match(entity, number, wanted) if wanted else ():
+            by_rule.setdefault(golden_id, [None] * rules)[number] = found
+    carried = {node.reference for node in nodes if node.reference}
+    crosses = [node.cross for node in nodes if node.cross]
+    carried.update(store.golden_of([side.stream_id for side in flow.sides[entity]], crosses).values() if crosses else ())
+    for reference in carried:
+        by_rule.setdefault(reference, [None] * rules)
+    rows = store.golden(sorted(by_rule))
+    links = store.links_of(sorted(rows))
+    return [
+        Node(
+            0,
+            "",
+            by_rule[golden_id] if row.state == "live" else [],
+            row.fields,
+            None,
+            golden_id,
+            frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
+            row.state == "gone",
+            frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state == "tombstone" and link.key is not None),
+            keys=tuple((link.stream_id, link.key) for link in links.get(golden_id, ()) if link.key is not None) if crosses else (),
+        )
+        for golden_id, row in rows.items()
+        if row.entity == entity
+        and (golden_id in carried or (row.state == "live" and any(link.state != "tombstone" for link in links.get(golden_id, ()))))
+    ]
+
+
+def _found(
+    flow: Flow,
+    store: Store,
+    run: RunNote,
+    entity: str,
+    groups: list[Group],
+    references: Mapping[tuple[int, str], str],
+) -> None:
+    """Bind each group to its golden record, or found one, and merge what its members say."""
+    for start in range(0, len(groups), BATCH):
+        part = groups[start : start + BATCH]
+        by_stream: dict[int, list[str]] = {}
+        for group in part:
+            for stream_id, key in group.members:
+                by_stream.setdefault(stream_id, []).append(key)
+        incoming = {stream_id: store.incoming(stream_id, keys) for stream_id, keys in by_stream.items()}
+        known = [group.golden_id for group in part if group.golden_id]
+        goldens = store.golden({*known, *(references[member] for group in part for member in group.members if member in references)})
+        wanted = {
+            (link.golden_id, link.stream_id): link for links in store.links_of(known).values() for link in links if link.state == "wanted"
+        }
+        works = []
+        for group in part:
+            golden = goldens.get(group.golden_id) if group.golden_id else None
+            new = golden is None
+            if golden is None:
+                carried = (references[member] for member in group.members if member in references)
+                free = next((reference for reference in carried if reference not in goldens), None)
+                golden = GoldenRow(free or run.golden_ids.new(), entity, {}, {})
+            members = []
+            for stream_id, key in group.members:
+                row = incoming[stream_id].get(key)
+                side = flow.side(stream_id, entity, row.fields if row else None)
+                if side is None or row is None:
+                    continue
+                link = wanted.get((golden.id, stream_id))
+                if link is None:
+                    link = LinkRow(run.link_ids.new(), golden.id, entity, stream_id, key)
+                    members.append(Member(side, link, row, True))
+                else:
+                    link.key, link.state = key, "live"
+                    members.append(Member(side, link, row, False, wanted=True))
+            works.append(Work(golden, new, members, group.rule, group.hashes, golden.state == "gone"))
+        settle(flow, store, run, entity, works)
+        run.progress(f"join {entity}", min(start + BATCH, len(groups)))
+
+
+def _store_waiting(store: Store, run: RunNote, waiting: list[tuple[IncomingRow, Side, list[FieldError]]]) -> None:
+    if not waiting:
+        return
+    batch = Batch()
+    for row, side, errors in waiting:
+        wait(batch, run, row, side, errors[0])
+    with store.transaction(run.fence):
+        write_incoming_states(store, batch)
+        store.park(batch.park)
+
+
+def _store_doubts(flow: Flow, store: Store, run: RunNote, entity: str, doubts: list[Doubt]) -> None:
+    if not doubts:
+        return
+    names = {side.stream_id: side for side in flow.sides[entity]}
+    rows: list[ParkedRow] = []
+    states: dict[int, list[str]] = {}
+    for doubt in doubts:
+        side = names[doubt.stream_id]
+        others: list[dict[str, Any]] = []
+        for (stream, key), score, related in zip(doubt.others, doubt.scores, doubt.related, strict=True):
+            others.append({"golden": key} if not stream else {"connection": names[stream].connection, "key": key})
+            others[-1] |= ({"score": score} if score is not None else {}) | ({"related": related} if related else {})
+        rows.append(
+            parked_row(
+                run,
+                "review",
+                f"review:{doubt.stream_id}:{doubt.key}",
+                entity,
+                stream_id=doubt.stream_id,
+                key=doubt.key,
+                error="double" if doubt.double else "ambiguous",
+                reason=f"{side.connection} {side.stream.name} {doubt.key}: {doubt.reason}",
+                data={"others": others},
+            )
+        )
+        states.setdefault(doubt.stream_id, []).append(doubt.key)
+    with store.transaction(run.fence):
+        store.park(rows)
+        for stream_id, keys in states.items():
+            store.set_incoming_state(stream_id, keys, "parked")
+    run.counts["review"] += len(rows)
