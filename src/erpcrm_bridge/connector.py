@@ -27,6 +27,7 @@ from pydantic import BaseModel
 
 from erpcrm_bridge.model.records import (
     Applied,
+    Budget,
     Change,
     Child,
     Deferred,
@@ -167,15 +168,6 @@ class Description(Struct, frozen=True):
     def code_tables(self, declared: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
         """Return the tables that hold where a connection declares some beside the system's: of one id, what is declared."""
         return {kind: {**self.codes.get(kind, {}), **declared.get(kind, {})} for kind in {**self.codes, **declared}}
-
-
-class Budget(Struct):
-    """The bridge's share of a system's API (L12). ``calls`` is the number of calls a day it may make (None: no limit), ``parallel`` how
-    many at once. ``spent`` is counted by the connector."""
-
-    calls: int | None = None
-    parallel: int = 1
-    spent: int = 0
 
 
 @runtime_checkable

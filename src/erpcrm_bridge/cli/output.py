@@ -23,7 +23,7 @@ from erpcrm_bridge.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from erpcrm_bridge.settings.secrets import SecretBook
+    from erpcrm_bridge.model.secrets import SecretBook
 
 Advance = Callable[[int, int | None], None]
 """Called with how many are done, and of how many (None: not known)."""

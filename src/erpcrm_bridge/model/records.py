@@ -189,3 +189,12 @@ class Question(Struct, frozen=True):
 
     ref: str
     fields: dict[str, Any]
+
+
+class Budget(Struct):
+    """The bridge's share of a system's API (L12). ``calls`` is the number of calls a day it may make (None: no limit), ``parallel`` how
+    many at once. ``spent`` is counted by the connector."""
+
+    calls: int | None = None
+    parallel: int = 1
+    spent: int = 0

@@ -1,5 +1,6 @@
 """Reads and lints config.yaml: each complaint has file, line, column and the way out; secrets come in by reference and never go out."""
 
+from erpcrm_bridge.model.secrets import SecretBook
 from erpcrm_bridge.settings.load import (
     Brakes,
     BudgetSettings,
@@ -14,7 +15,6 @@ from erpcrm_bridge.settings.load import (
     load,
 )
 from erpcrm_bridge.settings.schema import json_schema
-from erpcrm_bridge.settings.secrets import SecretBook
 
 __all__ = [
     "Brakes",

@@ -14,11 +14,12 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from erpcrm_bridge.errors import Complaint, ConfigError
+from erpcrm_bridge.model.secrets import SHORTEST, SecretBook
 from erpcrm_bridge.settings.cross import cross_complaints
 from erpcrm_bridge.settings.file import DEFAULT_STORE, ConfigFile, FlowSection
 from erpcrm_bridge.settings.findings import complaints_of, places_of
 from erpcrm_bridge.settings.reading import content_of, is_folder
-from erpcrm_bridge.settings.secrets import SHORTEST, Resolver, SecretBook, has_reference
+from erpcrm_bridge.settings.secrets import Resolver, has_reference
 from erpcrm_bridge.settings.yaml import Document, read_yaml
 from erpcrm_bridge.settings.yaml import Path as Place
 

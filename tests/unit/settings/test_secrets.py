@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erpcrm_bridge.errors import ConfigError
+from erpcrm_bridge.model.secrets import SHORTEST
 from erpcrm_bridge.settings import SecretBook, Settings, load
-from erpcrm_bridge.settings.secrets import SHORTEST
 
 CONFIG = """\
 apiVersion: erpcrm-bridge/v1

@@ -1,0 +1,193 @@
+"""The Odoo connector: a database is a system, each model a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import httpx
+
+from erpcrm_bridge.connector import (
+    Budget,
+    Capabilities,
+    Connector,
+    Description,
+    Found,
+    LeftOut,
+    Outcome,
+    Page,
+    Question,
+    Record,
+    Selection,
+    Stream,
+    Write,
+)
+from erpcrm_bridge.errors import ConnectorBug, PermissionDenied, SchemaDrift
+from erpcrm_bridge.transport import Manners
+from erpcrm_bridge_odoo import external, reading, writing
+from erpcrm_bridge_odoo.answers import Fault
+from erpcrm_bridge_odoo.codes import code_tables
+from erpcrm_bridge_odoo.models import MOVES, OCA_COMMISSIONS, STREAMS
+from erpcrm_bridge_odoo.rpc import Server
+from erpcrm_bridge_odoo.settings import OdooSettings
+from erpcrm_bridge_odoo.shape import ATTRIBUTES, Shape, shape_of
+
+WINDOW = "between the read of a batch's records and their write, the next call: up to some seconds for a great batch"
+
+
+class OdooConnector:
+    """The five verbs over one database. ``transport`` and ``manners`` are for tests."""
+
+    def __init__(
+        self,
+        settings: OdooSettings,
+        *,
+        budget: Budget | None = None,
+        codes: Mapping[str, Mapping[str, str]] | None = None,
+        manners: Manners = Manners(),  # noqa: B008 - frozen
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._settings = settings
+        self._codes = codes or {}
+        self._server = Server(settings, budget=budget if budget is not None else Budget(), manners=manners, transport=transport)
+        self._shapes: dict[str, tuple[Shape, dict[str, bool]]] = {}
+        self._named: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"<OdooConnector to {self._settings.database} at {self._settings.url}>"
+
+    def describe(self) -> Description:
+        self._shapes.clear()
+        self._named = None
+        streams: dict[str, Stream] = {}
+        left_out: dict[str, LeftOut] = {}
+        identity = self._identity()
+        for name in self._settings.streams or (*STREAMS, *(self._settings.commissions.records or OCA_COMMISSIONS)):
+            try:
+                shape, able = self._shape_and_rights(name)
+            except (PermissionDenied, SchemaDrift) as error:
+                left_out[name] = LeftOut(error.message, error.way_out)
+                continue
+            streams[name] = Stream(name, dict(shape.fields), self._capabilities(shape, able), zone="UTC")
+        with _telling("the code tables"):
+            said = Description(identity, streams, code_tables(self._server), left_out)
+        return Description(identity, streams, said.code_tables(self._codes), left_out)
+
+    def _identity(self) -> str:
+        """Return the database's uuid. Raises PermissionDenied where this user may not read it and the settings do not say it."""
+        if self._settings.uuid is not None:
+            self._server.call("res.users", "context_get")  # the connection test all the same
+            return self._settings.uuid
+        try:
+            rows = self._server.call(
+                "ir.config_parameter", "search_read", domain=[["key", "=", "database.uuid"]], fields=["value"], limit=1
+            )
+        except (Fault, PermissionDenied):
+            rows = []
+        if not rows or not rows[0]["value"]:
+            raise PermissionDenied(
+                f"{self._settings.user} may not read the uuid of the database {self._settings.database}.",
+                way_out="Put it into the connection's `uuid`: an administrator sees it under Settings, Technical, System Parameters, "
+                "as database.uuid.",
+            )
+        return str(rows[0]["value"])
+
+    def _shape(self, model: str) -> Shape:
+        return self._shape_and_rights(model)[0]
+
+    def _shape_and_rights(self, model: str) -> tuple[Shape, dict[str, bool]]:
+        """Return a model's shape and what this user may do there. Raises SchemaDrift where there is none, PermissionDenied where it may not
+        be read."""
+        if model not in self._shapes:
+            with _telling(model):
+                told = self._server.call(model, "fields_get", attributes=list(ATTRIBUTES))
+                able = {right: self._may(model, right) for right in ("read", "create", "write", "unlink")}
+            if not able["read"]:
+                raise PermissionDenied(
+                    f"{self._settings.user} may not read {model}.",
+                    way_out=f"Add the user to a group that reads {model}, or take it out of `streams`.",
+                )
+            self._shapes[model] = (shape_of(model, told, able, external_ids=self._has_external_ids()), able)
+        return self._shapes[model]
+
+    def _may(self, model: str, right: str) -> bool:
+        if self._server.version >= 18:
+            return bool(self._server.call(model, "has_access", [], operation=right))
+        return bool(self._server.call(model, "check_access_rights", operation=right, raise_exception=False))
+
+    def _has_external_ids(self) -> bool:
+        if self._named is None:
+            self._named = self._may(external.TABLE, "read")
+        return self._named
+
+    def _capabilities(self, shape: Shape, able: Mapping[str, bool]) -> Capabilities:
+        named = self._has_external_ids()
+        states = MOVES.get(shape.model, {})
+        return Capabilities(
+            create=able["create"],
+            update=able["write"],
+            delete=able["unlink"],
+            incremental="log",
+            lists_keys=True,
+            tells_gone=True,
+            upsert=named,
+            find=True,
+            version_exact=True,
+            version_order=1.0,
+            max_batch=self._settings.batch,
+            moves={field: dict(moves) for field, moves in states.items() if field in shape.columns and able["write"]},
+            window=WINDOW,
+        )
+
+    def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
+        with _telling(selection.stream):
+            yield from reading.pages(self._source(selection), since)
+
+    def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
+        if not keys:
+            return []
+        with _telling(selection.stream):
+            return reading.by_keys(self._source(selection), keys)
+
+    def keys(self, selection: Selection) -> Iterator[list[str]]:
+        with _telling(selection.stream):
+            yield from reading.keys(self._source(selection))
+
+    def find(self, selection: Selection, questions: Sequence[Question]) -> dict[str, Found]:
+        with _telling(selection.stream):
+            return reading.find(self._source(selection), questions)
+
+    def write(self, selection: Selection, writes: Sequence[Write]) -> list[Outcome]:
+        if not writes:
+            return []
+        with _telling(selection.stream):
+            return writing.write(self._source(selection), writes)
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _source(self, selection: Selection) -> reading.Source:
+        return reading.source_of(self._server, self._settings, selection, self._shape)
+
+
+@contextmanager
+def _telling(stream: str) -> Iterator[None]:
+    """Tell a fault that is none of a record's as the error of whoever must act."""
+    try:
+        yield
+    except Fault as fault:
+        if fault.known.reject == "permission":
+            raise PermissionDenied(f"{stream}: {fault.message.strip()}", way_out=fault.known.advice) from None
+        raise ConnectorBug(f"{stream}: Odoo refuses what the bridge asks: {fault.name}: {fault.message.strip()}") from None
+
+
+class OdooFactory:
+    """Opens Odoo databases."""
+
+    name: ClassVar[str] = "odoo"
+    settings: ClassVar[type[OdooSettings]] = OdooSettings
+
+    def open(self, settings: Any, *, budget: Budget, codes: Mapping[str, Mapping[str, str]]) -> Connector:
+        """Return a connector that has not yet spoken to its server."""
+        return OdooConnector(settings, budget=budget, codes=codes)

@@ -1,0 +1,68 @@
+"""The settings of a connection to an Odoo database."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CommissionModels(_Strict):
+    """Where this database keeps its commissions. Left out: the records of the OCA's commission modules, where they are installed.
+
+    Each is the name of a model; what it holds is mapped like any other stream.
+    """
+
+    records: tuple[str, ...] = ()
+
+
+class OdooSettings(_Strict):
+    """``url`` is the server's address, ``database`` the database's name, ``user`` the login and ``key`` an API key of that user.
+
+    ``companies`` are the ids of the companies to work in (none: the user's own); ``lang`` the language in which translated texts are read
+    and written. ``streams`` are the models to be described (none: all that the bridge knows). ``api``: JSON-2 from Odoo 19 on, JSON-RPC
+    before; ``auto`` asks the server. ``overlap`` is the longest transaction of this server in seconds, with the difference of its clocks:
+    a stamp may come that much late. ``uuid`` is the database's uuid, where the user may not read it. ``module`` is the name under which
+    external ids are kept. ``tracking`` lets writes leave messages in the records' chatter.
+    """
+
+    url: str
+    database: str
+    user: str
+    key: SecretStr
+    companies: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    lang: str = "en_US"
+    streams: tuple[str, ...] = ()
+    commissions: CommissionModels = CommissionModels()
+    api: Literal["auto", "json2", "jsonrpc"] = "auto"
+    uuid: str | None = None
+    module: str = "erpcrm_bridge"
+    tracking: bool = False
+    overlap: Annotated[int, Field(ge=0)] = 180
+    page: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    batch: Annotated[int, Field(ge=1, le=2000)] = 200
+    webhook_secret: SecretStr | None = None
+    webhook_delay: Annotated[float, Field(ge=0)] = 5.0
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("an address is written as https://odoo.example")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("the address holds neither user nor password nor ?…: they stand in `user` and `key`")
+        return url.rstrip("/")
+
+    @field_validator("module")
+    @classmethod
+    def _module(cls, module: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", module):
+            raise ValueError("a module's name holds small letters, digits and _")
+        return module

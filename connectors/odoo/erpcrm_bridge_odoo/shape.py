@@ -1,0 +1,211 @@
+"""The shape of a model: its fields as streams have them, and values on their way in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from erpcrm_bridge.connector import Field
+from erpcrm_bridge.connector import FieldType as Kind
+from erpcrm_bridge_odoo.models import RENAMED
+
+XMLID = "$xmlid"
+ATTRIBUTES = (
+    "type",
+    "required",
+    "readonly",
+    "store",
+    "size",
+    "digits",
+    "selection",
+    "relation",
+    "relation_field",
+    "searchable",
+    "currency_field",
+    "translate",
+)
+
+_KINDS: Mapping[str, Kind] = {
+    "char": "text",
+    "text": "text",
+    "html": "text",
+    "integer": "number",
+    "float": "number",
+    "monetary": "number",
+    "boolean": "boolean",
+    "date": "date",
+    "datetime": "instant",
+    "selection": "choice",
+    "many2one": "reference",
+    "many2one_reference": "number",
+    "one2many": "list",
+    "many2many": "list",
+    "reference": "text",
+}
+"""Odoo's types; the others (binary, image, json, properties) are no stream's fields."""
+
+STAMPS = ("id", "write_date", "create_date", "write_uid", "create_uid", "display_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field as Odoo has it: its ``own`` name in this version, its type, and what of ``fields_get`` is needed to carry values."""
+
+    name: str
+    own: str
+    type: str
+    relation: str = ""
+    inverse: str = ""
+    scale: int | None = None
+    stored: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A model's columns by the connector's names, and its fields."""
+
+    model: str
+    columns: Mapping[str, Column]
+    fields: Mapping[str, Field]
+
+
+def shape_of(model: str, told: Mapping[str, Mapping[str, Any]], able: Mapping[str, bool], *, external_ids: bool) -> Shape:
+    """Return the shape of a model from what ``fields_get`` tells; ``able`` says whether this user may create and write there."""
+    names = {own: name for name, owns in RENAMED.get(model, {}).items() if name not in told for own in owns if own in told}
+    columns: dict[str, Column] = {}
+    fields: dict[str, Field] = {}
+    for own, said in told.items():
+        kind = _KINDS.get(said["type"])
+        if kind is None:
+            continue
+        name = names.get(own, own)
+        digits = said.get("digits")
+        columns[name] = Column(
+            name,
+            own,
+            said["type"],
+            said.get("relation") or "",
+            said.get("relation_field") or "",
+            digits[1] if digits else None,
+            bool(said.get("store", True)),
+        )
+        fields[name] = _field(name, kind, said, able)
+    if external_ids:
+        fields[XMLID] = Field(XMLID, updatable=False)
+    return Shape(model, columns, fields)
+
+
+def _field(name: str, kind: Kind, said: Mapping[str, Any], able: Mapping[str, bool]) -> Field:
+    fixed = name in STAMPS
+    readonly = fixed or bool(said.get("readonly"))
+    digits = said.get("digits")
+    choices = tuple(str(value) for value, _ in said["selection"]) if isinstance(said.get("selection"), list) else ()
+    relation = said.get("relation")
+    return Field(
+        name,
+        kind,
+        length=said.get("size") or None,
+        precision=digits[0] if digits else None,
+        scale=0 if said["type"] in ("integer", "many2one_reference") else digits[1] if digits else None,
+        choices=choices,
+        restricted=bool(choices),
+        nullable=said["type"] not in ("boolean", "integer", "float", "monetary") and name != "id",
+        creatable=not readonly and able["create"],
+        updatable=not readonly and able["write"],
+        required=bool(said.get("required")) and said["type"] != "boolean",
+        references=(relation,) if relation else (),
+    )
+
+
+# Values in
+
+
+def reader(column: Column) -> Callable[[Any], Any]:
+    """Return the function that makes an external value of what ``read(load='')`` gives for this column."""
+    return _READERS.get(column.type) or _number(column.scale)
+
+
+def _plain(value: Any) -> Any:
+    return None if value is False else value
+
+
+def _key(value: Any) -> str | None:
+    """A many2one is False or an id; JSON-2 and JSON-RPC give it plain where asked, and otherwise as a pair."""
+    if value is False or value is None:
+        return None
+    return str(value[0] if isinstance(value, list) else value)
+
+
+def _keys(value: Any) -> list[str]:
+    return list(map(str, value or ()))
+
+
+def _integer(value: Any) -> int:
+    return int(value)
+
+
+def _number(scale: int | None) -> Callable[[Any], Any]:
+    """Amounts come as binary floats (17 tells 19.990000000000002): they are rounded to the field's digits, or else to the fifteen
+    significant ones that a binary float holds for certain, never to less than two decimals."""
+
+    def rounded(value: Any) -> Any:
+        if not isinstance(value, Decimal):
+            return value or 0
+        exponent = -scale if scale is not None else min(value.adjusted() - 14, -2)
+        if value.as_tuple().exponent >= exponent:  # type: ignore[operator]  # no NaN comes in JSON
+            return value
+        return value.quantize(Decimal(1).scaleb(exponent)).normalize()
+
+    return rounded
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("char", "text", "html", "date", "datetime", "selection", "reference"), _plain),
+    "boolean": bool,
+    "many2one": _key,
+    "one2many": _keys,
+    "many2many": _keys,
+    "integer": _integer,
+    "many2one_reference": _integer,
+}
+
+
+# Values out
+
+
+def to_write(column: Column, value: Any) -> Any:
+    """Return what ``write`` takes. A many2one goes as a plain integer: any other shape is silently taken for "none".
+
+    Raises ValueError for what can be no value of the column.
+    """
+    if value is None:
+        return False
+    if column.type == "many2one":
+        return int(value)
+    if column.type in ("many2many", "one2many"):
+        return [[6, 0, [int(key) for key in value]]]
+    return value
+
+
+def to_load(column: Column, value: Any) -> str:
+    """Return the cell that ``load`` takes; an empty one stands for "none". Raises ValueError as ``to_write``."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if column.type == "many2one":
+        return str(int(value))
+    if column.type in ("many2many", "one2many"):
+        return ",".join(str(int(key)) for key in value)
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def load_header(column: Column) -> str:
+    """Return the column's name in ``load``: references are given by database id."""
+    return f"{column.own}/.id" if column.relation else column.own
+
+
+def names_of(columns: Sequence[Column]) -> list[str]:
+    return [column.own for column in columns]
