@@ -306,6 +306,7 @@ class World:
         self.deaths = 0
         self._entities, self._create_in, self._brakes = list(entities), dict(create_in or {}), dict(brakes or {})
         self._values: dict[str, dict[str, str]] = {}
+        self._codes: dict[str, dict[str, dict[str, str]]] = {}
         self._more = [name for name in mappings or {} if name not in MAPPINGS]
         self.settings: Settings = self._settings()
         self.library: Library = self.mapped(rules or {}, mappings or {})
@@ -353,6 +354,11 @@ class World:
         self._values[role] = values
         self.settings = self._settings()
 
+    def declare_codes(self, role: str, **tables: dict[str, str]) -> None:
+        """Let a connection declare code tables for ``code{of: …}``."""
+        self._codes[role] = tables
+        self.settings = self._settings()
+
     def _settings(self) -> Settings:
         entities = {}
         for entity in self._entities:
@@ -367,7 +373,12 @@ class World:
             "apiVersion": "erpcrm-bridge/v1",
             "store": {"url": self.store_url},
             "connections": {
-                role: {"connector": "memory", "settings": {"url": f"http://{role}.example"}, "values": self._values.get(role, {})}
+                role: {
+                    "connector": "memory",
+                    "settings": {"url": f"http://{role}.example"},
+                    "values": self._values.get(role, {}),
+                    "codes": self._codes.get(role, {}),
+                }
                 for role in self.systems
             },
             "flows": {

@@ -15,6 +15,7 @@ _GOLDEN = {
     "merged": "changed",
     "gone": "gone from a system",
     "asleep": "outside their filter",
+    "mapped anew": "mapped anew, from what is known, under changed rules",
     "moved to another mapping": "taken by another mapping of their entity",
     "recovered": "found again after an interruption",
     "restored": "set back",

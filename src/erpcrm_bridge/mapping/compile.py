@@ -79,7 +79,7 @@ class CompiledMapping:
     """A mapping against one connection: its code tables, its values, its stream.
 
     ``digest`` stands for all of it; ``meanings`` for what it says of each canonical path (lists by name). ``version`` names the field that
-    says when a record was last changed, where the mapping has one.
+    says when a record was last changed, ``when`` is the filter as it is written, where the mapping has them.
     """
 
     name: str
@@ -90,6 +90,7 @@ class CompiledMapping:
     meanings: dict[str, str]
     selection: Selection
     version: str | None
+    when: str | None
     rules: tuple[Rule, ...]
     readable: frozenset[str]
     writable: frozenset[str]
@@ -219,6 +220,7 @@ def compile_mapping(
         meanings=_meanings(world, plans),
         selection=_selection(world, plans, lists, when[1] if when else ()),
         version=spec.body.key.version,
+        when=spec.body.when,
         rules=tuple(plan.rule for plan in plans),
         readable=_readable(plans) | {name for name, compiled in lists.items() if compiled.readable},
         writable=_writable(plans) | {name for name, compiled in lists.items() if compiled.writable},

@@ -357,7 +357,9 @@ def _settle_edits(
         _accept(unit, held, edits[0], alone, outvoted, merged)
         return
     candidates = edits if clean else [*edits, theirs]
-    winner, rule = settle_by_policy(candidates, policy)
+    # Where a system is preferred, what it says now (under changed rules) is preferred to what it said before.
+    said_before = isinstance(policy.on_clash, tuple) and any(edit.by == theirs.by for edit in edits)
+    winner, rule = settle_by_policy(edits if said_before else candidates, policy)
     if winner is None:
         merged.clashes.append(Clash(list(unit), _told_apart(candidates, theirs)))
         return

@@ -10,8 +10,12 @@ from erpcrm_bridge.connector import ListsKeys, PutsAway
 from erpcrm_bridge.errors import CursorExpired
 from erpcrm_bridge.model.records import Change, Record, Selection
 from erpcrm_bridge.store import IncomingRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync import remap
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.notes import RunNote, parked_row
+
+BY_KEY = 10_000
+"""Records that are read by their keys at a time."""
 
 
 def pull(flow: Flow, store: Store, run: RunNote) -> None:
@@ -58,16 +62,21 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
     since = store.cursor(flow.name, stream_id)
     rules = rules_digest(sides)
     settled_by = store.fact(f"rules:{flow.name}:{stream_id}")
-    changed_rules = settled_by is not None and settled_by != rules
-    if changed_rules:
-        since = None
+    asked = remap.asked(selection, sides)
+    all_anew = False
+    if settled_by is not None and settled_by != rules:
         store.set_fact(f"review:{flow.name}", run.id)
+        all_anew = remap.asks_for_more(store.fact(f"asked:{flow.name}:{stream_id}"), asked)
+        if all_anew:
+            since = None
+        else:
+            _map_anew(store, run, stream_id, sides, selection)
     seq = store.seq()
     try:
-        _read(flow, store, run, stream_id, sides, selection, since, seq, changed_rules, name)
+        _read(flow, store, run, stream_id, sides, selection, since, seq, all_anew, name)
     except CursorExpired:
         store.set_cursor(flow.name, stream_id, None)
-        _read(flow, store, run, stream_id, sides, selection, None, store.seq(), changed_rules, name)
+        _read(flow, store, run, stream_id, sides, selection, None, store.seq(), all_anew, name)
     _reconcile(store, run, stream_id, side, selection)
     stored = store.cursor(flow.name, stream_id)
     if stored is not None and isinstance(side.connector, PutsAway):
@@ -75,7 +84,19 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
     if settled_by != rules:
         for one in sides:
             store.set_fact(f"meanings:{one.mapping.digest}", msgspec.json.encode(one.mapping.meanings).decode())
+        store.set_fact(f"asked:{flow.name}:{stream_id}", asked)
         store.set_fact(f"rules:{flow.name}:{stream_id}", rules)
+
+
+def _map_anew(store: Store, run: RunNote, stream_id: int, sides: list[Side], selection: Selection) -> None:
+    """Let what other rules settled be merged again, from the bases; read the records of which not enough is known."""
+    seq = store.seq()
+    keys = remap.from_bases(store, run, stream_id, sides, selection)
+    for start in range(0, len(keys), BY_KEY):
+        rows = _read_by_key(store, run, sides[0], selection, keys[start : start + BY_KEY], seq)
+        with store.transaction(run.fence):
+            store.put_incoming(rows)
+        run.counts["read"] += len(rows)
 
 
 def _read(

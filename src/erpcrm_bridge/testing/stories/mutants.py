@@ -44,7 +44,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L3", "a create carries no reference", SYNC + "push:_write", 'reference=step.golden_id if step.operation == "create" and side.selection.external_id else None', "reference=None", first=235),
     Mutant("L4", "the cursor is stored first", SYNC + "pull:_read", "with store.transaction(run.fence):\n            store.put_incoming", "store.set_cursor(flow.name, stream_id, page.cursor)\n        with store.transaction(run.fence):\n            store.put_incoming", first=630),
     Mutant("L4", "no fence is checked", "erpcrm_bridge.store.store:Store._check", "if not self._db.run(", "if False and not self._db.run(", first=40),
-    Mutant("L4", "an expired cursor is kept", SYNC + "pull:_pull_stream", "store.set_cursor(flow.name, stream_id, None)\n        _read(flow, store, run, stream_id, sides, selection, None, store.seq(), changed_rules, name)", "pass", first=30),
+    Mutant("L4", "an expired cursor is kept", SYNC + "pull:_pull_stream", "store.set_cursor(flow.name, stream_id, None)\n        _read(flow, store, run, stream_id, sides, selection, None, store.seq(), all_anew, name)", "pass", first=30),
     Mutant("L4", "intentions are dropped before what came of them is stored", SYNC + "push:_settle", "with store.transaction(run.fence):", "store.drop_intentions([i.id for i in intentions.values()])\n    with store.transaction(run.fence):", first=415),
     Mutant("L5", "a write expects nothing", SYNC + "push:_write", "version=link.version or None,\n        expect=expect,", "version=None,\n        expect={},", first=490),
     Mutant("L5", "golden is no rival", SYNC + "merge:_settle_edits", "candidates = edits if clean else [*edits, theirs]", "candidates = edits", first=125),
@@ -73,6 +73,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L12", "each round asks anew", SYNC + "push:push", "run.away[connection] = pushed.away[connection] = str(error)", "pushed.away[connection] = str(error)", first=220),
     Mutant("L12", "a call that failed is repeated at once", SYNC + "push:push", "_push_batch(flow, store, run, side, batch, pushed)", "try:\n                    _push_batch(flow, store, run, side, batch, pushed)\n                except TransientError:\n                    _push_batch(flow, store, run, side, batch, pushed)", first=220),
     Mutant("L13", "a changed mapping is not reviewed", SYNC + "pull:_pull_stream", 'store.set_fact(f"review:{flow.name}", run.id)', "pass"),
+    Mutant("L13", "what was settled by other rules is not mapped anew", SYNC + "remap:from_bases", "link.rules in settled", "True"),
     Mutant("L13", "a changed rule contests every field", SYNC + "settling:_moved", 'if path.partition("/")[0] in other and not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):', "if True:"),
     Mutant("L13", "after a change of rules nothing was known", SYNC + "settling:_moved", "base = link.base\n", "base = link.base if link.rules == mapping.digest or not link.rules else {}\n"),
 )  # fmt: skip

@@ -1,0 +1,208 @@
+"""L13: after a change of a mapping, a table or a code table what is affected is mapped anew, as a reviewed plan: from the stored bases
+where they hold what the rules read, else by a read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.stories.world import TEXT, World, says
+
+from erpcrm_bridge.connector import Connector
+from erpcrm_bridge.testing.memory import MemoryConnector
+from erpcrm_bridge.testing.system import MemorySystem
+
+MORE = {"crm.Account": {"fields": {"Terms": TEXT, "Site": TEXT}}, "erp.customer": {"fields": {"terms": TEXT}}}
+PREFER_CRM = {"customer": {"fields": {name: {"on_clash": {"prefer": ["crm", "erp"]}} for name in ("name", "status", "payment_terms")}}}
+
+
+class Counting(MemoryConnector):
+    """Counts the records that it hands out."""
+
+    def __init__(self, world: World, role: str, handed: Counter[str]) -> None:
+        super().__init__(world.systems[role], page_size=world.page_size)
+        self.role, self.handed = role, handed
+
+    def _record(self, selection: Any, row: Any) -> Any:
+        self.handed[f"{self.role} {row['key']}"] += 1
+        return super()._record(selection, row)
+
+
+def reads_of(world: World, act: Callable[[], object]) -> Counter[str]:
+    """Return how often each record was read while ``act`` ran."""
+    handed: Counter[str] = Counter()
+
+    def opener(name: str, _: object) -> Connector:
+        return Counting(world, name, handed)
+
+    world.opener = opener
+    try:
+        act()
+    finally:
+        world.living()
+    return handed
+
+
+def tells(world: World, terms: dict[str, str]) -> None:
+    """Let the CRM tell of other payment terms."""
+    world.crm.codes["term"] = terms
+    world.systems["crm"] = MemorySystem.load(world.crm.dump(), clock=world.clock)
+
+
+def world(tmp_path: Path, crm: dict[str, Any] | None = None, **more: Any) -> World:
+    return World(
+        tmp_path,
+        **{"entities": ("customer",), "specs": MORE, "rules": PREFER_CRM, "mappings": mapped(crm)["mappings"], "joined": False, **more},
+    )
+
+
+def mapped(crm: dict[str, Any] | None) -> dict[str, Any]:
+    terms = {"payment_terms": {"external": "Terms", "via": [{"code": {"of": "term"}}]}}
+    return {
+        "rules": PREFER_CRM,
+        "mappings": {
+            "customer/crm": {"fields": {**terms, **(crm or {})}},
+            "customer/erp": {"fields": {"payment_terms": {"external": "terms"}}},
+        },
+    }
+
+
+def reviewed(world: World, account: str, customer: str, before: dict[str, str], after: dict[str, str]) -> None:
+    """The change writes nothing unseen, reads no record again, and its plan, once applied, leaves the ERP with ``after``."""
+    assert reads_of(world, lambda: world.writes_of(world.sync)) == {}
+    assert world.last_writes == []
+    assert says(world.erp_of(account), **before)
+    plan = world.plan()
+    assert plan.review
+    assert plan.head is not None
+    assert plan.head.steps == 1
+    world.apply(plan)
+    assert says(world.erp.get("customer", customer) or {}, **after)
+    assert not world.sync().review
+    world.assert_agree()
+    world.assert_quiet()
+
+
+def test_after_a_changed_rule_the_stored_base_is_mapped_anew(tmp_path: Path) -> None:
+    changed = world(tmp_path)
+    account, customer = changed.joined_customer()
+    for number in range(12):
+        changed.crm.create("Account", {"Name": f"C{number}".upper()})
+    changed.sync_until_quiet()
+    changed.library = changed.mapped(**mapped({"name": {"external": "Name", "via": ["trim", "upper"], "required": True}}))
+    reviewed(changed, account, customer, {"companyName": "Acme"}, {"companyName": "ACME"})
+
+
+def test_after_a_changed_table_the_stored_base_is_mapped_anew(tmp_path: Path) -> None:
+    changed = world(tmp_path)
+    account, customer = changed.joined_customer(Status="open")
+    turned = {"open": "inactive", "closed": "active", "gone": "archived"}
+    changed.library = changed.mapped(**mapped({"status": {"external": "Status", "via": [{"map": {"pairs": turned}}]}}))
+    reviewed(changed, account, customer, {"inactive": "no"}, {"inactive": "yes"})
+
+
+def test_after_a_change_of_a_code_table_that_the_connection_declares_the_stored_base_is_mapped_anew(tmp_path: Path) -> None:
+    changed = world(tmp_path)
+    changed.declare_codes("crm", term={"7": "Net 7"})
+    account, customer = changed.joined_customer(Terms="7")
+    changed.declare_codes("crm", term={"7": "Net 10"})
+    reviewed(changed, account, customer, {"terms": "Net 7"}, {"terms": "Net 10"})
+
+
+def test_after_a_change_of_a_code_table_that_the_system_tells_of_the_stored_base_is_mapped_anew(tmp_path: Path) -> None:
+    changed = world(tmp_path)
+    tells(changed, {"7": "Net 7"})
+    account, customer = changed.joined_customer(Terms="7")
+    tells(changed, {"7": "Net 10"})
+    reviewed(changed, account, customer, {"terms": "Net 7"}, {"terms": "Net 10"})
+
+
+def test_what_no_base_holds_is_read_in_full(tmp_path: Path) -> None:
+    changed = world(tmp_path)
+    account, _ = changed.joined_customer()
+    other = changed.crm.create("Account", {"Name": "Beta"})
+    changed.sync_until_quiet()
+    more = {"website": {"external": "Site", "direction": "to_canonical"}}
+    changed.library = changed.mapped(**mapped(more))
+    assert reads_of(changed, changed.sync) == {f"crm {account}": 1, f"crm {other}": 1}
+
+
+def test_under_another_filter_the_stream_is_read_in_full_for_it_may_take_what_nobody_took(tmp_path: Path) -> None:
+    changed = world(tmp_path)
+    some = {**mapped(None)["mappings"]["customer/crm"], "when": "Status != 'closed'"}
+    changed.library = changed.mapped(PREFER_CRM, {**mapped(None)["mappings"], "customer/crm": some})
+    changed.sync()
+    changed.crm.create("Account", {"Name": "Left out", "Status": "closed"})
+    changed.sync_until_quiet()
+    assert changed.erp.all("customer") == {}
+    changed.library = changed.mapped(**mapped(None))
+    changed.sync()
+    changed.apply(changed.plan())
+    assert [record["companyName"] for record in changed.erp.all("customer").values()] == ["Left out"]
+
+
+def test_a_value_that_could_not_be_read_before_is_read_when_the_table_has_it(tmp_path: Path) -> None:
+    changed = world(tmp_path)
+    tells(changed, {"7": "Net 7"})
+    account, customer = changed.joined_customer(Terms="7")
+    other = changed.crm.create("Account", {"Name": "Beta", "Terms": "7"})
+    changed.crm.edit("Account", account, {"Terms": "9"})
+    changed.sync_until_quiet()
+    assert [row.field for row in changed.parked("field")] == ["payment_terms"]
+    tells(changed, {"7": "Net 7", "9": "Net 90"})
+    assert reads_of(changed, changed.sync) == {f"crm {account}": 1}
+    changed.apply(changed.plan())
+    assert says(changed.erp.get("customer", customer) or {}, terms="Net 90")
+    assert says(changed.erp_of(other), terms="Net 7")
+    assert changed.parked() == []
+    changed.assert_quiet()
+
+
+def test_an_edit_made_after_the_base_was_stored_wins_over_what_the_base_said(tmp_path: Path) -> None:
+    changed = world(tmp_path)
+    account, customer = changed.joined_customer(Status="open")
+    changed.crm.edit("Account", account, {"Status": "gone", "Name": "Acme Ltd"})
+    turned = {"open": "inactive", "closed": "active", "gone": "archived"}
+    changed.library = changed.mapped(**mapped({"status": {"external": "Status", "via": [{"map": {"pairs": turned}}]}}))
+    changed.sync()
+    changed.apply(changed.plan())
+    assert says(changed.erp.get("customer", customer) or {}, companyName="Acme Ltd", inactive="yes")
+    assert changed.golden().fields["status"] == "archived"
+
+
+def test_a_document_parked_under_the_old_rules_is_merged_under_the_new_ones_without_a_read(tmp_path: Path) -> None:
+    changed = World(tmp_path)
+    account, _ = changed.joined_customer()
+    order = changed.order_in_crm(account, ("bolt", 2, "3"))
+    (row,) = (row for row in changed.crm.all("OrderItem"))
+    changed.crm.edit("OrderItem", row, {"Amount": 5})
+    changed.sync()
+    assert [row.error for row in changed.parked("record")] == ["total"]
+    fields = {"product": {"external": "Product", "required": True}}
+    fields |= {name: {"external": said, "via": ["decimal"]} for name, said in (("quantity", "Qty"), ("unit_price", "Price"))}
+    lines = {"child": {"stream": "OrderItem", "parent": "Order"}, "key": "Id", "write": "keyed", "fields": fields}
+    changed.library = changed.mapped({}, {"order/crm": {"lists": {"lines": lines}}})
+    assert reads_of(changed, changed.sync) == {}
+    changed.apply(changed.plan())
+    assert changed.parked("record") == []
+    assert says(changed.partner("crm", "Order", order, "erp")[1], total=6)
+
+
+@pytest.mark.parametrize("deaths", [(1,), (2,), (3,), (4,), (2, 3)])
+def test_a_run_killed_while_it_maps_anew_loses_nothing_of_it(tmp_path: Path, deaths: Sequence[int]) -> None:
+    changed = world(tmp_path)
+    _, customer = changed.joined_customer()
+    changed.library = changed.mapped(**mapped({"name": {"external": "Name", "via": ["trim", "upper"], "required": True}}))
+    for at in deaths:
+        changed.dying(at)
+        with pytest.raises(BaseException, match="after"):
+            changed.sync()
+        changed.living()
+    plan = changed.plan()
+    assert plan.review
+    changed.apply(plan)
+    assert says(changed.erp.get("customer", customer) or {}, companyName="ACME")
+    changed.assert_quiet()
