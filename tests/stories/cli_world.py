@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
+import functools
 import io
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 PROGRAM = [sys.executable, "-c", "import sys; from erpcrm_bridge.cli import main; sys.exit(main())"]
@@ -147,7 +151,19 @@ class CliWorld:
         return Done(process.returncode, seen.decode().replace("\r\n", "\n"), "")
 
     def join(self) -> None:
-        """Adopt and apply: A and B are bound afterwards."""
+        """Adopt and apply: A and B are bound afterwards. A world as it was made takes over what one before it has come to."""
+        if self._touched():
+            self._adopt()
+        else:
+            shutil.copytree(_joined(), self.folder, dirs_exist_ok=True)
+
+    def _touched(self) -> bool:
+        """Whether anything in the folder is not as the world was made."""
+        with TemporaryDirectory() as folder:
+            made = CliWorld(Path(folder))
+            return _files(self.folder) != _files(made.folder)
+
+    def _adopt(self) -> None:
         self.ok("adopt")
         self.ok("apply", "--yes")
 
@@ -158,6 +174,19 @@ class CliWorld:
         assert self.run("sync").code == 3
         found: str = self.ok("conflicts", "--json").object["clashes"][0]["id"]
         return found
+
+
+@functools.cache
+def _joined() -> Path:
+    """A world that was adopted and applied once, for all tests of a process: two commands that each of them would repeat."""
+    folder = TemporaryDirectory(prefix="joined-")
+    atexit.register(folder.cleanup)
+    CliWorld(Path(folder.name))._adopt()
+    return Path(folder.name)
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def account(key: str, name: str, **more: str) -> dict[str, str]:
