@@ -389,6 +389,12 @@ def test_natural_keys_are_matched_by_entity_and_rule_and_noted_once(store: Store
     assert store.match("customer", 1, [low, high]) == [(low, "Gc")]
 
 
+def test_who_carries_a_key_is_noted_once_and_found_by_it(store: Store) -> None:
+    store.add_cross_ids([("77", "La"), ("77", "Lb"), ("78", "La")])
+    store.add_cross_ids([("77", "La")])
+    assert sorted(store.carrying(["77", "79"])) == [("77", "La"), ("77", "Lb")]
+
+
 def test_intentions_stay_until_they_are_dropped(store: Store) -> None:
     one = Intention("I1", "L1", "G1", CRM, "create", "G1", "d", None, "R1")
     two = Intention("I2", "L2", "G2", ERP, "create", "G2", "d", "job-1", "R1")
@@ -559,6 +565,7 @@ def test_work_put_off_is_not_due_until_then_even_if_touched(store: Store) -> Non
         lambda store: store.put_incoming([]),
         lambda store: store.drop_incoming(CRM, []),
         lambda store: store.add_match_keys("customer", []),
+        lambda store: store.add_cross_ids([]),
         lambda store: store.park([]),
         lambda store: store.close_parked([], "me", "now"),
         lambda store: store.add_history([]),

@@ -43,7 +43,7 @@ def text(name: str) -> Any:
 def celigo(tmp_path: Path) -> World:
     """A CRM and an ERP that another integration has joined for years: its ids stand in a field of each."""
     specs = {"crm.Account": {"fields": {"NetSuiteId": text("NetSuiteId")}}, "erp.customer": {"fields": {"sf_id": text("sf_id")}}}
-    return world_of(tmp_path, {"linked_by": {"crm": "NetSuiteId", "erp": "sf_id"}}, specs=specs)
+    return world_of(tmp_path, {"linked_by": {"crm": "NetSuiteId", "erp": "sf_id"}}, specs=specs, create_in={"customer": []})
 
 
 def cross_ids(world: World) -> dict[str, Any]:
@@ -82,12 +82,77 @@ def test_an_id_that_leads_nowhere_binds_nothing_and_stands_in_nobody_s_way(celig
     assert how(celigo) == ["tax_id"]
 
 
+def linked_for_long(world: World, **said: Any) -> str:
+    """Return the key of an account that has been linked for a while, with a golden record of its own."""
+    key = world.crm.create("Account", {"Name": "Acme", **said})
+    world.adopt()
+    world.sync()
+    assert set(world.links(world.golden().id)) == {"crm"}
+    return key
+
+
 def test_a_record_that_comes_later_with_the_id_of_a_linked_one_is_bound_to_it(celigo: World) -> None:
-    key = celigo.erp.create("customer", {"companyName": "Acme"})
-    celigo.adopt()
-    celigo.crm.create("Account", {"Name": "Bolt", "NetSuiteId": key})
+    key = linked_for_long(celigo)
+    celigo.erp.create("customer", {"companyName": "Bolt", "sf_id": key})
+    celigo.sync()
+    assert (bound(celigo), how(celigo)) == (1, ["cross id"])
+    celigo.assert_quiet()
+
+
+def test_a_record_that_comes_later_under_the_key_that_a_linked_one_has_carried_for_long_is_bound_to_it(celigo: World) -> None:
+    linked_for_long(celigo, NetSuiteId="CU000001")
+    celigo.crm.create("Account", {"Name": "Somebody else"})
+    celigo.sync()
+    assert celigo.erp.create("customer", {"companyName": "Bolt"}) == "CU000001"
+    celigo.sync()
+    assert (bound(celigo), how(celigo)) == (1, ["cross id"])
+    celigo.assert_quiet()
+
+
+def test_a_linked_record_that_gets_the_id_in_the_hour_in_which_its_partner_comes_is_bound_to_it(celigo: World) -> None:
+    account = linked_for_long(celigo)
+    celigo.crm.edit("Account", account, {"NetSuiteId": celigo.erp.create("customer", {"companyName": "Bolt"})})
+    celigo.sync()
+    assert (bound(celigo), how(celigo)) == (1, ["cross id"])
+
+
+def test_an_id_that_a_linked_record_has_lost_again_binds_nobody(celigo: World) -> None:
+    account = linked_for_long(celigo, NetSuiteId="CU000001")
+    celigo.crm.edit("Account", account, {"NetSuiteId": None})
+    celigo.sync()
+    celigo.erp.create("customer", {"companyName": "Bolt"})
+    celigo.sync()
+    assert bound(celigo) == 0
+
+
+def test_a_record_that_two_linked_ones_carry_is_a_person_s_to_judge(celigo: World) -> None:
+    linked_for_long(celigo, NetSuiteId="CU000001")
+    celigo.crm.create("Account", {"Name": "Cask", "NetSuiteId": "CU000001"})
+    celigo.sync()
+    key = celigo.erp.create("customer", {"companyName": "Bolt"})
+    celigo.sync()
+    assert bound(celigo) == 0
+    assert [(row.key, row.error, len(row.data["others"])) for row in celigo.parked("review")] == [(key, "ambiguous", 2)]
+
+
+def test_a_second_record_for_one_that_has_its_partner_is_a_double(celigo: World) -> None:
+    account = linked_for_long(celigo)
+    celigo.erp.create("customer", {"companyName": "Bolt", "sf_id": account})
+    celigo.sync()
+    second = celigo.erp.create("customer", {"companyName": "Bolt Ltd", "sf_id": account})
     celigo.sync()
     assert bound(celigo) == 1
+    assert [(row.key, row.error) for row in celigo.parked("review")] == [(second, "double")]
+
+
+def test_ids_are_heeded_from_the_day_on_which_they_are_declared(tmp_path: Path) -> None:
+    specs = {"crm.Account": {"fields": {"NetSuiteId": text("NetSuiteId")}}}
+    world = world_of(tmp_path, {}, specs=specs, create_in={"customer": []})
+    linked_for_long(world, NetSuiteId="CU000001")
+    world.library = world.mapped({"customer": {"linked_by": {"crm": "NetSuiteId"}}}, {})
+    world.erp.create("customer", {"companyName": "Bolt"})
+    world.sync()
+    assert (bound(world), how(world)) == (1, ["cross id"])
 
 
 def test_a_cross_id_that_the_system_lacks_or_that_a_mapping_writes_is_refused(tmp_path: Path) -> None:

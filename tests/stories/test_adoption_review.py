@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.stories.cli_world import CliWorld, Done, account, customer
+from tests.stories.world import World
+
+from erpcrm_bridge.errors import ConfigError
+from erpcrm_bridge.sync.review import Reviewed, carry_out, pairs, write_file
 
 
 class Review:
@@ -164,3 +168,74 @@ def test_a_file_that_is_something_else_is_neither_read_nor_overwritten(review: R
     review.file.write_text('decide,pair\nsame,"pair-1\n')
     assert "review.csv:2:1: not a table any more" in review.refused()
     assert review.file.read_text() == 'decide,pair\nsame,"pair-1\n'
+
+
+class Held:
+    """Three customers whose creates in the CRM are planned when a person makes them out to be one company: two of the creates are held."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = World(folder)
+        self.file = folder / "review.csv"
+        self.keys = [self.world.erp.create("customer", {"companyName": f"Ost {n}", "vat": f"DE{n}"}) for n in range(3)]
+        self.world.plan()
+        for key in self.keys:
+            self.world.erp.edit("customer", key, {"companyName": "Ost", "vat": "DE9"})
+        self.world.sync()
+        (self.account,) = self.world.crm.all("Account")
+
+    def decide(self, *decided: tuple[str, str, str]) -> Reviewed:
+        """Write what is asked into the file, a person's decisions beside it, and carry them out; then let the bridge run."""
+        said = {frozenset(keys): what for *keys, what in decided}
+        with self.world.at_work() as (flow, store, _):
+            write_file(flow, store, self.file)
+            rows = list(csv.DictReader(io.StringIO(self.file.read_text("utf-8-sig"))))
+            for row in rows:
+                row["decide"] = said.pop(frozenset((row["key"], row["its key"])), "")
+            assert said == {}
+            with self.file.open("w", newline="") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+            done = carry_out(flow, store, self.file, person="pat", clock=self.world.clock)
+        self.world.sync_until_quiet()
+        return done
+
+    def asked(self) -> set[frozenset[str]]:
+        with self.world.at_work() as (flow, store, _):
+            return {frozenset((pair.one[1], pair.other[1])) for pair in pairs(flow, store)}
+
+
+def test_what_a_held_create_asks_stands_in_the_file_and_one_company_is_created_once(tmp_path: Path) -> None:
+    held = Held(tmp_path)
+    account, (first, second, third) = held.account, held.keys
+    assert held.asked() == {frozenset(pair) for pair in ((account, second), (account, third), (second, third))}
+    assert held.decide((account, second, "same"), (second, third, "same")) == Reviewed(2, 0)
+    assert (held.asked(), held.world.parked()) == (set(), [])
+    assert list(held.world.crm.all("Account")) == [account]
+    (golden,) = [golden for golden in held.world.goldens() if golden.state == "live"]
+    links = held.world.store.links_of([golden.id])[golden.id]
+    assert {link.key: link.state for link in links} == {account: "live", first: "live", second: "alias", third: "alias"}
+    held.world.assert_quiet()
+
+
+def test_a_held_create_that_is_told_apart_is_made_and_is_asked_only_of_the_others(tmp_path: Path) -> None:
+    held = Held(tmp_path)
+    account, (_, second, third) = held.account, held.keys
+    assert held.decide((account, third, "different")) == Reviewed(0, 1)
+    assert held.asked() == {frozenset((account, second)), frozenset((second, third))}
+    held.decide((account, second, "different"))
+    assert len(held.world.crm.all("Account")) == 2
+    assert len(held.asked()) == 1
+    held.decide((*sorted(*held.asked()), "different"))
+    assert len(held.world.crm.all("Account")) == 3
+    assert held.world.parked() == []
+
+
+def test_two_that_have_partners_are_not_made_one_by_way_of_a_third(tmp_path: Path) -> None:
+    held = Held(tmp_path)
+    account, (_, second, third) = held.account, held.keys
+    held.decide((account, second, "different"))
+    with pytest.raises(ConfigError, match="nothing was done") as told:
+        held.decide((account, third, "same"), *((*sorted(pair), "same") for pair in held.asked() if account not in pair))
+    assert "two that have partners of their own would become one" in str(told.value.complaints)
+    assert len(held.asked()) == 2

@@ -48,6 +48,7 @@ INCOMING = Bulk(
     },
 )
 MATCH_KEY = Bulk("match_key", {"entity": "text", "rule": "int8", "hash": "int8", "golden_id": "text"})
+CROSS_ID = Bulk("cross_id", {"value": "text", "link_id": "text"})
 INTENTION = Bulk(
     "intention",
     {
@@ -99,7 +100,7 @@ RUN = Bulk(
         "message": "text",
     },
 )
-ALL = (GOLDEN, LINK, INCOMING, MATCH_KEY, INTENTION, PARKED, HISTORY, RUN)
+ALL = (GOLDEN, LINK, INCOMING, MATCH_KEY, CROSS_ID, INTENTION, PARKED, HISTORY, RUN)
 
 
 def listed(bulk: Bulk, *more: str) -> str:

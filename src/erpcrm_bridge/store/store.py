@@ -101,6 +101,8 @@ _MATCH = """
     WHERE match_key.entity = ? AND match_key.rule = ? AND match_key.hash = j.value"""
 _MATCH_DROP = "DELETE FROM match_key WHERE golden_id IN (SELECT j.value FROM {texts})"
 
+_CROSSED = "SELECT cross_id.value, cross_id.link_id FROM {texts} CROSS JOIN cross_id WHERE cross_id.value = j.value"
+
 _INTENTIONS = f"SELECT {c.listed(c.INTENTION)} FROM intention WHERE stream_id IN (SELECT j.value FROM {{numbers}}) ORDER BY id"
 _INTENTIONS_DROP = "DELETE FROM intention WHERE id IN (SELECT j.value FROM {texts})"
 
@@ -447,6 +449,14 @@ class Store:
     def match(self, entity: str, rule: int, hashes: Iterable[int]) -> list[tuple[int, str]]:
         """Return each (hash, golden id) that was noted under the rule."""
         return [(hash, golden_id) for hash, golden_id in self._look_up(_MATCH, set(hashes), entity, rule)]
+
+    def add_cross_ids(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Note (another system's key, id of the link whose record carries it); what is noted already is left alone."""
+        self._add(c.CROSS_ID, tuple, sorted(set(rows)), "ON CONFLICT DO NOTHING")
+
+    def carrying(self, values: Iterable[str]) -> list[tuple[str, str]]:
+        """Return each (key, link id) that was noted: the record has carried that key, and may carry another one or none by now."""
+        return [(value, link_id) for value, link_id in self._look_up(_CROSSED, set(values))]
 
     # intentions, parked, history
 

@@ -149,6 +149,15 @@ class MatchKey(Table, table=True):
     golden_id: str = _key(TEXT)
 
 
+class CrossId(Table, table=True):
+    """Keys of other systems' records that linked records were seen to carry. What a record carries now stands in its base."""
+
+    __tablename__ = "cross_id"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    value: str = _key(TEXT)
+    link_id: str = _key(TEXT)
+
+
 class Intention(Table, table=True):
     """Notes before calls that are not idempotent."""
 

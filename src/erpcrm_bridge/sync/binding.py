@@ -217,11 +217,17 @@ def _refuse_open(store: Store, goldens: Sequence[GoldenRow]) -> None:
 
 
 def _refuse_partners(flow: Flow, store: Store, one: Place) -> None:
+    if partner := partner_of(flow, store, one):
+        raise UsageError(f"{one.named} is {partner} already.", way_out=f"Part them first: erpcrm-bridge unlink {one.named}")
+
+
+def partner_of(flow: Flow, store: Store, one: Place) -> str | None:
+    """Return another record that this one is linked with, as a person names it; None where it is linked with nothing else."""
     for other in store.links_of([one.held[1].id])[one.held[1].id] if one.held else ():
         side = flow.side(other.stream_id, other.entity)
         if one.held and other.id != one.held[0].id and other.key is not None and other.state != "tombstone":
-            partner = f"{side.connection if side else 'another system'}:{other.key}"
-            raise UsageError(f"{one.named} is {partner} already.", way_out=f"Part them first: erpcrm-bridge unlink {one.named}")
+            return f"{side.connection if side else 'another system'}:{other.key}"
+    return None
 
 
 def _whom(golden: GoldenRow) -> str:

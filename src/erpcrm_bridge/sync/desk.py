@@ -115,7 +115,8 @@ def bind(store: Store, flow: Flow, parked_id: str, golden_id: str, *, person: st
     if row.key is None:
         raise UsageError(
             f"{row.golden_id} has records of its own: it cannot become {golden_id} here.",
-            way_out=f"Merge the two in a system that holds both, or keep both: erpcrm-bridge parked new {parked_id}",
+            way_out=f"Let its record be a copy of that one: erpcrm-bridge link CONNECTION:KEY {golden_id}. "
+            f"Or keep both: erpcrm-bridge parked new {parked_id}",
         )
     golden = store.golden([golden_id]).get(golden_id)
     if golden is None or golden.entity != row.entity:
@@ -150,12 +151,12 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
     the next run takes it from there."""
     row = _review(store, parked_id)
     run = new_run(flow.name, clock)
-    told = {"kind": "bind", "person": person, "key": row.key or row.golden_id, "apart": True}
     if row.key is None:
         with store.transaction():
-            store.add_history([HistoryRow(row.golden_id or "", run.id, run.at, told)])
+            tell_apart(store, run, row, person, True)
             store.close_parked([row.subject], person, run.at)
         return row
+    told = {"kind": "bind", "person": person, "key": row.key, "apart": True}
     golden = GoldenRow(run.golden_ids.new(), row.entity, {}, {})
     links = [LinkRow(run.link_ids.new(), golden.id, row.entity, row.stream_id or 0, row.key)]
     known = store.incoming(row.stream_id or 0, [row.key]).get(row.key)
@@ -171,6 +172,12 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
         store.add_history([HistoryRow(golden.id, run.id, run.at, told)])
         store.close_parked([row.subject], person, run.at)
     return row
+
+
+def tell_apart(store: Store, run: RunNote, row: ParkedRow, person: str, others: bool | list[str]) -> None:
+    """Note that a golden record whose create is held is not what these others are (their golden ids; True: nor anything else)."""
+    told = {"kind": "bind", "person": person, "key": row.golden_id, "apart": others}
+    store.add_history([HistoryRow(row.golden_id or "", run.id, run.at, told)])
 
 
 def after_delete(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from erpcrm_bridge.store import GoldenRow, LinkRow, Store
 from erpcrm_bridge.sync.flow import Side
@@ -24,9 +25,7 @@ def doubles(store: Store, side: Side, links: Sequence[LinkRow], goldens: Mapping
         if standing:
             found[golden_id] = standing
     apart = _told_apart(store, {*found, *(other for standing in found.values() for other in standing)})
-    left = {
-        golden_id: [other for other in standing if other not in apart] for golden_id, standing in found.items() if golden_id not in apart
-    }
+    left = {golden_id: [other for other in standing if not _apart(apart, golden_id, other)] for golden_id, standing in found.items()}
     return {golden_id: standing for golden_id, standing in left.items() if standing}
 
 
@@ -55,6 +54,17 @@ def _stands(link: LinkRow, side: Side, older: bool) -> bool:
     return link.stream_id == side.stream_id and (link.state != "tombstone" if link.key is not None else older and link.state == "wanted")
 
 
-def _told_apart(store: Store, golden_ids: set[str]) -> set[str]:
+def _apart(told: Mapping[str, list[Any]], one: str, other: str) -> bool:
+    """Tell whether a person has said that two are not the same: of these two, or of one of them and whatever else there is."""
+    return any(True in told[a] or b in told[a] for a, b in ((one, other), (other, one)))
+
+
+def _told_apart(store: Store, golden_ids: set[str]) -> dict[str, list[Any]]:
+    """Return, by golden id, from whom a person has told it apart: golden ids, or True for all."""
     histories = store.histories(sorted(golden_ids)) if golden_ids else {}
-    return {golden_id for golden_id, rows in histories.items() if any(row.data.get("apart") for row in rows)}
+    found: dict[str, list[Any]] = {golden_id: [] for golden_id in golden_ids}
+    for golden_id, rows in histories.items():
+        for row in rows:
+            apart = row.data.get("apart") or []
+            found[golden_id].extend(apart if isinstance(apart, list) else [apart])
+    return found

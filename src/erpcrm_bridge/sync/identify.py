@@ -18,7 +18,7 @@ from rapidfuzz import fuzz, process
 
 from erpcrm_bridge.mapping import MatchRule
 from erpcrm_bridge.model.values import Fields
-from erpcrm_bridge.sync.natural import agrees, contradict, form, likeness
+from erpcrm_bridge.sync.natural import agrees, contradict, cross_form, form, likeness
 
 K = TypeVar("K")
 TOO_MANY = 200
@@ -31,9 +31,9 @@ class Node(Struct, gc=False):
     """An unlinked record (``stream_id`` and ``key``) or a golden record (``golden_id`` and the streams it is linked in).
 
     ``hashes`` are its natural keys by rule (None or 0: it has none), ``compare`` the fields that rules compare by similarity, ``reference``
-    the golden id that it carries in its external-id field, ``cross`` the key of another system's record that it carries. ``keys`` are those
-    of a golden record's links. ``gone`` is a golden record that was deleted, and ``left`` the streams that it stood in: what turns up with
-    its id elsewhere is for a person to judge.
+    the golden id that it carries in its external-id field, ``crosses`` the keys of other systems' records that it carries, each with the
+    stream of the record that carries it. ``keys`` are those of a golden record's links. ``gone`` is a golden record that was deleted, and
+    ``left`` the streams that it stood in: what turns up with its id elsewhere is for a person to judge.
     """
 
     stream_id: int
@@ -45,7 +45,7 @@ class Node(Struct, gc=False):
     linked: frozenset[int] = frozenset()
     gone: bool = False
     left: frozenset[int] = frozenset()
-    cross: str | None = None
+    crosses: tuple[tuple[int, str], ...] = ()
     keys: tuple[tuple[int, str], ...] = ()
 
 
@@ -258,17 +258,14 @@ class _Joining:
 def _crossed(nodes: Sequence[Node], crosses: Callable[[int, int], bool]) -> list[list[int]]:
     """Return the clusters of nodes of which one carries another's key. One that leads to more than one record, or nowhere, is in none or in
     a cluster that cannot be joined: a person looks at it."""
-    carrying = [i for i, node in enumerate(nodes) if node.cross is not None]
+    carrying = [(i, stream_id, cross_form(value)) for i, node in enumerate(nodes) for stream_id, value in node.crosses]
     if not carrying:
         return []
     at: dict[str, list[tuple[int, int]]] = {}
     for i, node in enumerate(nodes):
         for stream_id, key in node.keys if node.golden_id else ((node.stream_id, node.key),):
-            for said in {key, key[:15] if len(key) == 18 else key}:  # Salesforce shows its ids in 15 characters too
-                at.setdefault(said, []).append((stream_id, i))
-    pairs = (
-        (i, j) for i in carrying for stream_id, j in at.get(nodes[i].cross or "", ()) if i != j and crosses(nodes[i].stream_id, stream_id)
-    )
+            at.setdefault(cross_form(key), []).append((stream_id, i))
+    pairs = ((i, j) for i, from_stream, said in carrying for stream_id, j in at.get(said, ()) if i != j and crosses(from_stream, stream_id))
     return _connected(pairs)
 
 

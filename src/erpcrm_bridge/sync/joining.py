@@ -11,6 +11,7 @@ from erpcrm_bridge.errors import AdoptionNeeded
 from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.ids import is_golden_id
 from erpcrm_bridge.store import GoldenRow, IncomingRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.crossing import carried, leading_to, led_to
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group, Node
 from erpcrm_bridge.sync.natural import hashes
@@ -134,7 +135,7 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
                         array("q", [h or 0 for h in hashes(rules, said)]),  # a third of what a list takes
                         {path: said.get(path) for path in compared},
                         reference if is_golden_id(reference) else None,
-                        cross=str(cross) if side.cross and (cross := (row.fields or {}).get(side.cross)) else None,
+                        crosses=((side.stream_id, cross),) if (cross := carried(side, row.fields)) else (),
                     )
                 )
     return nodes, waiting
@@ -188,16 +189,17 @@ def _forget(store: Store, run: RunNote, stream_id: int, keys: list[str]) -> None
 
 
 def _golden_nodes(flow: Flow, store: Store, entity: str, nodes: Sequence[Node], rules: int) -> list[Node]:
-    """Return a node for each golden record whose external id an unlinked record carries, or that lives and shares a natural key."""
+    """Return a node for each golden record whose external id an unlinked record carries, that a cross id joins to one, or that lives and
+    shares a natural key."""
     by_rule: dict[str, list[int | None]] = {}
     for number in range(rules if store.golden_page(entity, "", 1) else 0):
         wanted = sorted({h for node in nodes if (h := node.hashes[number])})
         for found, golden_id in store.match(entity, number, wanted) if wanted else ():
             by_rule.setdefault(golden_id, [None] * rules)[number] = found
-    carried = {node.reference for node in nodes if node.reference}
-    crosses = [node.cross for node in nodes if node.cross]
-    carried.update(store.golden_of([side.stream_id for side in flow.sides[entity]], crosses).values() if crosses else ())
-    for reference in carried:
+    leading = leading_to(flow, store, entity, nodes)
+    crossed = led_to(flow, store, entity, nodes).union(leading)
+    named = {node.reference for node in nodes if node.reference} | crossed
+    for reference in named:
         by_rule.setdefault(reference, [None] * rules)
     rows = store.golden(sorted(by_rule))
     links = store.links_of(sorted(rows))
@@ -212,11 +214,12 @@ def _golden_nodes(flow: Flow, store: Store, entity: str, nodes: Sequence[Node], 
             frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
             row.state == "gone",
             frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state == "tombstone" and link.key is not None),
-            keys=tuple((link.stream_id, link.key) for link in links.get(golden_id, ()) if link.key is not None) if crosses else (),
+            keys=tuple((link.stream_id, link.key) for link in links.get(golden_id, ()) if link.key is not None) if crossed else (),
+            crosses=tuple(leading.get(golden_id, ())),
         )
         for golden_id, row in rows.items()
         if row.entity == entity
-        and (golden_id in carried or (row.state == "live" and any(link.state != "tombstone" for link in links.get(golden_id, ()))))
+        and (golden_id in named or (row.state == "live" and any(link.state != "tombstone" for link in links.get(golden_id, ()))))
     ]
 
 

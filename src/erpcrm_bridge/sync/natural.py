@@ -19,6 +19,7 @@ from erpcrm_bridge.model.values import Fields, digest
 _FORMS = 2
 """Raised by whoever changes a form or a hash: what the store holds is then drawn anew."""
 _TWO_TO_64 = 1 << 64
+_CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _MISSPELLED = 65
 """Of 100: as alike is a word to itself with two letters swapped or one wrong, from four letters on."""
 _WORD = re.compile(r"[^\W_]+")
@@ -176,6 +177,15 @@ def hashes(rules: EntityRules, fields: Fields) -> list[int | None]:
             continue
         found.append(None)
     return found
+
+
+def cross_form(key: str) -> str:
+    """Return the form in which a key that another system's record carries is compared: Salesforce shows an id in 15 characters, or in 18,
+    of which the last three say which of the others are capitals."""
+    if len(key) != 15 or not key.isascii() or not key.isalnum():
+        return key
+    capitals = (sum(key[start + at].isupper() << at for at in range(5)) for start in (0, 5, 10))
+    return key + "".join(_CAPITALS[bits] for bits in capitals)
 
 
 def drawn_by(rules: EntityRules) -> str:

@@ -21,10 +21,10 @@ from msgspec import Struct
 from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError, UsageError
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.settings.reading import content_of
-from erpcrm_bridge.store import GoldenRow, ParkedRow, Store
-from erpcrm_bridge.sync.binding import Place, link, place
+from erpcrm_bridge.store import GoldenRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.binding import STANDS, Place, link, partner_of, place
 from erpcrm_bridge.sync.decide import label_of
-from erpcrm_bridge.sync.desk import found_new
+from erpcrm_bridge.sync.desk import found_new, tell_apart
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.notes import new_run
 
@@ -65,6 +65,20 @@ class Pair(Struct):
     rows: list[ParkedRow]
 
 
+class Asked(Struct):
+    """A review: ``one`` is the record that waits, or one of the golden record whose create is held, and ``others`` what it may be, each
+    with what the review tells of it."""
+
+    row: ParkedRow
+    one: Who
+    others: list[tuple[Who, dict[str, Any]]]
+
+    def pairs(self) -> Iterator[tuple[str, Who, dict[str, Any]]]:
+        """Yield each pair's id, with whom, and what is told of it."""
+        for other, told in self.others:
+            yield _id(self.row.entity, self.one, other), other, told
+
+
 class Reviewed(Struct):
     """What a file has come to: ``same`` and ``different`` pairs that were carried out, and how many are ``left`` to decide."""
 
@@ -76,14 +90,9 @@ class Reviewed(Struct):
 def pairs(flow: Flow, store: Store) -> list[Pair]:
     """Return the pairs that wait for a person, each once, the likeliest first."""
     found: dict[str, Pair] = {}
-    for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000):
-        side = flow.side(row.stream_id, row.entity) if row.stream_id is not None else None
-        if side is None or row.key is None or row.error not in ("double", "ambiguous", "unlinked"):
-            continue
-        one = (side.connection, row.key)
-        for told in row.data.get("others", ()):
-            other = ("", told["golden"]) if "golden" in told else (told["connection"], told["key"])
-            id = _id(row.entity, one, other)
+    for asked in _asked(flow, store):
+        row, one = asked.row, asked.one
+        for id, other, told in asked.pairs():
             if id in found:
                 found[id].rows.append(row)
                 continue
@@ -92,6 +101,33 @@ def pairs(flow: Flow, store: Store) -> list[Pair]:
             found[id] = Pair(id, row.entity, first, second, told.get("score"), told.get("related", 0), why, [row])
     order = {entity: at for at, entity in enumerate(flow.order)}
     return sorted(found.values(), key=lambda pair: (order[pair.entity], -pair.related, -(pair.score or 0), pair.id))
+
+
+def _asked(flow: Flow, store: Store) -> Iterator[Asked]:
+    rows = [row for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000) if row.data.get("others")]
+    held = [row for row in rows if row.key is None and row.error == "double"]
+    goldens = {row.golden_id or "" for row in held} | {told["golden"] for row in held for told in row.data["others"]}
+    records = {golden_id: _records(flow, links) for golden_id, links in store.links_of(sorted(goldens)).items()}
+    for row in rows:
+        side = flow.side(row.stream_id, row.entity) if row.stream_id is not None else None
+        if side is None or row.error not in ("double", "ambiguous", "unlinked"):
+            continue
+        if row.key is not None:
+            yield Asked(row, (side.connection, row.key), [(_named(told), told) for told in row.data["others"]])
+        elif row.error == "double" and records.get(row.golden_id or ""):
+            known = [(records[told["golden"]], told) for told in row.data["others"] if records.get(told["golden"])]
+            there = [(next((who for who in found if who[0] == side.connection), found[0]), told) for found, told in known]
+            yield Asked(row, records[row.golden_id or ""][0], there)
+
+
+def _named(told: dict[str, Any]) -> Who:
+    return ("", told["golden"]) if "golden" in told else (told["connection"], told["key"])
+
+
+def _records(flow: Flow, links: Sequence[LinkRow]) -> list[Who]:
+    """Return the records of a golden record, in order."""
+    sides = [(link, flow.side(link.stream_id, link.entity)) for link in links if link.key is not None and link.state in STANDS]
+    return sorted((side.connection, link.key or "") for link, side in sides if side is not None)
 
 
 def write_file(flow: Flow, store: Store, path: Path) -> int:
@@ -130,17 +166,19 @@ def carry_out(flow: Flow, store: Store, path: Path, *, person: str, clock: Calla
     known = {pair.id: pair for pair in pairs(flow, store)}
     complaints: list[Complaint] = []
     decided = _decided(path, known, complaints)
-    complaints.extend(_contradictions(path, decided, known))
     same = [(line, known[id]) for id, (line, what) in decided.items() if what == SAME]
     same.sort(key=lambda told: told[1].one[0] == told[1].other[0])  # a double joins the one that has its partner
+    large: dict[Who, str] = {}
     for line, pair in same:
         try:
+            large.update(_large(flow, store, pair))
             _link(flow, store, pair, person, do=False, clock=clock)
         except BridgeError as error:
             complaints.append(Complaint(str(path), line, 1, str(error), "clear the cell"))
+    complaints.extend(_contradictions(path, decided, known, large))
     if complaints:
         raise ConfigError(f"{path} cannot be carried out; nothing was done.", complaints=sorted(complaints, key=lambda one: one.line))
-    for _, pair in same:
+    for pair in _growing([pair for _, pair in same], set(large)):
         _link(flow, store, pair, person, do=True, clock=clock)
     different = {id for id, (_, what) in decided.items() if what == DIFFERENT}
     _part(flow, store, different, person, clock)
@@ -149,9 +187,29 @@ def carry_out(flow: Flow, store: Store, path: Path, *, person: str, clock: Calla
 
 def _link(flow: Flow, store: Store, pair: Pair, person: str, *, do: bool, clock: Callable[[], float]) -> None:
     stays, moves = (_place(flow, store, who, pair.entity) for who in (pair.one, pair.other))
+    if isinstance(moves, Place) and partner_of(flow, store, moves):
+        stays, moves = moves, stays
     if do and _golden_id(stays) is not None and _golden_id(stays) == _golden_id(moves):
         return  # an earlier line has joined them already
     link(flow, store, moves, stays, person=person, do=do, clock=clock)
+
+
+def _large(flow: Flow, store: Store, pair: Pair) -> Iterator[tuple[Who, str]]:
+    """Yield who of a pair cannot move, with the golden record: what has a partner of its own."""
+    for who in (pair.one, pair.other):
+        there = _place(flow, store, who, pair.entity)
+        golden_id = _golden_id(there)
+        if golden_id is not None and (isinstance(there, GoldenRow) or partner_of(flow, store, there)):
+            yield who, golden_id
+
+
+def _growing(left: list[Pair], joined: set[Who]) -> Iterator[Pair]:
+    """Yield the pairs so that each, where it can, has one in it that was joined already: then the other one is alone, and can move."""
+    while left:
+        pair = next((pair for pair in left if pair.one in joined or pair.other in joined), left[0])
+        left.remove(pair)
+        joined |= {pair.one, pair.other}
+        yield pair
 
 
 def _golden_id(one: Place | GoldenRow) -> str | None:
@@ -164,20 +222,24 @@ def _place(flow: Flow, store: Store, who: Who, entity: str) -> Place | GoldenRow
 
 def _part(flow: Flow, store: Store, different: set[str], person: str, clock: Callable[[], float]) -> None:
     """A record of which every pair was decided as different is a thing of its own; else it waits on with the pairs that are left."""
-    rows = {row.id: row for pair in pairs(flow, store) if pair.id in different for row in pair.rows}
-    for row in rows.values():
-        side = flow.side(row.stream_id or 0, row.entity)
-        own = (side.connection if side else "", row.key or "")
-        left = [
-            told
-            for told in row.data["others"]
-            if _id(row.entity, own, ("", told["golden"]) if "golden" in told else (told["connection"], told["key"])) not in different
-        ]
-        if left:
-            row.data["others"], row.run = left, new_run(flow.name, clock).id
-            store.park([row])
-        else:
+    for asked in list(_asked(flow, store)):
+        row = asked.row
+        told = {id: told for id, _, told in asked.pairs()}
+        left = [one for id, one in told.items() if id not in different]
+        if len(left) == len(told):
+            continue
+        if not left and row.key is not None:
             found_new(store, flow, row.id, person=person, clock=clock)
+            continue
+        run = new_run(flow.name, clock)
+        with store.transaction():
+            if row.key is None:  # each run asks anew
+                tell_apart(store, run, row, person, [one["golden"] for id, one in told.items() if id in different])
+            if left:
+                row.data["others"], row.run = left, run.id
+                store.park([row])
+            else:
+                store.close_parked([row.subject], person, run.at)
 
 
 def _decided(path: Path, known: dict[str, Pair], complaints: list[Complaint]) -> dict[str, tuple[int, str]]:
@@ -226,8 +288,9 @@ def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
         raise ConfigError(f"{path} cannot be carried out; nothing was done.", complaints=[complaint]) from None
 
 
-def _contradictions(path: Path, decided: dict[str, tuple[int, str]], known: dict[str, Pair]) -> Iterator[Complaint]:
-    """Yield what cannot all be so: different and yet the same by way of others, or two records of one system that nobody said are one."""
+def _contradictions(path: Path, decided: dict[str, tuple[int, str]], known: dict[str, Pair], large: dict[Who, str]) -> Iterator[Complaint]:
+    """Yield what cannot all be so: different and yet the same by way of others, two records of one system that nobody said are one, or two
+    golden records that both have partners."""
     groups: dict[Who, list[Who]] = {}
     for id, (_, what) in decided.items():
         if what == SAME:
@@ -246,6 +309,10 @@ def _contradictions(path: Path, decided: dict[str, tuple[int, str]], known: dict
                 line = max(line for pair_of, line in told.items() if pair_of & {one, other})
                 what = f"{one[1]} and {other[1]} of {one[0] or 'the bridge'} would become one"
                 yield Complaint(str(path), line, 1, what, "say `same` on the line of these two as well, or take one back")
+        if len({large[who] for who in group if who in large}) > 1:
+            line = max(line for pair_of, line in told.items() if pair_of.intersection(group))
+            what = "two that have partners of their own would become one"
+            yield Complaint(str(path), line, 1, what, "part them first: erpcrm-bridge unlink, or take one back")
 
 
 def _read(path: Path) -> tuple[str, str]:

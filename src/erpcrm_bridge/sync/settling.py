@@ -16,6 +16,7 @@ from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.crossing import noted
 from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
@@ -133,6 +134,7 @@ def settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Work
         store.set_dirty(batch.dirty)
         store.drop_match_keys(batch.drop_match)
         store.add_match_keys(entity, batch.match_keys)
+        store.add_cross_ids(noted((member.side, member.link) for work in works for member in work.members))
         store.add_history(batch.history)
         store.close_parked(batch.close, "settled", run.at)
         store.park(batch.park)

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from erpcrm_bridge.mapping import MatchRule
 from erpcrm_bridge.sync.identify import TOO_MANY, Identified, Node, identify
+from erpcrm_bridge.sync.natural import cross_form
 
 TAX, NAME = MatchRule(("tax_id",), {}, False), MatchRule(("name",), {}, False)
 RULES = (TAX, NAME)
 CRM, ERP, SHOP = 1, 2, 3
 
 
-def node(stream: int, key: str, tax: int | None = None, name: int | None = None, **more: Any) -> Node:
-    return Node(stream, key, [tax, name], {}, **more)
+def node(stream: int, key: str, tax: int | None = None, name: int | None = None, cross: str = "", **more: Any) -> Node:
+    return Node(stream, key, [tax, name], {}, crosses=((stream, cross),) if cross else (), **more)
 
 
 def golden(id: str, *linked: int, tax: int | None = None, name: int | None = None) -> Node:
@@ -97,9 +98,14 @@ def test_a_cross_id_that_another_integration_left_goes_before_every_natural_key(
 
 
 def test_a_cross_id_on_either_side_suffices_and_fifteen_characters_stand_for_eighteen() -> None:
-    nodes = [node(CRM, "0015g00000Xy1ZqAAB"), node(ERP, "77", cross="0015g00000Xy1Zq"), node(ERP, "78", cross="0015g00000XY1ZQ")]
+    nodes = [node(CRM, "0015g00000Xy1ZqAAJ"), node(ERP, "77", cross="0015g00000Xy1Zq"), node(ERP, "78", cross="0015g00000XY1ZQ")]
     groups, _ = shown(identify(nodes, RULES, crosses=lambda one, other: one != other))
-    assert (None, frozenset({(CRM, "0015g00000Xy1ZqAAB"), (ERP, "77")})) in groups
+    assert (None, frozenset({(CRM, "0015g00000Xy1ZqAAJ"), (ERP, "77")})) in groups
+
+
+def test_fifteen_characters_of_salesforce_have_the_form_of_its_eighteen_and_nothing_else_is_changed() -> None:
+    assert cross_form("001A0000006Vm9r") == "001A0000006Vm9rIAC"
+    assert [cross_form(key) for key in ("77", "001A0000006Vm9rIAC", "res.partner_001")] == ["77", "001A0000006Vm9rIAC", "res.partner_001"]
 
 
 def test_cross_ids_that_contradict_one_another_are_doubt() -> None:
