@@ -155,9 +155,13 @@ class DropFolder:
                 return
         own: set[int] = set()
         with self._pass(file.path, selection) as source:
-            for records, told in source.batches():
-                fresh = [Change(record.key, self._present(record, selection)) for record in records if hash(record.key) not in seen]
-                own.update(hash(record.key) for record in records)
+            for changes, told, _ in source.batches():
+                fresh = [
+                    Change(change.key, self._present(change.record, selection))
+                    for change in changes
+                    if change.record is not None and hash(change.key) not in seen
+                ]
+                own.update(map(hash, changes.keys))
                 own.update(hash(problem.key) for problem in told if problem.key)
                 yield Page(fresh, cursor, problems=tuple(told))
         seen |= own
@@ -195,8 +199,10 @@ class DropFolder:
                 break
             try:
                 with self._pass(path, selection) as source:
-                    for records, _ in source.batches(wanted):
-                        found.update((record.key, self._present(record, selection)) for record in records)
+                    for changes, *_ in source.batches(wanted):
+                        found.update(
+                            (change.key, self._present(change.record, selection)) for change in changes if change.record is not None
+                        )
             except (InputError, SchemaDrift):
                 if not broken_is_told:
                     raise

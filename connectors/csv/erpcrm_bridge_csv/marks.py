@@ -32,7 +32,7 @@ class Marks:
     def twice(self) -> set[int]:
         """Return the hashes that stand there twice or more; nothing is held afterwards."""
         if self._file is None:
-            return _repeated(sorted(self._last))
+            return _repeated(sorted(self._last)) if len(set(self._last)) < len(self._last) else set()
         if self._last:
             self._lay_down()
         with self._file, scratch():

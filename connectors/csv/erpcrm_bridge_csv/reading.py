@@ -10,18 +10,19 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from erpcrm_bridge.connector import Change, Page, Problem, Record, Selection
+from erpcrm_bridge.connector import Heads, Page, Problem, Record, Selection
 from erpcrm_bridge.errors import CursorExpired, InputError
 from erpcrm_bridge.model.values import digest
 from erpcrm_bridge_csv.files import OpenFile, Stamp, require_untouched
 from erpcrm_bridge_csv.lines import Lines, wrong_count
 from erpcrm_bridge_csv.settings import Layout
 from erpcrm_bridge_csv.shape import Shape, columns_of, modified
-from erpcrm_bridge_csv.table import Table, some
+from erpcrm_bridge_csv.table import Key, Table, some
 
 _TRUSTED_AFTER_NS = 2_000_000_000
 
@@ -77,7 +78,7 @@ class Pass:
         layouts = [(table.layout.delimiter, table.layout.quote, table.encoding.name) for table in self.tables]
         return digest([msgspec.to_builtins(self._selection), layouts])
 
-    def batches(self, only: Container[str] | None = None) -> Iterator[tuple[list[Record], list[Problem]]]:
+    def batches(self, only: Container[str] | None = None) -> Iterator[Batch]:
         """Yield the records (of the keys ``only``, where given) and the problems, a page at a time; problems always all."""
         with ExitStack() as held:
             lists = []
@@ -86,73 +87,134 @@ class Pass:
                 held.callback(lists[-1].close)
             yield from self._batches(lists, only)
 
-    def _batches(self, lists: list[Lines], only: Container[str] | None) -> Iterator[tuple[list[Record], list[Problem]]]:
+    def _batches(self, lists: list[Lines], only: Container[str] | None) -> Iterator[Batch]:
         selection, table = self._selection, self.table
         key = table.key(selection.key)
         table.positions(columns_of(selection.fields))
         shape = Shape(selection, table.columns, {lines.table.name: lines.table.columns for lines in lists}, self._modified)
-        is_repeated = table.repeated(key)
-        key_of, make, width, page_size = key.of, shape.record, table.width, self._page_size
-        twice: dict[str, tuple[list[int], list[str]]] = {}
-        """Keys that may stand twice: the rows' numbers, and the cells of the first."""
-        rows: list[tuple[int, str, list[str]]] = []
-        problems: list[Problem] = []
-
-        def page() -> tuple[list[Record], list[Problem]]:
-            nonlocal rows, problems
-            require_untouched(table.file)
-            full, told = (rows, problems), []
-            rows, problems = [], []
-            if not lists:
-                return [make(key, cells) for _, key, cells in full[0]], full[1]
-            keys = [key for _, key, _ in full[0]]
-            found = [lines.of(keys) for lines in lists]
-            records = []
-            for number, key, cells in full[0]:
-                own = [by_document.get(key, []) for by_document in found]
-                doubts = (lines.doubt(key, numbered) for lines, numbered in zip(lists, own, strict=True))
-                doubt = next((why for why in doubts if why), None)
-                if doubt is None:
-                    records.append(make(key, cells, [[line for _, line in numbered] for numbered in own]))
-                else:
-                    told.append(Problem(f"{table.name}, row {number}", key, f"its lines cannot be read: {doubt}"))
-            return records, full[1] + told
-
-        met: list[str] = []
-        for number, cells in enumerate(table.rows(), 2):
-            if len(cells) != width:
-                if cells:
-                    first = cells[0] if key.at == (0,) else ""
-                    problems.append(Problem(f"{table.name}, row {number}", first or None, wrong_count(cells, table)))
-            else:
-                own = key_of(cells)
-                if not own:
-                    problems.append(Problem(f"{table.name}, row {number}", None, f"{key.name} is empty"))
-                elif is_repeated is not None and is_repeated(own):
-                    twice.setdefault(own, ([], cells))[0].append(number)
-                elif only is None or own in only:
-                    rows.append((number, own, cells))
-                if own and lists:
-                    met.append(own)
-            if len(rows) + len(problems) >= page_size:
-                yield page()
-            if len(met) >= page_size:
-                for lines in lists:
-                    lines.meet(met)
-                met = []
-        for own, (numbers, cells) in twice.items():
-            if len(numbers) == 1:
-                if only is None or own in only:
-                    rows.append((numbers[0], own, cells))
-            else:
-                why = f"{key.name} is the same in rows {some([str(number) for number in numbers])}"
-                problems.extend(Problem(f"{table.name}, row {number}", own, why) for number in numbers)
+        sorting = _Sorting(table, key)
+        ready: _Rows | None = None
+        first = 2
+        for cells in table.batches(self._page_size):
+            if ready is not None:
+                yield self._batch(ready, lists, shape, last=False)
+            good, met = sorting.sort(first, cells)
+            first += len(cells)
+            ready = good if only is None else good.of(only)
+            for lines in lists:
+                lines.meet(met)
+        ready = ready or _Rows([], [], [], [])
+        once, problems = sorting.rest()
+        ready.extend(once if only is None else once.of(only))
+        ready.problems.extend(problems)
         for lines in lists:
-            lines.meet(met)
-            problems.extend(lines.problems())
+            ready.problems.extend(lines.problems())
         for file_table in self.tables:
             require_untouched(file_table.file)
-        yield page()
+        yield self._batch(ready, lists, shape, last=True)
+
+    def _batch(self, rows: _Rows, lists: list[Lines], shape: Shape, *, last: bool) -> Batch:
+        """Return what the rows say, their lines looked up."""
+        table = self.table
+        require_untouched(table.file)
+        if not lists:
+            keys, cells = rows.keys, rows.cells
+            versions = shape.versions(cells)
+            return Batch(Heads(keys, versions, lambda at: shape.record(keys[at], versions[at], cells[at])), rows.problems, last)
+        found = [lines.of(rows.keys) for lines in lists]
+        whole, of_whole, problems = _Rows([], [], [], []), [], list(rows.problems)
+        for number, key, own_cells in zip(rows.numbers, rows.keys, rows.cells, strict=True):
+            own = [by_document.get(key, []) for by_document in found]
+            doubts = (lines.doubt(key, numbered) for lines, numbered in zip(lists, own, strict=True))
+            doubt = next((why for why in doubts if why), None)
+            if doubt is None:
+                whole.add(number, key, own_cells)
+                of_whole.append([[line for _, line in numbered] for numbered in own])
+            else:
+                problems.append(Problem(f"{table.name}, row {number}", key, f"its lines cannot be read: {doubt}"))
+        versions = shape.versions(whole.cells, of_whole)
+        changes = Heads(whole.keys, versions, lambda at: shape.record(whole.keys[at], versions[at], whole.cells[at], of_whole[at]))
+        return Batch(changes, problems, last)
+
+
+class Batch(NamedTuple):
+    """Records, as changes, and what could not be read as one."""
+
+    changes: Heads
+    problems: list[Problem]
+    last: bool
+
+
+class _Rows(NamedTuple):
+    """Rows that are records: their numbers, keys and cells; and those that are none."""
+
+    numbers: list[int]
+    keys: list[str]
+    cells: list[list[str]]
+    problems: list[Problem]
+
+    def add(self, number: int, key: str, cells: list[str]) -> None:
+        self.numbers.append(number)
+        self.keys.append(key)
+        self.cells.append(cells)
+
+    def extend(self, others: _Rows) -> None:
+        self.numbers.extend(others.numbers)
+        self.keys.extend(others.keys)
+        self.cells.extend(others.cells)
+
+    def of(self, only: Container[str]) -> _Rows:
+        """Return the rows of these keys, and every problem."""
+        picked = _Rows([], [], [], self.problems)
+        for at, key in enumerate(self.keys):
+            if key in only:
+                picked.add(self.numbers[at], key, self.cells[at])
+        return picked
+
+
+class _Sorting:
+    """Sorts rows into records and problems. Those of keys that may stand twice are laid aside until all rows are known."""
+
+    def __init__(self, table: Table, key: Key) -> None:
+        self._table = table
+        self._key = key
+        self._is_repeated = table.repeated(key)
+        self._twice: dict[str, tuple[list[int], list[str]]] = {}
+        """Keys that may stand twice: the rows' numbers, and the cells of the first."""
+
+    def sort(self, first: int, rows: list[list[str]]) -> tuple[_Rows, list[str]]:
+        """Return the rows that are records, and the keys that were met. ``first`` is the number of the first row."""
+        width, key_of, is_repeated = self._table.width, self._key.of, self._is_repeated
+        if is_repeated is None and set(map(len, rows)) == {width} and all(keys := list(map(key_of, rows))):
+            return _Rows(list(range(first, first + len(rows))), keys, rows, []), keys
+        good, met = _Rows([], [], [], []), []
+        for number, cells in enumerate(rows, first):
+            where = f"{self._table.name}, row {number}"
+            if len(cells) != width:
+                if cells:
+                    told = cells[0] if self._key.at == (0,) else ""
+                    good.problems.append(Problem(where, told or None, wrong_count(cells, self._table)))
+            elif not (own := key_of(cells)):
+                good.problems.append(Problem(where, None, f"{self._key.name} is empty"))
+            else:
+                met.append(own)
+                if is_repeated is not None and is_repeated(own):
+                    self._twice.setdefault(own, ([], cells))[0].append(number)
+                else:
+                    good.add(number, own, cells)
+        return good, met
+
+    def rest(self) -> tuple[_Rows, list[Problem]]:
+        """Return those laid aside that stand there once after all, and the problems of the others."""
+        once = _Rows([], [], [], [])
+        problems: list[Problem] = []
+        for own, (numbers, cells) in self._twice.items():
+            if len(numbers) == 1:
+                once.add(numbers[0], own, cells)
+            else:
+                why = f"{self._key.name} is the same in rows {some([str(number) for number in numbers])}"
+                problems.extend(Problem(f"{self._table.name}, row {number}", own, why) for number in numbers)
+        return once, problems
 
 
 def pages(source: Pass, since: str | None, *, now_ns: Callable[[], int] = time.time_ns) -> Iterator[Page]:
@@ -173,18 +235,11 @@ def pages(source: Pass, since: str | None, *, now_ns: Callable[[], int] = time.t
             return
     after = _cursor(shape, files, now_ns())
     unfinished = _encode(_Cursor(shape)).decode()
-    ready: tuple[list[Record], list[Problem]] | None = None
     whole = True
     for batch in source.batches():
-        if ready is not None:
-            yield _page(ready, unfinished, complete=False)
-        ready = batch
-        whole = whole and all(problem.key for problem in batch[1])
-    yield _page(ready or ([], []), after, complete=whole)
-
-
-def _page(batch: tuple[list[Record], list[Problem]], cursor: str, *, complete: bool) -> Page:
-    return Page([Change(record.key, record) for record in batch[0]], cursor, complete, tuple(batch[1]))
+        whole = whole and all(problem.key for problem in batch.problems)
+        cursor = after if batch.last else unfinished
+        yield Page(batch.changes, cursor, complete=batch.last and whole, problems=tuple(batch.problems))
 
 
 def _cursor(shape: str, files: dict[str, OpenFile], now: int) -> str:
@@ -209,9 +264,9 @@ def records_of(source: Pass, keys: Sequence[str]) -> list[Record]:
     wanted = set(keys)
     found: list[Record] = []
     problems: list[Problem] = []
-    for records, troubles in source.batches(wanted):
-        found.extend(records)
-        problems.extend(troubles)
+    for batch in source.batches(wanted):
+        found.extend(change.record for change in batch.changes if change.record is not None)
+        problems.extend(batch.problems)
     missing = wanted - {record.key for record in found}
     in_the_way = next((one for one in problems if missing and (one.key is None or one.key in missing)), None)
     if in_the_way is not None:
@@ -224,8 +279,8 @@ def records_of(source: Pass, keys: Sequence[str]) -> list[Record]:
 
 def keys_of(source: Pass) -> Iterator[list[str]]:
     """Yield the keys in use, those of rows that cannot be read included. Raises InputError where a row hides its key."""
-    for records, problems in source.batches():
-        hidden = next((problem for problem in problems if problem.key is None), None)
+    for batch in source.batches():
+        hidden = next((problem for problem in batch.problems if problem.key is None), None)
         if hidden is not None:
             raise InputError(f"{hidden.where}: {hidden.reason}. So the list of keys is not whole.", way_out="Mend the row.")
-        yield [record.key for record in records] + sorted({problem.key for problem in problems if problem.key})
+        yield [*batch.changes.keys, *sorted({problem.key for problem in batch.problems if problem.key})]

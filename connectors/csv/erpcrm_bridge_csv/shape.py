@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
@@ -15,6 +15,8 @@ from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge_csv.files import OpenFile
 
 FILE_MTIME = "$file_mtime"
+Lists: TypeAlias = Sequence[Sequence[Sequence[str]]]
+"""For each child stream in the selection's order, the rows of one document's lines, as cells."""
 
 
 def modified(files: Iterable[OpenFile]) -> str:
@@ -61,20 +63,31 @@ class Shape:
         headers = [list(columns), *(list(children[child.stream]) for child in selection.children)]
         self._seed = xxh3_64_intdigest("\0\0".join("\0".join(header) for header in headers).encode())
 
-    def record(self, key: str, cells: Sequence[str], lines: Sequence[Sequence[Sequence[str]]] = ()) -> Record:
+    def versions(self, rows: Sequence[Sequence[str]], lines: Sequence[Lists] = ()) -> list[str]:
+        """Return the version of each row and, where there are child streams, of its lines."""
+        seed, joined = self._seed, "\0".join
+        if not self._lists:
+            return [xxh3_64_hexdigest(joined(cells).encode(), seed) for cells in rows]
+        return [xxh3_64_hexdigest(_text_of(cells, own).encode(), seed) for cells, own in zip(rows, lines, strict=True)]
+
+    def record(self, key: str, version: str, cells: Sequence[str], lines: Lists = ()) -> Record:
         """Return the record of a row and, for each child stream in the selection's order, the rows of its lines."""
         picked = cells if self._pick is None else self._pick(cells)
         fields: dict[str, Any] = dict(zip(self._fields, [cell or None for cell in picked] if "" in picked else picked, strict=False))
         if self._more:
             fields |= self._more
-        if not self._lists:
-            return Record(key, xxh3_64_hexdigest("\0".join(cells).encode(), self._seed), fields)
-        parts = ["\0".join(cells)]
         for (stream, names, at), rows in zip(self._lists, lines, strict=True):
             fields[stream] = [dict(zip(names, [row[i] or None for i in at], strict=True)) for row in rows]
-            parts.append(str(len(rows)))
-            parts.extend("\0".join(row) for row in rows)
-        return Record(key, xxh3_64_hexdigest("\0\0".join(parts).encode(), self._seed), fields)
+        return Record(key, version, fields)
+
+
+def _text_of(cells: Sequence[str], lines: Lists) -> str:
+    """Return what the version of a row with lines is a digest of."""
+    parts = ["\0".join(cells)]
+    for rows in lines:
+        parts.append(str(len(rows)))
+        parts.extend("\0".join(row) for row in rows)
+    return "\0\0".join(parts)
 
 
 def _line_shape(child: Child, columns: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from contextlib import contextmanager
+from itertools import accumulate, chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 _MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": UTF_16_ORDERS[0], b"\xfe\xff": UTF_16_ORDERS[1]}
+_UTF_8 = "utf-8"
 _PIECE = 1 << 20
 _ROWS = 10_000
 _GUESSES = ("utf-8", "cp1252", "iso-8859-15")
@@ -109,7 +112,9 @@ class Table:
         self.width = len(self.columns)
 
     def _header(self) -> list[str]:
-        header = next(self.rows(with_header=True), [])
+        reader = self._reader(self._text(self.file.reading()))
+        with self._telling(reader):
+            header = next(reader, [])
         repeated = [name for name, count in Counter(header).items() if name and count > 1]
         if any("\0" in name for name in header):
             raise self.nul("line 1")
@@ -140,65 +145,82 @@ class Table:
         columns = (column,) if column else self.layout.natural
         return Key(columns, self.positions(columns))
 
-    def rows(self, *, with_header: bool = False) -> Iterator[list[str]]:
-        """Yield the cells of each row, in order; a blank line is an empty list.
+    def rows(self) -> Iterator[list[str]]:
+        """Yield the cells of each row, in order; a blank line is an empty list. Raises InputError as ``batches`` does."""
+        return chain.from_iterable(self.batches())
+
+    def batches(self, size: int = _ROWS) -> Iterator[list[list[str]]]:
+        """Yield the cells of the rows, so many at a time, in order; a blank line is an empty list.
 
         Raises InputError where the bytes or the quotes are broken, where the last row is cut, and where the file was written meanwhile.
         """
-        if not with_header:
-            self.file.digest()
-        reading = self.file.reading()
-        reader = self._reader(self._text(reading))
-        row: list[str] = []
-        try:
-            if not with_header:
-                next(reader, None)
-            for row in reader:
-                yield row
-        except UnicodeDecodeError as error:
-            raise self._undecodable() from error
-        except csv.Error as error:
-            require_untouched(self.file)
-            raise self._broken(error, reader.line_num) from error
-        if not with_header:
-            self._close_bracket(reading, row, reader.line_num)
-
-    def spans(self) -> Iterator[Span]:
-        """Yield each row with the bytes that it stands in; blank lines are left out. Raises InputError as ``rows`` does."""
-        name, at = self.encoding.name, len(self.encoding.mark)
         self.file.digest()
         reading = self.file.reading()
+        reader = self._reader(self._text(reading))
+        last: list[str] = []
+        with self._telling(reader):
+            next(reader, None)
+            while batch := list(islice(reader, size)):
+                last = batch[-1]
+                yield batch
+        self._close_bracket(reading, last, reader.line_num)
+
+    def spans(self) -> Iterator[Span]:
+        """Yield each row with the bytes that it stands in; blank lines are left out. Raises InputError as ``batches`` does."""
+        for rows, ends in self.placed():
+            yield from (Span(start, end, cells) for cells, start, end in zip(rows, ends, ends[1:], strict=False) if cells)
+
+    def placed(self) -> Iterator[tuple[list[list[str]], list[int]]]:
+        """Yield the cells of the rows, some thousands at a time, and the places between which each of them stands in the bytes: one more
+        place than rows. Raises InputError as ``batches`` does."""
+        name, mark = self.encoding.name, len(self.encoding.mark)
+        self.file.digest()
+        reading = self.file.reading()
+        sizes: list[int] = []
+        """Of the lines that the reader has taken, and that are in no batch yet: how many bytes each has."""
 
         def by_bytes() -> Iterator[str]:
-            nonlocal at
             source = self.file.buffered(reading)
-            source.read(at)
+            source.read(mark)
             for line in source:
-                at += len(line)
+                sizes.append(len(line))
                 yield line.decode(name)
 
         def by_text() -> Iterator[str]:
-            nonlocal at
             for line in self._text(reading):
-                at += len(line.encode(name))
+                sizes.append(len(line) if line.isascii() and name == _UTF_8 else len(line.encode(name)))
                 yield line
 
         # A line end of UTF-16 is no byte that a line of bytes could be told by; elsewhere not every text has but one way to be written.
-        reader = self._reader(by_text() if name in UTF_16_ORDERS else by_bytes())
-        cells: list[str] = []
-        try:
+        reader = self._reader(by_text() if name in (_UTF_8, *UTF_16_ORDERS) else by_bytes())
+        rows: list[list[str]] = []
+        with self._telling(reader):
             next(reader, None)
-            start = at
-            for cells in reader:
-                if cells:
-                    yield Span(start, at, cells)
-                start = at
+            at = mark + sum(sizes)
+            sizes.clear()
+            while batch := list(islice(reader, _ROWS)):
+                rows = batch
+                if len(sizes) > len(rows):  # a row has as many lines as line ends in its cells, and one
+                    lines = iter(sizes)
+                    of_rows = [sum(islice(lines, 1 + sum(cell.count("\n") for cell in cells))) for cells in rows]
+                else:
+                    of_rows = sizes
+                ends = list(accumulate(of_rows, initial=at))
+                at = ends[-1]
+                sizes.clear()
+                yield rows, ends
+        self._close_bracket(reading, rows[-1] if rows else [], reader.line_num)
+
+    @contextmanager
+    def _telling(self, reader: Reader) -> Iterator[None]:
+        """Raise InputError for what the reader cannot read."""
+        try:
+            yield
         except UnicodeDecodeError as error:
             raise self._undecodable() from error
         except csv.Error as error:
             require_untouched(self.file)
             raise self._broken(error, reader.line_num) from error
-        self._close_bracket(reading, cells, reader.line_num)
 
     def _close_bracket(self, reading: Reading, last: list[str], line: int) -> None:
         """Raise InputError unless what was read is the file as it was when opened, up to its proper end."""
@@ -222,9 +244,13 @@ class Table:
         """
         delimiter, quote = self.layout.delimiter, self.layout.quote
 
-        def beginnings(lines: Iterable[str]) -> list[str]:
+        first_cells = re.compile(rf"\n([^\n{re.escape(delimiter)}]*)").findall
+
+        def beginnings(lines: str) -> list[str]:
             # Equal keys begin alike up to the first delimiter, quotes aside. Lines inside a cell only add candidates.
-            return "\n".join([line.partition(delimiter)[0] for line in lines]).replace(quote, "").replace("\r", "").split("\n")
+            found = first_cells("\n" + lines)
+            plain = quote not in lines and "\r" not in lines
+            return found if plain else "\n".join(found).replace(quote, "").replace("\r", "").split("\n")
 
         marks = Marks()
         text = self._text(self.file.reading())
@@ -236,12 +262,12 @@ class Table:
                     raise self.nul(f"line {lines + piece.count(chr(10), 0, piece.index(chr(0))) + 1}")
                 lines += piece.count("\n")
                 if key.at == (0,):
-                    marks.extend(map(hash, beginnings(piece.removesuffix("\n").split("\n"))))
+                    marks.extend(map(hash, beginnings(piece.removesuffix("\n"))))
         except UnicodeDecodeError as error:
             raise self._undecodable() from error
         if key.at == (0,):
             twice = marks.twice()
-            return (lambda key: hash(beginnings([key.partition("\n")[0]])[0]) in twice) if twice else None
+            return (lambda key: hash(beginnings(key.partition("\n")[0])[0]) in twice) if twice else None
         whole = (key.of(row) for row in self.rows() if len(row) == self.width)
         while some_keys := list(islice(whole, _ROWS)):
             marks.extend(map(hash, some_keys))

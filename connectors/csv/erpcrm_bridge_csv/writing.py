@@ -242,7 +242,9 @@ class _Draft:
 
     def _record(self, row: Row) -> Record:
         key = self._key.of(row.cells)
-        return self._shape.record(key, row.cells, [[line.cells for line in lines.of(key)] for lines in self._lines])
+        lists = [[line.cells for line in lines.of(key)] for lines in self._lines]
+        (version,) = self._shape.versions([row.cells], [lists])
+        return self._shape.record(key, version, row.cells, lists)
 
     # One write.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypeAlias, overload
 
 from msgspec import Struct
 
@@ -33,6 +34,32 @@ class Change(Struct, frozen=True, gc=False):
     merged_into: str | None = None
 
 
+class Heads(Sequence[Change]):
+    """Changes of which key and version are known at once, and the rest is made only when it is asked for: ``record`` makes the record of
+    a place. For a connector whose full read tells of very many records that have not moved."""
+
+    def __init__(self, keys: Sequence[str], versions: Sequence[str], record: Callable[[int], Record]) -> None:
+        self.keys = keys
+        self.versions = versions
+        self._record = record
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Change]:
+        return map(self._made, range(len(self.keys)))
+
+    @overload
+    def __getitem__(self, at: int) -> Change: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Change]: ...
+    def __getitem__(self, at: int | slice) -> Change | list[Change]:
+        return self._made(at) if isinstance(at, int) else [self._made(one) for one in range(*at.indices(len(self.keys)))]
+
+    def _made(self, at: int) -> Change:
+        return Change(self.keys[at], self._record(at))
+
+
 class Page(Struct, frozen=True):
     """Changes, and the cursor from which the next read goes on after them.
 
@@ -41,10 +68,17 @@ class Page(Struct, frozen=True):
     ``problems`` are rows that could not be read as records; they are parked and stop nobody else (L9).
     """
 
-    changes: list[Change]
+    changes: Sequence[Change]
     cursor: str
     complete: bool = False
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def heads(self) -> tuple[Sequence[str], Sequence[str | None]]:
+        """The key and the version of each change, in their order; a tombstone has no version."""
+        if isinstance(self.changes, Heads):
+            return self.changes.keys, self.changes.versions
+        return [change.key for change in self.changes], [change.record.version if change.record else None for change in self.changes]
 
 
 class Problem(Struct, frozen=True):

@@ -47,6 +47,10 @@ _HEADS = """
     FROM {texts} LEFT JOIN link {head} ON link.stream_id = ? AND link.key = j.value
     LEFT JOIN incoming ON incoming.stream_id = ? AND incoming.key = j.value
     WHERE link.id IS NOT NULL OR incoming.key IS NOT NULL"""
+_STANDING = """
+    SELECT j.value, link.version FROM {texts} CROSS JOIN link {head}
+    WHERE link.stream_id = ? AND link.key = j.value AND link.state NOT IN ('tombstone', 'missing')
+    AND NOT EXISTS (SELECT 1 FROM incoming WHERE incoming.stream_id = link.stream_id AND incoming.key = link.key)"""
 _COUNT_LIVE = """
     SELECT (SELECT count(*) FROM link WHERE stream_id = ? AND key IS NOT NULL AND state IN ('live', 'missing'))
          + (SELECT count(*) FROM incoming WHERE stream_id = ? AND golden_id IS NULL AND fields IS NOT NULL)"""
@@ -263,6 +267,14 @@ class Store:
                 )
 
     # pull
+
+    def standing(self, stream_id: int, keys: Iterable[str]) -> dict[str, str]:
+        """Return, by key, the version of each known record that is there, and of which no later state waits unmerged in incoming."""
+        standing: dict[str, str] = {}
+        for chunk in _chunks(keys):
+            chunk.sort()
+            standing.update(self._db.rows(_STANDING, (self._db.array(chunk), stream_id)))
+        return standing
 
     def heads(self, stream_id: int, keys: Iterable[str]) -> dict[str, Head]:
         """Return, by key, as much of each known record as it takes to see that it has not moved.

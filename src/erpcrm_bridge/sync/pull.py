@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -116,10 +116,13 @@ def _read(
     read = 0
     problems: list[ParkedRow] = []
     for page in sides[0].connector.read_changes(selection, since):
-        keys = [change.key for change in page.changes]
-        heads = store.heads(stream_id, keys) if keys else {}
+        keys, versions = page.heads
+        standing = store.standing(stream_id, keys) if exact else {}
+        met.update(map(hash, standing))
+        news = _news(keys, versions, standing)
+        heads = store.heads(stream_id, [keys[at] for at in news])
         moved: list[IncomingRow] = []
-        for change in page.changes:
+        for change in map(page.changes.__getitem__, news):
             head = heads.get(change.key)
             if head is not None:
                 met.add(hash(change.key))
@@ -158,6 +161,13 @@ def _read(
         run.counts["read"] += len(keys)
         run.counts["moved"] += len(moved)
         run.progress(f"read {name}", read)
+
+
+def _news(keys: Sequence[str], versions: Sequence[str | None], standing: Mapping[str, str]) -> list[int]:
+    """Return the places of the changes that do not say what is known already."""
+    if list(map(standing.get, keys)) == versions and None not in versions:
+        return []
+    return [at for at, (key, version) in enumerate(zip(keys, versions, strict=True)) if version is None or standing.get(key) != version]
 
 
 def incoming_row(stream_id: int, change: Change, seq: int) -> IncomingRow:
