@@ -217,6 +217,15 @@ def test_heads_tell_the_version_last_read_and_prefer_the_unmerged_state(store: S
     assert store.heads(CRM, []) == {}
 
 
+def test_standing_is_what_is_there_with_nothing_newer_waiting(store: Store) -> None:
+    states: dict[str, Any] = {"a": "live", "b": "asleep", "c": "alias", "d": "missing", "e": "tombstone", "f": "live", "g": "live"}
+    store.add_links([link(number, key, version=f"v{key}", state=state) for number, (key, state) in enumerate(states.items(), 1)])
+    store.add_links([link(8, "a", ERP, version="v9")])
+    store.put_incoming([incoming("f", version="vf", state="parked"), incoming("u", state="parked"), incoming("g", stream_id=ERP)])
+    assert store.standing(CRM, "gfedcbaux") == {"a": "va", "b": "vb", "c": "vc", "g": "vg"}
+    assert store.standing(CRM, []) == {}
+
+
 def test_of_two_states_of_a_record_the_one_read_later_stays(store: Store) -> None:
     store.put_incoming([incoming("a", 5, fields={"Name": "five"}), incoming("a", 4, fields={"Name": "four"})])
     store.put_incoming([incoming("a", 3, fields={"Name": "three"})])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect
 
 from erpcrm_bridge.errors import Locked, StoreError
-from erpcrm_bridge.store import GoldenRow, columns, migrate, open_store, tables
+from erpcrm_bridge.store import GoldenRow, LinkRow, columns, migrate, open_store, tables
 from erpcrm_bridge.store import store as statements
 from erpcrm_bridge.store.engines import shown
 
@@ -149,9 +150,7 @@ def test_no_look_up_walks_a_table(file: Path, name: str, sql: str) -> None:
     if name in ("_COUNT_LINKS", "_COUNT_DIRTY", "_RUNS", "_INTENTIONS"):
         pytest.skip("counts all, or a small table")
     with open_store(f"sqlite:///{file}"):
-        text = (
-            sql.replace("{texts}", "json_each(?) AS j").replace("{numbers}", "json_each(?) AS j").replace("{head}", "INDEXED BY link_head")
-        )
+        text = re.sub(r"\{by (\w+)\}", r"INDEXED BY \1", re.sub(r"\{texts\}|\{numbers\}", "json_each(?) AS j", sql))
         connection = sqlite3.connect(file)
         steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", [None] * text.count("?"))]
         connection.close()
@@ -161,6 +160,22 @@ def test_no_look_up_walks_a_table(file: Path, name: str, sql: str) -> None:
     assert (
         name == "_COUNT_LIVE" or [step for step in steps if step.endswith("(stream_id=?)") or step.endswith("(entity=? AND rule=?)")] == []
     )
+
+
+def test_dirty_links_are_found_without_walking_the_clean_ones(file: Path) -> None:
+    with open_store(f"sqlite:///{file}") as store:
+        links = [LinkRow(f"L{number:04}", f"G{number:04}", "customer", 1, f"{number:04}", dirty=number == 3999) for number in range(4000)]
+        store.add_links(links)
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        store._db._db.set_progress_handler(count, 100)  # type: ignore[attr-defined]
+        assert [link.id for link in store.dirty_links(1, "", 10)] == ["L3999"]
+        assert steps < 10
 
 
 @pytest.mark.parametrize("sql", [statements._LINKED_LAST, statements._LINKED_PAGE])

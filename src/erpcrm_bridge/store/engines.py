@@ -2,7 +2,7 @@
 
 Statements are text with ``?`` for a parameter and four words that each engine puts in its own way: ``{texts}`` and ``{numbers}`` are a
 list that was passed as one parameter (``array``), read as the table ``j`` with the column ``value``; ``{now}`` is the database's clock in
-Unix seconds; ``{head}`` has the index ``link_head`` used, which spares reading the bases.
+Unix seconds; ``{by NAME}`` after a table has that index of it used, where the database does not find it by itself.
 
 Every error of a driver leaves as StoreError. The driver's own error is not chained: its details and contexts quote customers' data.
 """
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import psycopg
 
 Values: TypeAlias = tuple[Any, ...]
+_INDEX = re.compile(r"\{by (\w+)\}")
 CHUNK = 10_000
 """As many rows or keys go into one statement."""
 PATIENCE = 30
@@ -199,7 +200,7 @@ class SqliteEngine:
         text = self._sql.get(sql)
         if text is None:
             text = sql.replace("{texts}", "json_each(?) AS j").replace("{numbers}", "json_each(?) AS j")
-            text = text.replace("{head}", "INDEXED BY link_head")
+            text = _INDEX.sub(r"INDEXED BY \1", text)
             text = self._sql[sql] = text.replace("{now}", "((julianday('now') - 2440587.5) * 86400.0)")
         return self._open().execute(text, parameters)
 
@@ -346,7 +347,7 @@ class PostgresEngine:
         text = self._sql.get(sql)
         if text is None:
             text = sql.replace("{texts}", "unnest(?::text[]) AS j(value)").replace("{numbers}", "unnest(?::int8[]) AS j(value)")
-            text = text.replace("{head}", "")
+            text = _INDEX.sub("", text)
             text = self._sql[sql] = text.replace("{now}", "extract(epoch FROM clock_timestamp())::float8").replace("?", "%s")
         return self._open().execute(text, parameters, binary=True)
 

@@ -40,15 +40,16 @@ _INCOMING = c.listed(c.INCOMING, "link.id")
 _INCOMING_FROM = "incoming LEFT JOIN link ON link.stream_id = incoming.stream_id AND link.key = incoming.key"
 _KNOWN = "state IN ('live', 'asleep', 'missing')"
 
-# SQLite keeps no statistics here: CROSS JOIN says which table is walked first, and a plus before a column that its index is not to be used.
+# SQLite keeps no statistics here: CROSS JOIN says which table is walked first, {by …} which index, and a plus before a column that its
+# index is not to be used.
 # ruff: noqa: S608 - statements are put together from names of ours; every value is a parameter
 _HEADS = """
     SELECT j.value, coalesce(incoming.version, link.version), link.id, coalesce(incoming.state, link.state)
-    FROM {texts} LEFT JOIN link {head} ON link.stream_id = ? AND link.key = j.value
+    FROM {texts} LEFT JOIN link {by link_head} ON link.stream_id = ? AND link.key = j.value
     LEFT JOIN incoming ON incoming.stream_id = ? AND incoming.key = j.value
     WHERE link.id IS NOT NULL OR incoming.key IS NOT NULL"""
 _STANDING = """
-    SELECT j.value, link.version FROM {texts} CROSS JOIN link {head}
+    SELECT j.value, link.version FROM {texts} CROSS JOIN link {by link_head}
     WHERE link.stream_id = ? AND link.key = j.value AND link.state NOT IN ('tombstone', 'missing')
     AND NOT EXISTS (SELECT 1 FROM incoming WHERE incoming.stream_id = link.stream_id AND incoming.key = link.key)"""
 _COUNT_LIVE = """
@@ -59,7 +60,7 @@ _KNOWN_KEYS = f"SELECT key FROM link WHERE stream_id = ? AND key > ? AND {_KNOWN
 _INCOMING_NEWER = (
     f"ON CONFLICT (stream_id, key) DO UPDATE SET {c.rewritten(c.INCOMING, 'stream_id', 'key')} WHERE excluded.seq >= incoming.seq"
 )
-_LINKED_KEYS = "SELECT j.value, link.golden_id FROM {texts} CROSS JOIN link {head} WHERE link.stream_id = ? AND link.key = j.value"
+_LINKED_KEYS = "SELECT j.value, link.golden_id FROM {texts} CROSS JOIN link {by link_head} WHERE link.stream_id = ? AND link.key = j.value"
 _LINKED = """
     FROM incoming WHERE golden_id > ? AND state IN ('new', 'waiting') AND +stream_id IN (SELECT j.value FROM {numbers})"""
 _LINKED_LAST = f"SELECT max(golden_id) FROM (SELECT DISTINCT golden_id {_LINKED} ORDER BY golden_id LIMIT ?) AS page"
@@ -90,7 +91,9 @@ _LINKS = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.id = j.value
 _LINKS_OF = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.golden_id = j.value ORDER BY link.id"
 _LINKS_BY_KEY = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.stream_id = ? AND link.key = j.value"
 _LINKS_PAGE = f"SELECT {_LINK} FROM link WHERE stream_id = ? AND id > ? ORDER BY id LIMIT ?"
-_LINKS_DIRTY = f"SELECT {_LINK} FROM link WHERE stream_id = ? AND id > ? AND dirty AND state IN ('live', 'wanted') ORDER BY id LIMIT ?"
+_LINKS_DIRTY = f"""
+    SELECT {_LINK} FROM link {{by link_dirty}} WHERE stream_id = ? AND id > ? AND dirty AND state IN ('live', 'wanted')
+    ORDER BY id LIMIT ?"""
 _LINKS_DROP = "DELETE FROM link WHERE id IN (SELECT j.value FROM {texts})"
 _SET_DIRTY = "UPDATE link SET dirty = TRUE WHERE id IN (SELECT j.value FROM {texts})"
 _COUNT_LINKS = "SELECT stream_id, state, count(*) FROM link GROUP BY stream_id, state"

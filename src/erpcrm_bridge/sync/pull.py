@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import compress, count, repeat
+from operator import ne
 
 import msgspec
 
 from erpcrm_bridge.connector import ListsKeys, PutsAway
 from erpcrm_bridge.errors import CursorExpired
-from erpcrm_bridge.model.records import Change, Record, Selection
+from erpcrm_bridge.model.records import Change, Page, Record, Selection
 from erpcrm_bridge.store import IncomingRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync import remap
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -116,10 +118,10 @@ def _read(
     read = 0
     problems: list[ParkedRow] = []
     for page in sides[0].connector.read_changes(selection, since):
-        keys, versions = page.heads
+        keys, _ = page.heads
         standing = store.standing(stream_id, keys) if exact else {}
         met.update(map(hash, standing))
-        news = _news(keys, versions, standing)
+        news = news_of(page, standing)
         heads = store.heads(stream_id, [keys[at] for at in news])
         moved: list[IncomingRow] = []
         for change in map(page.changes.__getitem__, news):
@@ -163,11 +165,10 @@ def _read(
         run.progress(f"read {name}", read)
 
 
-def _news(keys: Sequence[str], versions: Sequence[str | None], standing: Mapping[str, str]) -> list[int]:
-    """Return the places of the changes that do not say what is known already."""
-    if list(map(standing.get, keys)) == versions and None not in versions:
-        return []
-    return [at for at, (key, version) in enumerate(zip(keys, versions, strict=True)) if version is None or standing.get(key) != version]
+def news_of(page: Page, standing: Mapping[str, str]) -> list[int]:
+    """Return the places of the changes that do not say what is known already; of tombstones all. ``standing``: what is known, by key."""
+    keys, versions = page.heads
+    return list(compress(count(), map(ne, map(standing.get, keys, repeat(False)), versions)))
 
 
 def incoming_row(stream_id: int, change: Change, seq: int) -> IncomingRow:

@@ -1050,6 +1050,9 @@ def _pages(connector: Connector, selection: Selection, since: str | None) -> lis
     assert pages, "read_changes() must yield at least one page, for its cursor."
     assert all(page.cursor for page in pages), "Each page must have a cursor."
     assert not any(page.problems for page in pages), "Records of the bench are told as problems."
+    for page in pages:
+        told, plain = page.heads, msgspec.structs.replace(page, changes=list(page.changes)).heads
+        assert (list(told[0]), list(told[1])) == plain, "A page tells other keys or versions than its records have."
     return pages
 
 
