@@ -65,7 +65,8 @@ def measured(name: str, folder: Path, count: int) -> tuple[Times, dict[str, floa
     start = time.perf_counter()
     # This process stays small, for the peak of a child begins with that of its parent.
     command = [sys.executable, __file__, "--job", name, "--folder", str(folder), "--count", str(count)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # as what is installed runs
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     said = child.stdout.read() if child.stdout else b""
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
@@ -104,10 +104,12 @@ def shipped() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "mappings"
 
 
-def load_library(folders: Sequence[Path], *, pinned: Mapping[str, Mapping[str, str]] | None = None) -> Library:
+def load_library(
+    folders: Sequence[Path], *, pinned: Mapping[str, Mapping[str, str]] | None = None, only: Container[str] | None = None
+) -> Library:
     """Return what stands in ``folders`` (each with a folder for each entity, or those under ``local``), overlays over what they extend.
 
-    ``pinned``: the entries over which each overlay was written; None does not ask.
+    ``pinned``: the entries over which each overlay was written; None does not ask. ``only``: the entities that are wanted; None: all.
     Raises ConfigError with the complaints about all files.
     """
     complaints: list[Complaint] = []
@@ -118,6 +120,8 @@ def load_library(folders: Sequence[Path], *, pinned: Mapping[str, Mapping[str, s
             complaints.append(Complaint(str(folder), 0, 0, "there is no such folder", "make it, or remove it from `mappings`"))
             continue
         for path in _files(folder):
+            if only is not None and path.parent.name not in only:
+                continue
             try:
                 document = read_yaml(_text(path), str(path))
                 if isinstance(document.value, dict) and "extends" in document.value:

@@ -6,7 +6,7 @@ It is written by ``erpcrm-bridge mapping lock`` alone, and belongs under version
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,9 @@ def write_lock(settings: Settings, library: Library, systems: Mapping[str, Descr
     return file
 
 
-def installed_library(settings: Settings) -> Library:
-    """Return the shipped mappings and the installation's own, overlays held against the lock. Raises ConfigError."""
-    return load_library([shipped(), *settings.mapping_folders], pinned=read_lock(settings).extended)
+def installed_library(settings: Settings, only: Container[str] | None = None) -> Library:
+    """Return the shipped mappings and the installation's own (of the entities ``only``, where given), overlays held against the lock.
+
+    Raises ConfigError.
+    """
+    return load_library([shipped(), *settings.mapping_folders], pinned=read_lock(settings).extended, only=only)

@@ -94,14 +94,14 @@ class EntitySpec:
 class CanonicalModel(BaseModel):
     """Base of the canonical entities. ``money_document`` marks those that a sync never deletes (L8)."""
 
-    model_config = {"extra": "forbid", "str_strip_whitespace": False}
+    model_config = {"extra": "forbid", "str_strip_whitespace": False, "defer_build": True}
     custom: dict[str, Any] = Field(default_factory=dict, description="fields of this installation: single values, as `custom.NAME`")
 
 
 class Line(BaseModel):
     """Base of the lines of a document; ``id`` is the line's canonical identity inside its document."""
 
-    model_config = {"extra": "forbid"}
+    model_config = {"extra": "forbid", "defer_build": True}
     id: str
 
 

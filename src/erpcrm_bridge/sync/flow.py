@@ -153,7 +153,7 @@ def opened(
         wanted = settings.flows[name]
     except KeyError:
         raise UsageError(f"There is no flow named {name!r}.", way_out=f"Use one of: {', '.join(settings.flows) or 'none yet'}.") from None
-    library = library or installed_library(settings)
+    library = library or installed_library(settings, wanted.entities)
     connectors: dict[str, Connector] = {}
     try:
         descriptions: dict[str, Description] = {}

@@ -100,6 +100,15 @@ def test_the_findings_of_all_files_are_reported_together(tmp_path: Path) -> None
     }
 
 
+def test_of_some_entities_no_other_file_is_read(tmp_path: Path) -> None:
+    entity = ENTITY.format(entity="customer", model="Customer")
+    at = folder(tmp_path, customer__entity=entity + UNMAPPED, customer__a=MAPPING + UNMAPPED + "\n" + TEST, invoice__entity="kind: [")
+    found = load_library([at], only={"customer"})
+    assert (list(found.entities), list(found.specs)) == (["customer"], ["customer/a"])
+    with pytest.raises(ConfigError):
+        load_library([at])
+
+
 def test_a_name_stands_once(tmp_path: Path) -> None:
     shutil.copytree(shipped() / "customer", tmp_path / "customer")
     found = refused(shipped(), tmp_path)
