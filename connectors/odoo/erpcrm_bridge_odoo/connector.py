@@ -28,10 +28,11 @@ from erpcrm_bridge.transport import Manners
 from erpcrm_bridge_odoo import external, reading, writing
 from erpcrm_bridge_odoo.answers import Fault
 from erpcrm_bridge_odoo.codes import code_tables
-from erpcrm_bridge_odoo.models import MOVES, OCA_COMMISSIONS, STREAMS
+from erpcrm_bridge_odoo.models import OCA_COMMISSIONS, STREAMS
 from erpcrm_bridge_odoo.rpc import Server
 from erpcrm_bridge_odoo.settings import OdooSettings
 from erpcrm_bridge_odoo.shape import ATTRIBUTES, Shape, shape_of
+from erpcrm_bridge_odoo.streams import spec_of
 
 WINDOW = "between the read of a batch's records and their write, the next call: up to some seconds for a great batch"
 
@@ -93,23 +94,25 @@ class OdooConnector:
             )
         return str(rows[0]["value"])
 
-    def _shape(self, model: str) -> Shape:
-        return self._shape_and_rights(model)[0]
+    def _shape(self, stream: str) -> Shape:
+        return self._shape_and_rights(stream)[0]
 
-    def _shape_and_rights(self, model: str) -> tuple[Shape, dict[str, bool]]:
-        """Return a model's shape and what this user may do there. Raises SchemaDrift where there is none, PermissionDenied where it may not
-        be read."""
-        if model not in self._shapes:
-            with _telling(model):
-                told = self._server.call(model, "fields_get", attributes=list(ATTRIBUTES))
-                able = {right: self._may(model, right) for right in ("read", "create", "write", "unlink")}
+    def _shape_and_rights(self, stream: str) -> tuple[Shape, dict[str, bool]]:
+        """Return a stream's shape and what this user may do there. Raises SchemaDrift where there is none, PermissionDenied where it may
+        not be read."""
+        if stream not in self._shapes:
+            spec = spec_of(stream)
+            with _telling(stream):
+                told = self._server.call(spec.model, "fields_get", attributes=list(ATTRIBUTES))
+                rights = ("read", "create", "write", "unlink")
+                able = {right: (right == "read" or spec.writable) and self._may(spec.model, right) for right in rights}
             if not able["read"]:
                 raise PermissionDenied(
-                    f"{self._settings.user} may not read {model}.",
-                    way_out=f"Add the user to a group that reads {model}, or take it out of `streams`.",
+                    f"{self._settings.user} may not read {spec.model}.",
+                    way_out=f"Add the user to a group that reads {spec.model}, or take {stream} out of `streams`.",
                 )
-            self._shapes[model] = (shape_of(model, told, able, external_ids=self._has_external_ids()), able)
-        return self._shapes[model]
+            self._shapes[stream] = (shape_of(spec, told, able, external_ids=self._has_external_ids()), able)
+        return self._shapes[stream]
 
     def _may(self, model: str, right: str) -> bool:
         if self._server.version >= 18:
@@ -123,7 +126,6 @@ class OdooConnector:
 
     def _capabilities(self, shape: Shape, able: Mapping[str, bool]) -> Capabilities:
         named = self._has_external_ids()
-        states = MOVES.get(shape.model, {})
         return Capabilities(
             create=able["create"],
             update=able["write"],
@@ -136,7 +138,7 @@ class OdooConnector:
             version_exact=True,
             version_order=1.0,
             max_batch=self._settings.batch,
-            moves={field: dict(moves) for field, moves in states.items() if field in shape.columns and able["write"]},
+            moves={field: dict(moves) for field, moves in shape.moves.items() if able["write"]},
             window=WINDOW,
         )
 

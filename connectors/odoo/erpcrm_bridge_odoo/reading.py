@@ -21,12 +21,12 @@ from erpcrm_bridge.errors import CursorExpired, PermissionDenied, SchemaDrift
 from erpcrm_bridge.model.values import Fields, pack, same
 from erpcrm_bridge_odoo import external
 from erpcrm_bridge_odoo.answers import Fault
-from erpcrm_bridge_odoo.models import CHILD_ROWS, LIST_FIELD, PARTNER, READ_THROUGH
+from erpcrm_bridge_odoo.models import LIST_FIELD, PARTNER, READ_THROUGH
 from erpcrm_bridge_odoo.rpc import Server
 from erpcrm_bridge_odoo.settings import OdooSettings
 from erpcrm_bridge_odoo.shape import XMLID, Column, Shape, reader, to_write
+from erpcrm_bridge_odoo.streams import Batch, Row
 
-Row = dict[str, Any]
 KEYS_AT_ONCE = 10_000
 QUESTIONS_AT_ONCE = 100
 _BEGINNING = "1970-01-01 00:00:00"
@@ -55,10 +55,6 @@ class Source:
     def model(self) -> str:
         return self.shape.model
 
-    @property
-    def external_ids(self) -> bool:
-        return XMLID in self.selection.fields or self.selection.external_id == XMLID
-
 
 def source_of(server: Server, settings: OdooSettings, selection: Selection, shape: Callable[[str], Shape]) -> Source:
     """Return the source of a selection. Raises SchemaDrift where the system has not what it names, PermissionDenied where this user may
@@ -69,24 +65,24 @@ def source_of(server: Server, settings: OdooSettings, selection: Selection, shap
     for child in selection.children:
         rows = shape(child.stream)
         _has_all(rows, (*child.fields, child.parent))
-        lists.append(Rows(child, rows, _field_of(main, child)))
+        lists.append(Rows(child, rows, _field_of(main, rows, child)))
     return Source(server, settings, selection, main, tuple(lists))
 
 
 def _has_all(shape: Shape, names: Any) -> None:
     for name in names:
-        if name not in shape.columns:
+        if name not in shape.fields:
             raise SchemaDrift(
-                f"{shape.model} has no field {name} that this user may read.",
+                f"{shape.spec.name} has no field {name} that this user may read.",
                 way_out="Give the user's groups the right to it, or correct the mapping: `erpcrm-bridge mapping drift`.",
             )
 
 
-def _field_of(main: Shape, child: Child) -> Column | None:
+def _field_of(main: Shape, rows: Shape, child: Child) -> Column | None:
     preferred = LIST_FIELD.get((main.model, child.stream))
     if preferred is not None and preferred in main.columns:
         return main.columns[preferred]
-    fitting = (one for one in main.columns.values() if one.relation == child.stream and one.inverse == child.parent)
+    fitting = (one for one in main.columns.values() if one.relation == rows.model and one.inverse == child.parent)
     return next((one for one in fitting if one.type == "one2many"), None)
 
 
@@ -180,8 +176,8 @@ def _lot(source: Source, domain: list[Any], last: int) -> _Lot:
     rows, clock = source.server.timed(
         source.model,
         "search_read",
-        domain=[["id", ">", last], *domain],
-        fields=_asked(source),
+        domain=[["id", ">", last], *source.shape.spec.domain, *domain],
+        fields=asked(source),
         order="id",
         limit=limit,
         load="",
@@ -200,8 +196,9 @@ def _moved_since(source: Source, stamp: str) -> list[Any]:
             apart.append(_parents(source, rows, stamp))
     for name in source.selection.fields:
         through.update(path for path in READ_THROUGH.get(source.model, {}).get(name, ()) if path in source.shape.columns)
-        column = source.shape.columns.get(name)
-        if column is not None and column.type == "many2one" and column.relation == PARTNER and column.stored:
+    for name in source.shape.needs(source.selection.fields):
+        column = source.shape.columns[name]
+        if column.type == "many2one" and column.relation == PARTNER and column.stored:
             through.add(column.own)
     either: list[Any] = [["write_date", ">=", stamp], *([f"{path}.write_date", ">=", stamp] for path in sorted(through))]
     either += [["id", "in", ids] for ids in apart]
@@ -210,39 +207,51 @@ def _moved_since(source: Source, stamp: str) -> list[Any]:
 
 def _parents(source: Source, rows: Rows, stamp: str) -> list[int]:
     parent = rows.shape.columns[rows.child.parent].own
-    told = source.server.call(rows.shape.model, "search_read", domain=[["write_date", ">=", stamp]], fields=[parent], order="id", load="")
+    domain = [["write_date", ">=", stamp], *rows.shape.spec.domain]
+    told = source.server.call(rows.shape.model, "search_read", domain=domain, fields=[parent], order="id", load="")
     return sorted({row[parent] for row in told if row[parent]})
 
 
 # Records
 
 
-def _asked(source: Source) -> list[str]:
-    names = [source.shape.columns[name].own for name in source.selection.fields if name != XMLID]
-    return list(dict.fromkeys((*names, "write_date")))
+def asked(source: Source) -> list[str]:
+    """Return the columns, under their own names, that the selection's fields are made of."""
+    return source.shape.own(dict.fromkeys((*source.shape.needs(source.selection.fields), "write_date")))
 
 
-def records(source: Source, rows: Sequence[Row]) -> list[Record]:
+def records(source: Source, told: Sequence[Row]) -> list[Record]:
     """Return the records of rows as ``read`` gives them, with their external ids and lists. No rows, no calls."""
-    if not rows:
+    if not told:
         return []
+    rows = source.shape.renamed(told)
     ids = [row["id"] for row in rows]
-    named = external.of_records(source.server, source.settings.module, source.model, ids) if source.external_ids else {}
-    lists = {one.child.stream: _list(source.server, one, ids) for one in source.lists}
-    columns = [(name, source.shape.columns[name]) for name in source.selection.fields if name != XMLID]
-    takes = [(name, column.own, reader(column)) for name, column in columns]
-    wants_name = XMLID in source.selection.fields
-    found = []
-    for row in rows:
-        fields: Fields = {name: take(row[own]) for name, own, take in takes}
-        if wants_name:
-            fields[XMLID] = named.get(row["id"])
-        for stream, by_parent in lists.items():
-            fields[stream] = by_parent.get(row["id"], [])
-        if source.selection.external_id == XMLID and not wants_name:
-            fields[XMLID] = named.get(row["id"])
-        found.append(Record(str(row["id"]), _version(row["write_date"], fields), fields))
-    return found
+    batch = Batch(source.server)
+    names = source.selection.fields
+    values = _values(batch, source.shape, names, rows)
+    if XMLID in names:
+        named = external.of_records(source.server, source.settings.module, source.shape.spec.name, source.model, ids)
+        for one, row in zip(values, rows, strict=True):
+            one[XMLID] = named.get(row["id"])
+    for each in source.lists:
+        by_parent = _list(batch, each, ids)
+        for one, row in zip(values, rows, strict=True):
+            one[each.child.stream] = by_parent.get(row["id"], [])
+    return [Record(str(row["id"]), _version(row["write_date"], one), one) for one, row in zip(values, rows, strict=True)]
+
+
+def _values(batch: Batch, shape: Shape, names: Sequence[str], rows: Sequence[Row]) -> list[Fields]:
+    """Return the fields of rows, external ids left out; what is worked out is so for all rows at once."""
+    plain = [(name, reader(shape.columns[name])) for name in names if name not in shape.derived and name not in (XMLID, "id")]
+    values: list[Fields] = [{name: take(row[name]) for name, take in plain} for row in rows]
+    for name in names:
+        if name in shape.derived:
+            for one, value in zip(values, shape.derived[name].of(batch, rows), strict=True):
+                one[name] = value
+        elif name == "id":
+            for one, row in zip(values, rows, strict=True):
+                one["id"] = str(row["id"])
+    return values
 
 
 def _version(stamp: Any, fields: Fields) -> str:
@@ -250,18 +259,33 @@ def _version(stamp: Any, fields: Fields) -> str:
     return f"{stamp or ''} {hashlib.blake2b(pack(fields), digest_size=8).hexdigest()}"
 
 
-def _list(server: Server, rows: Rows, parents: Sequence[int]) -> dict[int, list[Fields]]:
-    parent = rows.shape.columns[rows.child.parent].own
-    columns = [(name, rows.shape.columns[name]) for name in dict.fromkeys((*rows.child.fields, rows.child.key)) if name != "id"]
-    takes = [(name, column.own, reader(column)) for name, column in columns]
-    asked = list(dict.fromkeys((parent, *(own for _, own, _ in takes))))
-    domain = [[parent, "in", list(parents)], *CHILD_ROWS.get(rows.shape.model, [])]
+def _list(batch: Batch, rows: Rows, parents: Sequence[int]) -> dict[int, list[Fields]]:
+    """Return the rows of documents by the documents' ids, each with its key, in the order of their ids."""
+    names = list(dict.fromkeys((*rows.child.fields, "id")))
+    wanted = [*rows.shape.needs(names), rows.child.parent, *(["sequence"] if rows.shape.spec.ranked else [])]
+    spec = rows.shape.spec
+    domain = [[rows.shape.columns[rows.child.parent].own, "in", list(parents)], *spec.domain, *spec.rows]
+    own = rows.shape.own(dict.fromkeys(wanted))
+    told = rows.shape.renamed(batch.server.call(spec.model, "search_read", domain=domain, fields=own, order="id", load=""))
     by_parent: dict[int, list[Fields]] = {}
-    for row in server.call(rows.shape.model, "search_read", domain=domain, fields=asked, order="id", load=""):
-        fields: Fields = {name: take(row[own]) for name, own, take in takes}
-        fields["id"] = str(row["id"])
-        by_parent.setdefault(row[parent], []).append(fields)
+    for row, fields in zip(told, _values(batch, rows.shape, names, told), strict=True):
+        by_parent.setdefault(row[rows.child.parent], []).append(fields)
+    if "position" in names:
+        _rank(rows.child.parent, told, by_parent)
     return by_parent
+
+
+def _rank(parent: str, told: Sequence[Row], by_parent: Mapping[int, list[Fields]]) -> None:
+    """Fill in the rank of each row in its document: its products first, then by sequence."""
+    ordered = sorted(told, key=lambda row: (row.get("display_type") not in (None, False, "product"), row["sequence"], row["id"]))
+    places: dict[str, int] = {}
+    so_far: dict[int, int] = {}
+    for row in ordered:
+        so_far[row[parent]] = so_far.get(row[parent], 0) + 1
+        places[str(row["id"])] = so_far[row[parent]]
+    for rows in by_parent.values():
+        for fields in rows:
+            fields["position"] = places[fields["id"]]
 
 
 def by_keys(source: Source, keys: Sequence[str]) -> list[Record]:
@@ -274,9 +298,10 @@ def by_keys(source: Source, keys: Sequence[str]) -> list[Record]:
 
 
 def _rows(source: Source, ids: list[int]) -> list[Row]:
-    asked = _asked(source)
     try:
-        rows: list[Row] = source.server.call(source.model, "read", ids, fields=asked, load="")
+        if source.shape.spec.domain:  # a record that has left the stream is not there
+            ids = source.server.call(source.model, "search", domain=[["id", "in", ids], *source.shape.spec.domain])
+        rows: list[Row] = source.server.call(source.model, "read", ids, fields=asked(source), load="")
     except Fault as fault:
         if fault.known.reject != "permission":
             raise
@@ -305,8 +330,9 @@ def _refused(source: Source, one: int) -> bool:
 def keys(source: Source) -> Iterator[list[str]]:
     """Yield the ids of all records, by themselves."""
     last = 0
+    domain = source.shape.spec.domain
     while True:
-        ids = source.server.call(source.model, "search", domain=[["id", ">", last]], order="id", limit=KEYS_AT_ONCE)
+        ids = source.server.call(source.model, "search", domain=[["id", ">", last], *domain], order="id", limit=KEYS_AT_ONCE)
         yield [str(one) for one in ids]
         if len(ids) < KEYS_AT_ONCE:
             return
@@ -330,19 +356,29 @@ def find(source: Source, questions: Sequence[Question]) -> dict[str, Found]:
 
 def _answers(source: Source, names: Sequence[str], questions: Sequence[Question]) -> dict[str, Found]:
     if tuple(names) == (XMLID,):
-        named = external.records_named(source.server, source.settings.module, source.model, [str(q.fields[XMLID]) for q in questions])
+        named = external.records_named(
+            source.server, source.settings.module, source.shape.spec.name, source.model, [str(q.fields[XMLID]) for q in questions]
+        )
         return {q.ref: Found(tuple(str(one) for one in named.get(str(q.fields[XMLID]), ()))) for q in questions}
     _has_all(source.shape, names)
-    columns = [source.shape.columns[name] for name in names]
-    domain: list[Any] = ["|"] * (len(questions) - 1)
+    domain: list[Any] = [*source.shape.spec.domain, *["|"] * (len(questions) - 1)]
     for question in questions:
-        domain += ["&"] * (len(names) - 1)
-        domain += [[column.own, "=", to_write(column, question.fields[column.name])] for column in columns]
-    asked = [column.own for column in columns]
-    rows = source.server.call(source.model, "search_read", domain=domain, fields=asked, order="id", load="")
-    takes = [(column.name, column.own, reader(column)) for column in columns]
-    held = [(str(row["id"]), {name: take(row[own]) for name, own, take in takes}) for row in rows]
-    return {q.ref: Found(tuple(key for key, fields in held if _fits(fields, q.fields))) for q in questions}
+        terms = [term for name in names for term in _term(source.shape, name, question.fields[name])]
+        domain += ["&"] * (len(terms) - 1) + (terms or [["id", "!=", 0]])
+    own = source.shape.own(source.shape.needs(names))
+    rows = source.shape.renamed(source.server.call(source.model, "search_read", domain=domain, fields=own, order="id", load=""))
+    held = list(zip(rows, _values(Batch(source.server), source.shape, names, rows), strict=True))
+    return {q.ref: Found(tuple(str(row["id"]) for row, fields in held if _fits(fields, q.fields))) for q in questions}
+
+
+def _term(shape: Shape, name: str, value: Any) -> list[Any]:
+    """Return what a search can say of a field; of one that is worked out, nothing: its values are compared here."""
+    column = shape.columns.get(name)
+    if name in shape.derived or column is None or not column.searchable:
+        return []
+    if column.type == "many2many":
+        return [[column.own, "=", False]] if value is None else [[column.own, "in", [int(key) for key in str(value).split(",")]]]
+    return [[column.own, "=", to_write(column, value)]]
 
 
 def _fits(held: Fields, asked: Mapping[str, Any]) -> bool:

@@ -24,6 +24,8 @@ from erpcrm_bridge_odoo.settings import OdooSettings
 Face: TypeAlias = Literal["json2", "jsonrpc"]
 
 _JSON = {"Content-Type": "application/json"}
+_BY_POSITION = {"create": ("vals_list",), "write": ("vals",), "load": ("fields", "data")}
+"""What a model may rename as it overrides them (17's sale.order writes ``values``)."""
 JSON2_SINCE = 19
 OLDEST = 17
 
@@ -106,13 +108,15 @@ class Server:
         lane: Lane = "read",
         again: bool = True,
         context: Mapping[str, Any] | None = None,
+        check: Callable[[Any], None] = lambda _: None,
         **named: Any,
     ) -> Any:
-        """Return what ``method`` of ``model`` returns, called on ``ids`` (None: on the model itself).
+        """Return what ``method`` of ``model`` returns, called on ``ids`` (None: on the model itself). ``check`` may raise a TransientError
+        for an answer that asks, in its own way, to be asked again.
 
         Raises Fault where the table of known answers finds fault with records or values, AnswerLost, and the errors of the session.
         """
-        return self.timed(model, method, ids, lane=lane, again=again, context=context, **named)[0]
+        return self.timed(model, method, ids, lane=lane, again=again, context=context, check=check, **named)[0]
 
     def timed(
         self,
@@ -124,6 +128,7 @@ class Server:
         lane: Lane = "read",
         again: bool = True,
         context: Mapping[str, Any] | None = None,
+        check: Callable[[Any], None] = lambda _: None,
         **named: Any,
     ) -> tuple[Any, float | None]:
         """As ``call``; also the server's clock (Unix time) when the request reached it, at the latest; None where it tells no time."""
@@ -137,12 +142,17 @@ class Server:
                 "X-Odoo-Database": self._settings.database,
             }
             path = f"/json/2/{model}/{method}"
-            return self._session.call("POST", path, self._json2, body=pack(named), headers=headers, lane=lane, again=again)
+
+            def read(answer: Answer) -> tuple[Any, float | None]:
+                said = self._decoded(answer)
+                check(said)
+                return said, _clock(answer)
+
+            return self._session.call("POST", path, read, body=pack(named), headers=headers, lane=lane, again=again)
         positional: list[Any] = [] if ids is None else [list(ids)]
-        if method == "create":  # it looks for its values by position
-            positional.append(named.pop("vals_list"))
+        positional += [named.pop(name) for name in _BY_POSITION.get(method, ())]
         account = [self._settings.database, self._login(), self._settings.key.get_secret_value()]
-        return self._jsonrpc("object", "execute_kw", [*account, model, method, positional, named], lane, again)
+        return self._jsonrpc("object", "execute_kw", [*account, model, method, positional, named], lane, again, check)
 
     def _login(self) -> int:
         if self._uid is None:
@@ -157,17 +167,22 @@ class Server:
         return self._uid
 
     def _common(self, method: str, *args: Any) -> Any:
-        return self._jsonrpc("common", method, list(args), "read", True)[0]
+        return self._jsonrpc("common", method, list(args), "read", True, lambda _: None)[0]
 
-    def _jsonrpc(self, service: str, method: str, args: list[Any], lane: Lane, again: bool) -> tuple[Any, float | None]:
+    def _jsonrpc(
+        self, service: str, method: str, args: list[Any], lane: Lane, again: bool, check: Callable[[Any], None]
+    ) -> tuple[Any, float | None]:
         params = {"service": service, "method": method, "args": args}
         body = pack({"jsonrpc": "2.0", "method": "call", "id": next(self._numbers), "params": params})
-        return self._session.call("POST", "/jsonrpc", self._read_jsonrpc, body=body, headers=_JSON, lane=lane, again=again)
 
-    def _json2(self, answer: Answer) -> tuple[Any, float | None]:
-        return self._decoded(answer), _clock(answer)
+        def read(answer: Answer) -> tuple[Any, float | None]:
+            said = self._result(answer)
+            check(said)
+            return said, _clock(answer)
 
-    def _read_jsonrpc(self, answer: Answer) -> tuple[Any, float | None]:
+        return self._session.call("POST", "/jsonrpc", read, body=body, headers=_JSON, lane=lane, again=again)
+
+    def _result(self, answer: Answer) -> Any:
         said = self._decoded(answer)
         if not isinstance(said, dict) or "jsonrpc" not in said:
             raise ConfigError(f"{self._settings.url}/jsonrpc does not speak JSON-RPC.", way_out="Set `url` to Odoo's own address.")
@@ -175,7 +190,7 @@ class Server:
             data = said["error"].get("data") or {}
             name, message = str(data.get("name", "")), str(data.get("message", said["error"].get("message", "")))
             raise raised_for(Fault(name, self.redact(message), 200), self._settings)
-        return said.get("result"), _clock(answer)
+        return said.get("result")
 
     def _decoded(self, answer: Answer) -> Any:
         try:

@@ -41,6 +41,7 @@ from erpcrm_bridge.connector import (
     Write,
 )
 from erpcrm_bridge.errors import CursorExpired, PermissionDenied, QuotaExhausted, SchemaDrift, TransientError, UsageError
+from erpcrm_bridge.model.expectation import as_expected
 from erpcrm_bridge.model.values import same
 from erpcrm_bridge.testing.system import AnswerLost, Event, Faults, MemorySystem, Moved, Refused, Rights, StreamSpec, Trigger, copied
 
@@ -222,7 +223,7 @@ class MemoryConnector:
             row = _row_of(write, selection)
             if write.ref in doubted:
                 record = present.get(write.key or "")
-                if record is None or not _as_expected(write, record):
+                if record is None or not as_expected(write, record):
                     outcomes.append(Stale(write.ref, gone=record is None))
                     continue
                 row["version"] = record.version
@@ -359,27 +360,6 @@ def _edited_since(write: Write, record: Record, answer: Any) -> bool:
 
 def _new_lines(said: ListWrite) -> list[str]:
     return [*said.add, *(line for line, _ in said.rows)]
-
-
-def _as_expected(write: Write, record: Record) -> bool:
-    """Tell whether the record still is as the write expects. A move that is there already is; what a write touches without an
-    expectation must not have moved since its version."""
-    if write.move is not None and same(record.fields.get(write.move[0]), write.move[1]):
-        return True
-    if not all(_holds(record.fields.get(name), value) for name, value in write.expect.items()):
-        return False
-    touched = {*write.fields, *write.lists, *([write.move[0]] if write.move else [])}
-    covered = write.operation != "delete" and touched <= write.expect.keys()
-    return covered or write.version is None or write.version == record.version
-
-
-def _holds(present: Any, expected: Any) -> bool:
-    """Tell whether ``present`` is what was expected; of the rows of a list, the fields that the expectation names."""
-    if isinstance(expected, list) and isinstance(present, list):
-        return len(expected) == len(present) and all(_holds(one, other) for one, other in zip(present, expected, strict=True))
-    if isinstance(expected, dict) and isinstance(present, dict):
-        return all(name in present and same(present[name], value) for name, value in expected.items())
-    return same(present, expected)
 
 
 class MemorySettings(BaseModel):
