@@ -22,6 +22,7 @@ from erpcrm_bridge.transport.status import STATUSES, Refusal, refused, retry_aft
 T = TypeVar("T")
 
 _log = logging.getLogger("erpcrm_bridge.transport")
+logging.getLogger("httpx").setLevel(logging.WARNING)  # below that it tells whole addresses; the session tells them without secrets
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
