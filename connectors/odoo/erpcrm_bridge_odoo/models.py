@@ -78,6 +78,21 @@ KEPT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Where one of the first is written, Odoo works the second out anew from its price lists (observed on 17 and 19): they are written along as
 they stand, so that a write touches only what it names."""
 
+POSTED_KEEPS: Mapping[str, tuple[str, ...]] = {
+    "account.move": (
+        "invoice_line_ids",
+        "line_ids",
+        "invoice_date",
+        "date",
+        "partner_id",
+        "invoice_payment_term_id",
+        "currency_id",
+        "fiscal_position_id",
+        "invoice_cash_rounding_id",
+    ),
+}
+"""What a posted document keeps. 19 refuses it; 17 lets its rows be edited through the API, and its books are wrong then (observed)."""
+
 READ_THROUGH: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "product.product": dict.fromkeys(
         ("qty_available", "free_qty", "virtual_available", "incoming_qty", "outgoing_qty"), ("stock_quant_ids", "stock_move_ids")

@@ -206,10 +206,13 @@ def _moved_since(source: Source, stamp: str) -> list[Any]:
 
 
 def _parents(source: Source, rows: Rows, stamp: str) -> list[int]:
-    parent = rows.shape.columns[rows.child.parent].own
-    domain = [["write_date", ">=", stamp], *rows.shape.spec.domain]
-    told = source.server.call(rows.shape.model, "search_read", domain=domain, fields=[parent], order="id", load="")
-    return sorted({row[parent] for row in told if row[parent]})
+    spec = rows.shape.spec
+    names = (rows.child.parent,)
+    domain = [["write_date", ">=", stamp], *spec.domain, *spec.rows]
+    own = rows.shape.own(rows.shape.needs(names))
+    told = rows.shape.renamed(source.server.call(spec.model, "search_read", domain=domain, fields=own, order="id", load=""))
+    values = _values(Batch(source.server), rows.shape, names, told)
+    return sorted({int(one[rows.child.parent]) for one in values if one[rows.child.parent] is not None})
 
 
 # Records
@@ -261,28 +264,37 @@ def _version(stamp: Any, fields: Fields) -> str:
 
 def _list(batch: Batch, rows: Rows, parents: Sequence[int]) -> dict[int, list[Fields]]:
     """Return the rows of documents by the documents' ids, each with its key, in the order of their ids."""
-    names = list(dict.fromkeys((*rows.child.fields, "id")))
-    wanted = [*rows.shape.needs(names), rows.child.parent, *(["sequence"] if rows.shape.spec.ranked else [])]
-    spec = rows.shape.spec
-    domain = [[rows.shape.columns[rows.child.parent].own, "in", list(parents)], *spec.domain, *spec.rows]
-    own = rows.shape.own(dict.fromkeys(wanted))
+    parent, spec = rows.child.parent, rows.shape.spec
+    names = list(dict.fromkeys((*rows.child.fields, "id", parent)))
+    own = rows.shape.own(dict.fromkeys((*rows.shape.needs(names), *(name for name in _RANKING if name in rows.shape.columns))))
+    path = spec.paths.get(parent) or rows.shape.columns[parent].own
+    domain = [[path, "in", list(parents)], *spec.domain, *spec.rows]
     told = rows.shape.renamed(batch.server.call(spec.model, "search_read", domain=domain, fields=own, order="id", load=""))
     by_parent: dict[int, list[Fields]] = {}
     for row, fields in zip(told, _values(batch, rows.shape, names, told), strict=True):
-        by_parent.setdefault(row[rows.child.parent], []).append(fields)
+        document = int(fields[parent])
+        if "position" in names:
+            row[_DOCUMENT] = document
+        if parent not in rows.child.fields:
+            del fields[parent]
+        by_parent.setdefault(document, []).append(fields)
     if "position" in names:
-        _rank(rows.child.parent, told, by_parent)
+        _rank(told, by_parent)
     return by_parent
 
 
-def _rank(parent: str, told: Sequence[Row], by_parent: Mapping[int, list[Fields]]) -> None:
+_RANKING = ("sequence", "display_type")
+_DOCUMENT = "$document"
+
+
+def _rank(told: Sequence[Row], by_parent: Mapping[int, list[Fields]]) -> None:
     """Fill in the rank of each row in its document: its products first, then by sequence."""
-    ordered = sorted(told, key=lambda row: (row.get("display_type") not in (None, False, "product"), row["sequence"], row["id"]))
+    ordered = sorted(told, key=lambda row: (row.get("display_type") not in (None, False, "product"), row.get("sequence") or 0, row["id"]))
     places: dict[str, int] = {}
     so_far: dict[int, int] = {}
     for row in ordered:
-        so_far[row[parent]] = so_far.get(row[parent], 0) + 1
-        places[str(row["id"])] = so_far[row[parent]]
+        so_far[row[_DOCUMENT]] = so_far.get(row[_DOCUMENT], 0) + 1
+        places[str(row["id"])] = so_far[row[_DOCUMENT]]
     for rows in by_parent.values():
         for fields in rows:
             fields["position"] = places[fields["id"]]

@@ -69,7 +69,8 @@ class Spec:
     """A stream. ``domain`` says which of the model's records it holds, ``rows`` which of them are rows of a document.
 
     ``derived`` fields stand in for columns of the same name; those in ``missing`` only where this version has no such column. ``fixed``
-    is written on each create. ``writable`` says whether anything may be written at all.
+    is written on each create. ``writable`` says whether anything may be written at all, ``archives`` that a removed row is archived.
+    ``paths`` says where a search finds a derived field that names a document. ``applied`` rows are made by a call of their own.
     """
 
     name: str
@@ -78,11 +79,11 @@ class Spec:
     rows: tuple[Any, ...] = ()
     derived: Mapping[str, Derived] = field(default_factory=dict)
     missing: Mapping[str, Derived] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
     writable: bool = True
     archives: bool = False
-    ranked: bool = False
+    paths: Mapping[str, str] = field(default_factory=dict)
+    applied: bool = False
 
 
 def _each(needs: tuple[str, ...], of: Callable[[Row], Any]) -> Of:
@@ -164,11 +165,11 @@ def _plain_number(value: Decimal) -> Decimal:
     return rounded.normalize() if rounded else Decimal(0)
 
 
-def _position() -> Derived:
+def _position(needs: tuple[str, ...] = ("sequence",)) -> Derived:
     """The rank of a row in its document, from 1; it is filled in where the document's rows are read whole."""
     return Derived(
         Field("position", "number", scale=0, updatable=False),
-        ("sequence",),
+        needs,
         lambda _, rows: [None] * len(rows),
         put=lambda value, _: {} if value is None else {"sequence": 10 * int(value)},
     )
@@ -260,6 +261,27 @@ def _invoice_amount() -> Derived:
         return [_plain_number(amount if refund else -amount) for amount, refund in zip(amounts, refunds, strict=True)]
 
     return Derived(_read_only("amount", "number"), ("amount_currency", "move_id"), of)
+
+
+def _unapplied() -> Derived:
+    """What of a payment is applied to no invoice yet, in the payment's currency; nothing of one that was cancelled."""
+
+    def of(batch: Batch, rows: Sequence[Row]) -> list[Any]:
+        domain = [["credit_move_id.payment_id", "in", [row["id"] for row in rows]], ["debit_move_id.move_id.move_type", "=", "out_invoice"]]
+        fields = ["credit_move_id", "credit_amount_currency"]
+        told = batch.server.call("account.partial.reconcile", "search_read", domain=domain, fields=fields, load="")
+        lines = batch.of("account.move.line", (one["credit_move_id"] for one in told), ("payment_id",))
+        applied: dict[int, Decimal] = {}
+        for one in told:
+            payment = lines[one["credit_move_id"]]["payment_id"]
+            applied[payment] = applied.get(payment, Decimal(0)) + Decimal(str(one["credit_amount_currency"]))
+        void = ("cancel", "canceled", "rejected")
+        return [
+            Decimal(0) if row["state"] in void else _plain_number(Decimal(str(row["amount"])) - applied.get(row["id"], Decimal(0)))
+            for row in rows
+        ]
+
+    return Derived(_read_only("unapplied_amount", "number"), ("amount", "state"), of)
 
 
 def _product_rows_only(name: str, told: Field, convert: Callable[[Any], Any]) -> Derived:
@@ -455,7 +477,6 @@ SPECS: Mapping[str, Spec] = {
                 "line_kind": _line_kind(),
                 "net_price_unit": _net_price(("price_unit", "discount")),
             },
-            ranked=True,
         ),
         Spec(
             "account.move",
@@ -484,17 +505,47 @@ SPECS: Mapping[str, Spec] = {
                     "product_uom_id", Field("product_uom_id", "reference", references=("uom.uom",)), _text
                 ),
             },
-            ranked=True,
         ),
         Spec(
             "account.payment",
             "account.payment",
             domain=(["payment_type", "=", "inbound"], ["partner_type", "=", "customer"]),
-            derived={"name": _no_slash("name"), "customer_id": _customer()},
+            derived={"name": _no_slash("name"), "customer_id": _customer(), "unapplied_amount": _unapplied()},
             fixed={"payment_type": "inbound", "partner_type": "customer"},
         ),
+        Spec(
+            "account.partial.reconcile",
+            "account.partial.reconcile",
+            domain=(["credit_move_id.payment_id", "!=", False], ["debit_move_id.move_id.move_type", "=", "out_invoice"]),
+            derived={
+                "payment_id": _through(
+                    "payment_id",
+                    "credit_move_id",
+                    "account.move.line",
+                    "payment_id",
+                    Field("payment_id", "reference", references=("account.payment",), updatable=False),
+                    _text,
+                ),
+                "invoice_id": _through(
+                    "invoice_id",
+                    "debit_move_id",
+                    "account.move.line",
+                    "move_id",
+                    Field("invoice_id", "reference", references=("account.move",), updatable=False),
+                    _text,
+                ),
+                "amount": Derived(
+                    Field("amount", "number", updatable=False),
+                    ("credit_amount_currency",),
+                    _each((), lambda row: _plain_number(Decimal(str(row["credit_amount_currency"])))),
+                ),
+                "position": _position(()),
+            },
+            paths={"payment_id": "credit_move_id.payment_id"},
+            applied=True,
+        ),
         Spec("stock.picking", "stock.picking", domain=(["picking_type_code", "=", "outgoing"],), writable=False),
-        Spec("stock.move", "stock.move", derived={"product_code": _product_code()}, writable=False, ranked=True),
+        Spec("stock.move", "stock.move", derived={"product_code": _product_code()}, writable=False),
         Spec(
             "account.payment.term",
             "account.payment.term",

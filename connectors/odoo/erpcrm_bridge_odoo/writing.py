@@ -14,9 +14,9 @@ from erpcrm_bridge.errors import TransientError, UsageError
 from erpcrm_bridge.model.expectation import as_expected
 from erpcrm_bridge.model.values import Fields, pack
 from erpcrm_bridge.transport import AnswerLost
-from erpcrm_bridge_odoo import external, moving
+from erpcrm_bridge_odoo import applying, external, moving
 from erpcrm_bridge_odoo.answers import Fault, look_up
-from erpcrm_bridge_odoo.models import KEPT
+from erpcrm_bridge_odoo.models import KEPT, POSTED_KEEPS
 from erpcrm_bridge_odoo.reading import Rows, Source, by_keys
 from erpcrm_bridge_odoo.shape import XMLID, Shape, load_header, to_load, to_write
 from erpcrm_bridge_odoo.streams import Batch, Refused, Row
@@ -195,6 +195,9 @@ def _create(told: _Told, writes: Sequence[Write]) -> None:
         alike.setdefault(new.headers, []).append(new)
     for headers, news in alike.items():
         _load(told, headers, news)
+    for one in writes:
+        if one.ref in told.done and one.reference not in known:
+            _applied_lists(told, one)
 
 
 def _new_rows(writes: Sequence[Write], rows: Rows) -> list[Fields]:
@@ -214,6 +217,8 @@ def _new(told: _Told, write: Write, found: Mapping[str, Any], in_rows: Mapping[s
         cells["id"] = f"{source.settings.module}.{external.name_of(shape.spec.name, write.reference)}"
     rows: list[dict[str, str]] = []
     for stream, said in write.lists.items():
+        if _is_applied(source, stream):
+            continue
         each, list_field = _rows_of(source, stream)
         lines = list(said.rows) if said.replace else list(said.add.items())
         for number, (line, fields) in enumerate(lines):
@@ -332,19 +337,27 @@ def _update(told: _Told, writes: Sequence[Write]) -> None:
     live = _as_expected(told, writes)
     found = _looked_up(told, source.shape, [one.fields for one in live])
     in_rows = {rows.child.stream: _looked_up(told, rows.shape, _new_rows(live, rows)) for rows in source.lists}
-    kept = {rows.child.stream: _kept(told, live, rows) for rows in source.lists}
+    kept = {rows.child.stream: _kept(told, live, rows) for rows in source.lists if not rows.shape.spec.applied}
     wanted: list[tuple[Write, Values]] = []
     for one in live:
         try:
             values = _converted(source.shape, _outgoing(told, source.shape, one.fields, found, create=False), to_write)
             out = {source.shape.columns[name].own if name in source.shape.columns else name: value for name, value in values.items()}
             for stream, said in one.lists.items():
+                if _is_applied(source, stream):
+                    continue
                 each, list_field = _rows_of(source, stream)
                 out[list_field] = _commands(told, each, said, in_rows[stream], kept[stream], told.before[one.ref].fields[stream])
         except _NotWritable as refused:
             told.say(Rejected(one.ref, refused.reject, refused.reason, refused.field))
             continue
-        wanted.append((one, out))
+        kept_by_books = sorted(out.keys() & set(POSTED_KEEPS.get(source.model, ())))
+        if kept_by_books and _posted(told, live, one):
+            told.say(Rejected(one.ref, "record", f"it is posted: its {', '.join(kept_by_books)} stay as they are", kept_by_books[0]))
+        elif out or not one.lists:
+            wanted.append((one, out))
+        else:
+            told.done[one.ref] = one.key or ""
     groups: dict[bytes, list[tuple[Write, Values]]] = {}
     for one, values in wanted:
         groups.setdefault(pack(values), []).append((one, values))
@@ -353,6 +366,49 @@ def _update(told: _Told, writes: Sequence[Write]) -> None:
     else:
         for group in groups.values():
             _taken_apart(told, group, _save_alike)
+    for one in live:
+        if one.ref in told.done:
+            _applied_lists(told, one)
+
+
+def _posted(told: _Told, writes: Sequence[Write], write: Write) -> bool:
+    states = told.batch.of(told.source.model, [int(one.key or 0) for one in writes], ("state",))
+    return bool(states[int(write.key or 0)]["state"] == "posted")
+
+
+def _is_applied(source: Source, stream: str) -> bool:
+    return any(rows.child.stream == stream and rows.shape.spec.applied for rows in source.lists)
+
+
+def _applied_lists(told: _Told, write: Write) -> None:
+    """Apply a payment to invoices, and take applications back. What is refused leaves the payment as it is, and says so."""
+    source, server, context = told.source, told.source.server, _context(told.source)
+    for stream, said in write.lists.items():
+        if not _is_applied(source, stream):
+            continue
+        payment = int(told.done[write.ref])
+        present = told.before[write.ref].fields[stream] if write.ref in told.before else []
+        known = {row["id"] for row in present}
+        named = {str(fields["id"]) for _, fields in said.rows if fields.get("id") is not None}
+        gone = sorted(known - named) if said.replace else list(said.remove)
+        new = [fields for _, fields in said.rows if fields.get("id") is None] if said.replace else list(said.add.values())
+
+        def act(payment: int = payment, gone: Sequence[str] = gone, new: Sequence[Fields] = new) -> None:
+            if gone:
+                applying.take_back(server, gone, context)
+            if new:
+                applying.post(server, payment, context)
+                applying.apply(server, payment, new, context)
+
+        if said.change:
+            told.say(Rejected(write.ref, "record", "what was applied is taken back and applied anew, not changed", stream))
+            continue
+        try:
+            told.attempt([write], act)
+        except Refused as refused:
+            told.say(Rejected(write.ref, refused.reject, refused.reason, stream))
+        except Fault as fault:
+            told.refuse(write, fault, source.shape)
 
 
 def _as_expected(told: _Told, writes: Sequence[Write]) -> list[Write]:
@@ -523,7 +579,7 @@ def _line_keys(told: _Told, writes: Sequence[Write], present: Mapping[str, Recor
             before = {row["id"] for row in told.before[one.ref].fields[stream]} if one.ref in told.before else set()
             ids = sorted((row["id"] for row in record.fields[stream] if row["id"] not in before), key=int)
             keys: dict[str, str] | None = dict(zip(new, ids, strict=True)) if len(ids) == len(new) else None
-            if one.operation == "create" and one.reference is not None:
+            if one.operation == "create" and one.reference is not None and not _is_applied(source, stream):
                 keys = _named_lines(source, stream, one.reference, new, set(ids))
             already = found[one.ref]
             if keys is None or already is None:
