@@ -149,14 +149,19 @@ def test_a_lock_that_cannot_be_read_is_told_with_the_way_out(world: CliWorld) ->
     assert (done.code, "mappings.lock" in done.err, "write it anew: erpcrm-bridge mapping lock" in done.err) == (1, True, True)
 
 
-def test_drift_tells_what_moved_since_the_lock_and_a_break_ends_with_1(world: CliWorld) -> None:
-    assert world.run("mapping", "drift").code == 2
-    world.ok("mapping", "lock")
-    assert world.ok("mapping", "drift").out == "Nothing that a mapping uses has moved.\n"
+def without_website(world: CliWorld) -> None:
+    """Let the CRM export its accounts without a column."""
     rows = [{name: value for name, value in row.items() if name != "Website"} for row in world.crm().values()]
     head = list(rows[0])
     lines = [",".join(f'"{value}"' for value in row) for row in (head, *(row.values() for row in rows))]
     world.accounts.write_text("\n".join(lines) + "\n")
+
+
+def test_drift_tells_what_moved_since_the_lock_and_a_break_ends_with_1(world: CliWorld) -> None:
+    assert world.run("mapping", "drift").code == 2
+    world.ok("mapping", "lock")
+    assert world.ok("mapping", "drift").out == "Nothing that a mapping uses has moved.\n"
+    without_website(world)
     done = world.run("mapping", "drift", "--json")
     assert (done.code, done.object["drift"]) == (
         1,
@@ -171,3 +176,38 @@ def test_drift_tells_what_moved_since_the_lock_and_a_break_ends_with_1(world: Cl
             }
         ],
     )
+
+
+def test_a_paused_field_is_told_by_plan_sync_status_and_explain_and_goes_when_it_is_back(world: CliWorld) -> None:
+    world.join()
+    world.ok("mapping", "lock")
+    before = world.accounts.read_text()
+    without_website(world)
+    world.edit_erp("1001", **{"Web Address": "www.alpha.example", "Phone": "+49 89 5550100"})
+    why = {"connection": "crm-files", "stream": "Account.csv", "mapping": "customer/csv-dataloader", "field": "website"}
+    why["why"] = "Account.csv.Website: removed"
+    assert world.run("plan", "--json").object["paused"] == [why]
+    assert "1 field paused; all others flow:" in world.run("plan").out
+    done = world.run("sync")
+    assert (done.code, "1 field paused; all others flow:" in done.out, "Waiting: 1 field" in done.out) == (3, True, True)
+    assert world.crm()["001A"]["Phone"] == "+49 89 5550100"
+    assert world.ok("status", "--json").object["flows"][0]["paused"] == [why]
+    assert "1 field paused" in world.ok("status").out
+    assert "Paused in crm-files Account.csv: Account.csv.Website: removed" in world.ok("explain", "erp-files:1001", "website").out
+    assert "Paused in crm-files Account.csv: website (Account.csv.Website: removed)" in world.ok("explain", "erp-files:1001").out
+    assert world.ok("explain", "erp-files:1001", "phone", "--json").object["paused"] == []
+    world.accounts.write_text(before)
+    world.edit_crm("001A", Phone="+49 89 5550100")
+    done = world.ok("sync", "--json")
+    assert (done.object["paused"], world.crm()["001A"]["Website"]) == ([], "www.alpha.example")
+
+
+def test_what_else_moved_in_a_system_is_told_by_the_first_run_that_sees_it(world: CliWorld) -> None:
+    world.join()
+    world.ok("mapping", "lock")
+    file = world.folder / "mappings.lock"
+    lock = json.loads(file.read_text())
+    lock["systems"]["erp-files"]["streams"]["customers.csv"]["fields"]["Inactive"]["choices"] = ["Maybe"]
+    file.write_text(json.dumps(lock))
+    told = {"connection": "erp-files", "level": "WARN", "stream": "customers.csv", "field": "Inactive", "what": "picklist - Maybe"}
+    assert [world.ok("sync", "--json").object["drift"] for _ in range(2)] == [[told], []]

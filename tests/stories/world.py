@@ -27,7 +27,7 @@ from typing import Any, cast
 
 import msgspec
 
-from erpcrm_bridge.connector import Capabilities, Connector, Field
+from erpcrm_bridge.connector import Capabilities, Connector, Description, Field
 from erpcrm_bridge.mapping import Library, load_library
 from erpcrm_bridge.model.records import ListWrite
 from erpcrm_bridge.model.values import Fields, same
@@ -311,6 +311,7 @@ class World:
         self.settings: Settings = self._settings()
         self.library: Library = self.mapped(rules or {}, mappings or {})
         self.store: Store = open_store(self.store_url)
+        self.pinned: dict[str, Description] = {}
         if joined:
             self.sync()
 
@@ -348,6 +349,10 @@ class World:
 
     def connect(self, role: str) -> Connector:
         return MemoryConnector(self.systems[role], page_size=self.page_size)
+
+    def pin(self) -> None:
+        """Remember how the systems look now, as `mapping lock` does."""
+        self.pinned = {role: self.connect(role).describe() for role in self.systems}
 
     def declare(self, role: str, **values: str) -> None:
         """Let a connection declare values for ``$connection.NAME``."""
@@ -449,7 +454,7 @@ class World:
         fence = self.store.lease(FLOW, "worker", 0.0)
         assert fence is not None
         try:
-            with opened(self.settings, FLOW, store, self.opener, self.library) as flow:
+            with opened(self.settings, FLOW, store, self.opener, self.library, pinned=self.pinned) as flow:
                 yield flow, store, fence
         except Died:
             self.deaths += 1

@@ -27,11 +27,12 @@ def command(
     from erpcrm_bridge.sync.explain import explain, field_story, find_record
 
     with to_read(settings) as store:
-        found = explain(store, find_record(store, record), connections_by_system(settings, store))
+        found = explain(store, find_record(store, record), connections_by_system(settings, store), settings.flows)
     if field is None:
         return Answer(_told(found), lambda out: _show(out, found))
     story = field_story(found, field)
-    data = {"golden_id": found.golden.id, "entity": found.golden.entity, **asdict(story)}
+    paused = [asdict(one) for one in found.paused if one.field == field]
+    data = {"golden_id": found.golden.id, "entity": found.golden.entity, **asdict(story), "paused": paused}
     return Answer(data, lambda out: _show_story(out, found, story))
 
 
@@ -51,6 +52,7 @@ def _told(found: Explained) -> dict[str, Any]:
         },
         "copies": [asdict(copy) for copy in found.copies],
         "open": [{"id": row.id, "kind": row.kind, "field": row.field, "reason": row.reason, "since": row.opened_at} for row in found.open],
+        "paused": [asdict(one) for one in found.paused],
         "history": [{"at": row.at, "run": row.run, **row.data} for row in found.history],
     }
 
@@ -78,6 +80,8 @@ def _show(out: Output, found: Explained) -> None:
         if value is not None:
             rows.append((path, words.value(value), author[0], author[2]))
     out.table(("field", "value", "said by", "in run"), rows)
+    for one in found.paused:
+        out.line(f"Paused in {one.connection} {one.stream}: {one.field} ({one.why})")
     for row in found.open:
         out.line(f"Open: {row.id} {row.reason}")
     telling.history(out, found.history)
@@ -92,6 +96,9 @@ def _show_story(out: Output, found: Explained, story: FieldStory) -> None:
         out.line(f"Said by {story.by} in run {story.run}.")
     for event in story.events:
         out.line(f"{words.when(event['at'])}  {telling.event(event)}")
+    for one in found.paused:
+        if one.field == story.path:
+            out.line(f"Paused in {one.connection} {one.stream}: {one.why}")
     for row in found.open:
         if story.path in (row.field or "").split("+"):
             out.line(f"Open: {row.id} {row.reason}")

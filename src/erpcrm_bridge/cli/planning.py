@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from erpcrm_bridge.cli import reports, steps, words
 from erpcrm_bridge.cli.output import Output
 from erpcrm_bridge.sync.plan import PlanHead, read_steps
@@ -53,6 +55,8 @@ def told(plan: Made) -> dict[str, Any]:
         "steps": head.steps,
         "groups": steps.told(plan.groups),
         "windows": head.windows,
+        "paused": [msgspec.to_builtins(one) for one in plan.report.paused],
+        "drift": reports.drifted(plan.report),
         "waiting": plan.report.waiting,
         "next": plan.next,
     }
@@ -71,6 +75,7 @@ def show(out: Output, plan: Made, *, whole: bool) -> None:
         out.line()
     else:
         out.line("Nothing is to be written.")
+    reports.show_drift(out, plan.report)
     reports.show_waiting(out, plan.report.waiting)
     if plan.next:
         out.line(f"Plan {head.fingerprint} ({plan.file})")

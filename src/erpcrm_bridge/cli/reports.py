@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from erpcrm_bridge.cli import words
 from erpcrm_bridge.cli.exit_codes import DONE, FAILED, STALE, WAITING
 from erpcrm_bridge.cli.output import Output
@@ -65,6 +67,8 @@ def told(report: Report) -> dict[str, Any]:
             for s in report.stale
         ],
         "away": report.away,
+        "paused": [msgspec.to_builtins(one) for one in report.paused],
+        "drift": drifted(report),
         "waiting": report.waiting,
         "review": report.review,
         "plan": report.plan,
@@ -92,6 +96,7 @@ def show(out: Output, report: Report) -> None:
     if report.kind == "sync" and not report.written and not report.review:
         out.hint("Nothing was written.")
     show_stale(out, report)
+    show_drift(out, report)
     for connection, why in report.away.items():
         out.error(f"{connection} is out of reach: {why} What was meant for it goes with the next run.")
     show_waiting(out, report.waiting)
@@ -105,6 +110,32 @@ def show_stale(out: Output, report: Report) -> None:
     out.table(("connection", "stream", "operation", "key", "record"), rows, whole=["key"])
     if len(report.stale) > _SHOWN:
         out.hint(f"… and {len(report.stale) - _SHOWN:,} more")
+
+
+def drifted(report: Report) -> list[dict[str, Any]]:
+    """Return what moved in the systems since they were pinned, and was not told before, as plain values."""
+    return [
+        {"connection": connection, "level": one.level, "stream": one.stream, "field": one.field, "what": one.what}
+        for connection, one in report.drifted
+    ]
+
+
+def show_drift(out: Output, report: Report) -> None:
+    """Say what has moved in the systems, and what is paused because of it."""
+    if report.drifted:
+        out.line("Moved in the systems since `mapping lock`:")
+        columns = ("level", "connection", "stream", "field", "what")
+        out.table(columns, [[row[column] for column in columns] for row in drifted(report)], whole=["level"])
+    show_paused(out, [msgspec.to_builtins(one) for one in report.paused])
+
+
+def show_paused(out: Output, paused: list[dict[str, Any]]) -> None:
+    """Say which fields do not flow, and the way out."""
+    if paused:
+        out.line(f"{words.count(len(paused), 'field')} paused; all others flow:")
+        columns = ("connection", "stream", "field", "why")
+        out.table(columns, [[row[column] for column in columns] for row in paused])
+        out.hint("It goes on by itself when the system offers it again; or mend the mapping, then: erpcrm-bridge mapping lock")
 
 
 def show_waiting(out: Output, waiting: dict[str, int]) -> None:

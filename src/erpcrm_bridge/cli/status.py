@@ -26,7 +26,7 @@ def command(ctx: typer.Context, flow: FlowArgument = None) -> Answer:
 
 def _show(out: Output, found: list[dict[str, Any]]) -> None:
     from erpcrm_bridge.cli import words
-    from erpcrm_bridge.cli.reports import show_waiting
+    from erpcrm_bridge.cli.reports import show_paused, show_waiting
 
     for flow in found:
         out.line(f"Flow {flow['flow']}")
@@ -46,6 +46,7 @@ def _show(out: Output, found: list[dict[str, Any]]) -> None:
             out.table(columns, rows, right=columns[1:])
         if flow["incoming"]:
             out.table(("read and not merged", "records"), sorted(flow["incoming"].items()), right=["records"])
+        show_paused(out, flow["paused"])
         show_waiting(out, flow["waiting"])
         runs = [(r["id"], r["kind"], words.when(r["started_at"]), r["status"], r["message"].partition("\n")[0]) for r in flow["runs"]]
         if runs:

@@ -10,6 +10,7 @@ from erpcrm_bridge.mapping.expression import Refused
 from erpcrm_bridge.mapping.format import MappingSpec
 from erpcrm_bridge.mapping.library import EntityRules, FieldPolicy, Library, ListRules, MatchRule, RelatedRule, load_library, shipped
 from erpcrm_bridge.mapping.optional import fitted
+from erpcrm_bridge.mapping.pause import held_against
 from erpcrm_bridge.mapping.rules import Rule
 from erpcrm_bridge.mapping.source import FieldError
 from erpcrm_bridge.mapping.transforms import PlugIn
@@ -33,6 +34,7 @@ __all__ = [
     "check",
     "compile_mapping",
     "fitted",
+    "held_against",
     "load_library",
     "shipped",
 ]

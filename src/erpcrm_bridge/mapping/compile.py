@@ -10,11 +10,25 @@ from typing import Any, Literal, TypeAlias
 from erpcrm_bridge.connector import Stream
 from erpcrm_bridge.mapping import expression
 from erpcrm_bridge.mapping.format import AssignsSpec, Findings, ListSpec, MappingSpec
-from erpcrm_bridge.mapping.rules import CONNECTION, GRAMMAR, Part, Plan, Rule, World, document_scope, line_scope, near, plan_rules
+from erpcrm_bridge.mapping.pause import Pause
+from erpcrm_bridge.mapping.rules import (
+    CONNECTION,
+    GRAMMAR,
+    Part,
+    Plan,
+    Rule,
+    World,
+    document_scope,
+    line_scope,
+    named_in_table,
+    near,
+    plan_rules,
+)
 from erpcrm_bridge.mapping.source import FieldError, Source, dig, dig_or, write_get, write_put
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.records import Child, Selection
 from erpcrm_bridge.model.values import Fields, digest
+from erpcrm_bridge.settings.yaml import Path
 
 LANGUAGE = 1
 """Raised whenever the same file begins to mean something else: it is part of every digest."""
@@ -79,7 +93,9 @@ class CompiledMapping:
     """A mapping against one connection: its code tables, its values, its stream.
 
     ``digest`` stands for all of it; ``meanings`` for what it says of each canonical path (lists by name). ``version`` names the field that
-    says when a record was last changed, ``when`` is the filter as it is written, where the mapping has them.
+    says when a record was last changed, ``when`` is the filter as it is written, where the mapping has them. ``paused`` are the canonical
+    paths (lists by name) that cannot be read now because their system does not offer a field as it was pinned, ``unwritten`` those that
+    cannot be written, each with the reason; ``unfilled`` the fields that a create must name and no rule fills.
     """
 
     name: str
@@ -95,6 +111,11 @@ class CompiledMapping:
     readable: frozenset[str]
     writable: frozenset[str]
     lists: dict[str, CompiledList]
+    paused: dict[str, str]
+    unwritten: dict[str, str]
+    unfilled: tuple[str, ...]
+    stops: str
+    """What stands for all that is paused; empty where nothing is."""
     source: dict[str, str] = field(repr=False)
     unread: frozenset[str]
     """Paths that are written and never read, and take neither a reference nor moves: golden and base alone decide what is written."""
@@ -187,14 +208,15 @@ def compile_mapping(
     values: Mapping[str, Any],
     stream: Stream | None,
     names: frozenset[str] = frozenset(),
+    pauses: Mapping[str, Pause] | None = None,
 ) -> CompiledMapping:
     """Return ``spec`` compiled against a connection's code tables and declared values, and the stream as its system describes it.
 
-    Without a stream neither unknown external names nor lengths are known; what is passed through are then ``names``. Raises ConfigError
-    with every finding.
+    Without a stream neither unknown external names nor lengths are known; what is passed through are then ``names``. ``pauses`` tell, by
+    stream, what is left alone of it. Raises ConfigError with every finding.
     """
     findings = Findings(spec.document)
-    world = World(spec, codes, values, stream, findings, names)
+    world = World(spec, codes, values, stream, findings, names, pauses=pauses or {})
     if spec.entity not in MODELS:
         findings.add(("entity",), f"there is no entity `{spec.entity}`", f"known: {', '.join(sorted(MODELS))}")
         findings.raise_any(f"The mapping {spec.name} cannot be compiled.")
@@ -208,6 +230,8 @@ def compile_mapping(
     _key(world, plans)
     findings.raise_any(f"The mapping {spec.name} cannot be compiled.")
 
+    world.paused.update(_paused(world, plans, line_plans))
+    unwritten = _unwritten(world, plans, line_plans)
     own = _digest(world, plans)
     lists = {name: _compile_list(world, name, body, line_plans[name], own) for name, body in spec.body.lists.items()}
     get, put, source = _functions(world, plans, spec.name, own, around=None)
@@ -225,6 +249,10 @@ def compile_mapping(
         readable=_readable(plans) | {name for name, compiled in lists.items() if compiled.readable},
         writable=_writable(plans) | {name for name, compiled in lists.items() if compiled.writable},
         lists=lists,
+        paused=dict(world.paused),
+        unwritten=unwritten,
+        unfilled=_unfilled(world, plans),
+        stops=digest([world.paused, unwritten]) if world.paused or unwritten else "",
         source=source,
         unread=_writable([plan for plan in plans if plan.rule.reference is None and plan.rule.state is None]) - _readable(plans),
         _applies=when[0] if when else None,
@@ -235,6 +263,59 @@ def compile_mapping(
         _affected=_affected(world, plans, lists),
         _guessing=tuple(plan for plan in plans if plan.gets and any(transform.guesses for transform in plan.via)),
     )
+
+
+def _paused(world: World, plans: Sequence[Plan], lists: Mapping[str, Sequence[Plan]]) -> dict[str, str]:
+    """Return the canonical paths that cannot be read now, those that take them beside their value, and lists; each with the reason.
+
+    A list pauses as one: its lines cannot be told apart, nor add up, by some of their fields.
+    """
+    found: dict[str, str] = {}
+    silent = world.pause().silent
+    for plan in plans:  # in an order in which each stands after what it takes
+        why = next((silent[name] for name in map(world.field_name, (*plan.reads, *plan.externals)) if name in silent), None)
+        why = why or next((found[path] for path in plan.arguments if path in found), None)
+        if why is not None:
+            found |= dict.fromkeys(plan.rule.canonical, why)
+    for name, of_list in lists.items():
+        external = world.spec.body.lists[name].inline
+        pause = world.pause(name)
+        reasons = [pause.gone, silent.get(world.field_name(external), "") if external is not None else ""]
+        reasons += [
+            pause.silent.get(one, "") for one in (world.spec.body.lists[name].key, *(n for p in of_list for n in (*p.reads, *p.externals)))
+        ]
+        reasons += [found.get(path, "") for plan in of_list for path in plan.arguments]
+        if why := next(filter(None, reasons), None):
+            found[name] = why
+    return found
+
+
+def _unwritten(world: World, plans: Sequence[Plan], lists: Mapping[str, Sequence[Plan]]) -> dict[str, str]:
+    """Return, by canonical path (of a line's field with its list), why something of it cannot be written now."""
+    found: dict[str, str] = {}
+    for name, of_one in (("", plans), *lists.items()):
+        pause = world.pause(name)
+        for plan in of_one:
+            if not plan.puts or plan.rule.state is not None:
+                continue
+            whys = [pause.silent, *([pause.on_create] if plan.rule.write != "update_only" else [])]
+            whys += [pause.on_update] if plan.rule.write != "create_only" else []
+            for external in map(world.field_name, plan.externals):
+                why = next((why[external] for why in whys if external in why), None)
+                named = named_in_table(world.spec, plan.spec)
+                lost = pause.values.get(external, {}).items()
+                why = why or next((why for value, why in lost if named is None or value in named), None)
+                if why is not None:
+                    found |= {f"{name}.{path}" if name else path: why for path in plan.rule.canonical or (plan.rule.name,)}
+    return found
+
+
+def _unfilled(world: World, plans: Sequence[Plan]) -> tuple[str, ...]:
+    key = world.spec.body.key
+    filled = {world.field_name(name) for plan in plans if plan.puts and plan.rule.write != "update_only" for name in plan.externals}
+    filled |= {*key.natural, *(name for name in (key.id, key.external_id) if name is not None)}
+    fields = world.stream.fields.values() if world.stream is not None else ()
+    return tuple(field.name for field in fields if field.required and field.creatable and field.name not in filled)
 
 
 @lru_cache(maxsize=256)
@@ -321,10 +402,20 @@ def _when(world: World) -> tuple[Callable[[Fields], bool], tuple[str, ...]] | No
     for path in parsed.reads:
         if world.stream is not None and world.field_name(path) not in world.stream.fields:
             world.findings.add(("when",), f"unknown-external: {world.stream.name} has no field `{path}`")
+        _needed(world, ("when",), path)
     source = Source(world, f"<mapping {world.spec.name} when>")
     source.add(0, "def applies(fields):")
     source.add(1, f"return {parsed.source}")
     return source.function("applies"), parsed.reads
+
+
+def _needed(world: World, place: Path, name: str) -> None:
+    """Complain where a field is not there as it was pinned, and no record can be told without it."""
+    why = world.pause().silent.get(world.field_name(name))
+    if why is not None:
+        world.findings.add(
+            place, f"unknown-external: {why}, and the mapping cannot do without it", "mend it, then: erpcrm-bridge mapping lock"
+        )
 
 
 def _key(world: World, plans: Sequence[Plan]) -> None:
@@ -346,6 +437,7 @@ def _key(world: World, plans: Sequence[Plan]) -> None:
         for part, said in ((part, name) for part, names in named.items() for name in names if name is not None):
             if said not in stream.fields:
                 add(("key", part), f"unknown-external: {stream.name} has no field `{said}`", near(said, stream.fields))
+            _needed(world, ("key", part), said)
         if key.natural and tuple(key.natural) != stream.natural and len(key.natural) > 1:
             told = ", ".join(stream.natural) or "one field"
             add(("key", "natural"), f"the key of {stream.name} is not made of these", f"it is made of {told}")
@@ -362,9 +454,11 @@ def _named(world: World, plans: Sequence[Plan]) -> tuple[str, ...]:
 
 
 def _selection(world: World, plans: Sequence[Plan], lists: Mapping[str, CompiledList], when: tuple[str, ...]) -> Selection:
-    inline = [compiled.external for compiled in lists.values() if compiled.child is None]
-    fields = (*_named(world, plans), *(world.field_name(name) for name in (*when, *inline)))
-    children = tuple(compiled.child for compiled in lists.values() if compiled.child is not None)
+    inline = [compiled.external for name, compiled in lists.items() if compiled.child is None and name not in world.paused]
+    named = (*_named(world, plans), *(world.field_name(name) for name in (*when, *inline)))
+    silent = world.pause().silent
+    fields = [name for name in named if name not in silent]
+    children = tuple(compiled.child for name, compiled in lists.items() if compiled.child is not None and name not in world.paused)
     key = world.spec.body.key
     more = [name for name in (key.external_id, key.version, *key.natural) if name is not None]
     assigns = world.spec.body.assigns_keys

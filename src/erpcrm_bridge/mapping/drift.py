@@ -9,10 +9,11 @@ from typing import Literal, TypeAlias
 from erpcrm_bridge.connector import Description, Field, Stream
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping.check.fit import Against
-from erpcrm_bridge.mapping.check.static import shown, table_of
+from erpcrm_bridge.mapping.check.static import shown
 from erpcrm_bridge.mapping.compile import CompiledMapping
 from erpcrm_bridge.mapping.format import MappingSpec
-from erpcrm_bridge.mapping.rules import Plan
+from erpcrm_bridge.mapping.pause import breaks
+from erpcrm_bridge.mapping.rules import Plan, named_in_table
 
 DriftLevel: TypeAlias = Literal["BREAK", "LOSSY", "WARN"]
 
@@ -28,8 +29,20 @@ class Drift:
     mappings: tuple[str, ...] = ()
 
 
+def has_moved(pinned: Description, live: Description) -> bool:
+    """Tell whether anything that was pinned of a system is otherwise by now, whoever uses it."""
+    return (pinned.identity, pinned.codes) != (live.identity, live.codes) or any(
+        live.streams.get(name) != stream for name, stream in pinned.streams.items()
+    )
+
+
 def drift(pinned: Against, live: Description, specs: Sequence[MappingSpec]) -> list[Drift]:
     """Return what moved between the pinned description of a system and its live one, as far as these mappings use it, worst first."""
+    if pinned.description.identity != live.identity:
+        what = (
+            f"another system was pinned ({pinned.description.identity}): nothing is compared, and nothing pauses, until it is pinned anew"
+        )
+        return [Drift("WARN", "", "", what, tuple(spec.name for spec in specs))]
     found: dict[tuple[DriftLevel, str, str, str], list[str]] = {}
     for spec in specs:
         if spec.stream not in pinned.description.streams:
@@ -69,11 +82,8 @@ def _fields(spec: MappingSpec, compiled: CompiledMapping, plans: Sequence[Plan],
             name = compiled._world.field_name(external)
             used.add(name)
             was, is_ = before.fields.get(name), now.fields.get(name)
-            if was is not None and is_ is None:
-                yield Drift("BREAK", now.name, name, "removed")
-            elif was is not None and is_ is not None:
-                for level, what in _changes(spec, plan, was, is_):
-                    yield Drift(level, now.name, name, what)
+            for level, what in _changes(spec, plan, was, is_) if was is not None else ():
+                yield Drift(level, now.name, name, what)
         for start, ends in (plan.rule.state or {}).items():
             offered = now.capabilities.moves.get(plan.rule.external[0], {}).get(start, ())
             had = before.capabilities.moves.get(plan.rule.external[0], {}).get(start, ())
@@ -86,15 +96,22 @@ def _fields(spec: MappingSpec, compiled: CompiledMapping, plans: Sequence[Plan],
             yield Drift("BREAK", now.name, name, "added, required" if was is None else "now required")
 
 
-def _changes(spec: MappingSpec, plan: Plan, was: Field, now: Field) -> Iterator[tuple[DriftLevel, str]]:
-    if was.type != now.type:
-        yield "BREAK", f"type {was.type} -> {now.type}"
-    if plan.gets and was.readable and not now.readable:
-        yield "BREAK", "no longer readable"
-    if plan.puts and plan.rule.write != "create_only" and was.updatable and not now.updatable:
-        yield "BREAK", "no longer updateable"
-    if plan.puts and plan.rule.write != "update_only" and was.creatable and not now.creatable:
-        yield "BREAK", "no longer createable"
+def _changes(spec: MappingSpec, plan: Plan, was: Field, now: Field | None) -> Iterator[tuple[DriftLevel, str]]:
+    named = named_in_table(spec, plan.spec)
+    uses = {
+        "gone": True,
+        "type": True,
+        "unreadable": plan.gets,
+        "unupdatable": plan.puts and plan.rule.write != "create_only",
+        "uncreatable": plan.puts and plan.rule.write != "update_only",
+    }
+    for kind, what in breaks(was, now):
+        if kind == "value":
+            yield "WARN" if named is not None and what not in named else "BREAK", f"picklist - {shown(what)}"
+        elif uses[kind]:
+            yield "BREAK", what
+    if now is None:
+        return
     if now.required and not was.required and plan.puts and not plan.rule.required and plan.spec.const is None:
         yield "BREAK", "now required"
     if plan.puts:
@@ -102,14 +119,9 @@ def _changes(spec: MappingSpec, plan: Plan, was: Field, now: Field) -> Iterator[
             old, new = getattr(was, size), getattr(now, size)
             if new is not None and (old is None or new < old):
                 yield "LOSSY", f"{size} {'any' if old is None else old} -> {new}"
-    table = table_of(spec, plan.spec)
-    named = {*table.pairs, *table.write.values()} if table is not None else None
     for value in now.choices:
         if value not in was.choices and (named is None or value not in named):
             yield "WARN", f"picklist + {shown(value)}"
-    for value in was.choices:
-        if value not in now.choices:
-            yield "WARN" if named is not None and value not in named else "BREAK", f"picklist - {shown(value)}"
 
 
 def _codes(kind: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Drift]:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from erpcrm_bridge.connector import Field, Stream
 from erpcrm_bridge.mapping import expression
 from erpcrm_bridge.mapping.format import Findings, MappingSpec, MoveSpec, RuleSpec, TableSpec, When
+from erpcrm_bridge.mapping.pause import NOTHING, Pause
 from erpcrm_bridge.mapping.transforms import Misused, Setting, Transform, build
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.fields import CUSTOM, FieldSpec, field_at
@@ -44,7 +45,8 @@ _FLAGGED = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a mapping is compiled against. ``names`` are the external names that there are, where no stream is described."""
+    """What a mapping is compiled against. ``names`` are the external names that there are, where no stream is described; ``pauses`` say
+    what of a stream is left alone, ``paused`` which canonical paths cannot be read because of it, and why."""
 
     spec: MappingSpec
     codes: Mapping[str, Mapping[str, str]]
@@ -53,11 +55,18 @@ class World:
     findings: Findings
     names: frozenset[str] = frozenset()
     used_codes: set[str] = field(default_factory=set)
+    pauses: Mapping[str, Pause] = field(default_factory=dict)
+    paused: dict[str, str] = field(default_factory=dict)
 
     @property
     def literal_names(self) -> bool:
         """Whether an external name is one key, dots and spaces included."""
         return self.spec.connector == "csv"
+
+    def pause(self, list_name: str = "") -> Pause:
+        """Return what is left alone of the stream in which the rules of a list, or of the mapping itself, have their fields."""
+        child = self.spec.body.lists[list_name].child if list_name else None
+        return self.pauses.get(child.stream if child is not None else self.spec.stream, NOTHING) if child or not list_name else NOTHING
 
     def parts(self, external: str) -> tuple[Part, ...]:
         """Return the way that leads to an external value."""
@@ -462,6 +471,23 @@ def line_scope(spec: MappingSpec, name: str) -> Scope:
 def tables_of(spec: MappingSpec) -> list[tuple[Path, TableSpec]]:
     """Return the tables of a mapping with their places; those that stand in a rule's `via` are checked with the rule."""
     return [(("tables", name), table) for name, table in spec.body.tables.items()]
+
+
+def table_of(spec: MappingSpec, rule: RuleSpec) -> TableSpec | None:
+    """Return the value map of a rule, wherever it stands."""
+    for entry in rule.via:
+        options = entry.get("map") if isinstance(entry, dict) else None
+        if isinstance(options, str):
+            return spec.body.tables[options]
+        if options is not None:
+            return TableSpec.model_validate(options)
+    return None
+
+
+def named_in_table(spec: MappingSpec, rule: RuleSpec) -> set[Any] | None:
+    """Return the external values that the value map of a rule names; None where it has none, so that any may be meant."""
+    table = table_of(spec, rule)
+    return {*table.pairs, *table.write.values()} if table is not None else None
 
 
 def _tuple(value: str | list[str] | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from erpcrm_bridge.mapping import expression
 from erpcrm_bridge.mapping.expression import Refused
+from erpcrm_bridge.mapping.pause import Pause
 from erpcrm_bridge.mapping.rules import Part, Plan, World, document_scope, line_scope
 from erpcrm_bridge.mapping.transforms import Argument, Transform
 from erpcrm_bridge.model.fields import FieldSpec
@@ -23,6 +24,7 @@ READ = "read"
 CANONICAL = "canonical form"
 OVERFLOW = "overflow"
 REFERENCE = "ref"
+PAUSED = "paused"
 _KIND = {
     "text": "text",
     "amount": "an exact number",
@@ -55,7 +57,7 @@ _SURE = {
 class FieldError(Struct):
     """A field that could not be mapped. ``reason`` holds no value except an unknown code of a table; ``line`` is that of the generated
     source. ``reference`` is (entity, key) of a reference that is not linked yet. ``foreseen``: the rule refuses the value; otherwise it was
-    not made for what it met."""
+    not made for what it met. ``paused``: nothing is wrong with the value, and the system does not offer the field."""
 
     path: str
     rule: str
@@ -64,6 +66,11 @@ class FieldError(Struct):
     reference: tuple[str, str] | None = None
     line: int = 0
     foreseen: bool = True
+    paused: bool = False
+
+
+class Paused(Refused):
+    """A field that its system does not offer as it was pinned."""
 
 
 class Unlinked(Refused):
@@ -76,6 +83,10 @@ class Unlinked(Refused):
 
 def _unlinked(entity: str, key: Any) -> None:
     raise Unlinked(entity, str(key))
+
+
+def _paused(why: str) -> None:
+    raise Paused(f"paused: {why}")
 
 
 def _too_long(limit: int) -> None:
@@ -161,6 +172,7 @@ def put_in(written: dict[str, Any], known: Mapping[str, Any], parts: Sequence[Pa
 
 _HELPERS: dict[str, Any] = {
     "unlinked": _unlinked,
+    "paused": _paused,
     "too_long": _too_long,
     "no_choice": _no_choice,
     "needs": _needs,
@@ -221,9 +233,9 @@ class Source:
         reference = error.reference if isinstance(error, Unlinked) else None
         transform = step if step in {t.name for t in plan.via} else None
         reason = _reason(error, step, plan)
-        foreseen = isinstance(error, Refused) or step == CANONICAL
+        foreseen, paused = isinstance(error, Refused) or step == CANONICAL, isinstance(error, Paused)
         paths = plan.rule.canonical or (plan.rule.name,)
-        errors.extend(FieldError(path, plan.rule.name, reason, transform, reference, line, foreseen) for path in paths)
+        errors.extend(FieldError(path, plan.rule.name, reason, transform, reference, line, foreseen, paused) for path in paths)
         return paths
 
 
@@ -262,7 +274,8 @@ def _get_rule(source: Source, plan: Plan, record: str, around: str | None) -> No
     elif len(plan.externals) > 1:
         source.add(2, f"v = ({', '.join(_read(source, name, record) for name in plan.externals)})", plan, READ)
     else:
-        source.add(2, f"v = {_read(source, plan.externals[0], record, or_null=plan.fills)}", plan, READ)
+        or_null = plan.fills and source.world.field_name(plan.externals[0]) not in _pause(source, plan).silent
+        source.add(2, f"v = {_read(source, plan.externals[0], record, or_null=or_null)}", plan, READ)
     depth, open_ = 2, False
     for transform in plan.via:
         if not open_:
@@ -310,6 +323,10 @@ def _canonical_in(source: Source, plan: Plan, path: str, around: str | None) -> 
     return f"o.get({path!r})", f"if {path!r} in bad"
 
 
+def _pause(source: Source, plan: Plan) -> Pause:
+    return source.world.pause(str(plan.place[1]) if plan.place[0] == "lists" else "")
+
+
 def _own(source: Source, plan: Plan, path: str) -> FieldSpec | None:
     spec = source.world.spec
     return (line_scope(spec, str(plan.place[1])) if plan.place[0] == "lists" else document_scope(spec)).own(path)
@@ -320,6 +337,8 @@ def _step(source: Source, plan: Plan, transform: Transform, depth: int, canonica
     if before:
         alone = f" and not {source.bind('i', transform.alone)}(v)" if transform.alone else ""
         source.add(depth, f"{before}{alone}: needs({transform.argument.path!r})" if transform.argument else before, plan, transform.name)
+        if transform.argument and transform.argument.path in source.world.paused:  # not said, as what it needs is not
+            source.add(depth, f"if {transform.argument.path!r} not in o{alone}: o[{transform.argument.path!r}]", plan, READ)
     if transform.get_code:
         source.add(depth, f"v = {transform.get_code}", plan, transform.name)
     else:
@@ -495,10 +514,30 @@ def _write(source: Source, plan: Plan, depth: int) -> None:
         _fit(source, plan, depth, name, external)
     for name, external in zip(names, externals, strict=True):
         parts = source.world.parts(external)
-        if len(parts) == 1:
-            source.add(depth, f"if {name} != s.get({external!r}, D): w[{external!r}] = {name}")
-        else:
-            source.add(depth, f"if {name} != dig_or(s, {parts!r}, D): put_in(w, s, {parts!r}, {name})", plan, "nested field")
+        known = f"s.get({external!r}, D)" if len(parts) == 1 else f"dig_or(s, {parts!r}, D)"
+        write = f"w[{external!r}] = {name}" if len(parts) == 1 else f"put_in(w, s, {parts!r}, {name})"
+        stops = _stops(source, plan, name, external)
+        if not stops:
+            source.add(depth, f"if {name} != {known}: {write}", plan, "nested field" if len(parts) > 1 else "")
+            continue
+        source.add(depth, f"if {name} != {known}:")
+        for line in stops:
+            source.add(depth + 1, line, plan, PAUSED)
+        source.add(depth + 1, write, plan, "nested field")
+
+
+def _stops(source: Source, plan: Plan, value: str, external: str) -> list[str]:
+    """Return the lines that refuse to write a value where its field is paused."""
+    pause, name = _pause(source, plan), source.world.field_name(external)
+    if name in pause.silent:
+        return [f"paused({pause.silent[name]!r})"]
+    lines = [
+        f"if {when}: paused({why[name]!r})" for when, why in (("create", pause.on_create), ("not create", pause.on_update)) if name in why
+    ]
+    if name in pause.values:
+        lost = source.bind("k", pause.values[name])
+        lines.append(f"if {value}.__class__ is str and {value} in {lost}: paused({lost}[{value}])")
+    return lines
 
 
 def _fit(source: Source, plan: Plan, depth: int, name: str, external: str) -> None:

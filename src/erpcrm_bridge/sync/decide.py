@@ -86,7 +86,7 @@ def label_of(fields: Fields) -> str:
 
 def held_digest(golden: GoldenRow, link: LinkRow, mapping: CompiledMapping) -> str:
     """Return what a refusal for good rests on: tried again only when golden, base, mapping or describe change."""
-    return digest([golden.fields, link.base, mapping.digest])
+    return digest([golden.fields, link.base, mapping.digest, *([mapping.stops] if mapping.stops else [])])
 
 
 def decide(
@@ -100,18 +100,19 @@ def decide(
     unit: Callable[[str], Unit],
     refs_in: Refs,
     refs_out: Refs,
+    paused: Mapping[str, str],
 ) -> Decision:
     """Return what is to be done to make this link's system hold golden. ``frozen`` are paths in clash, pushed nowhere; ``unit`` gives the
-    paths that move as one value with a path."""
+    paths that move as one value with a path; ``paused`` tells which paths cannot be read now, and why: what stands there is not known."""
     if golden.state == "gone":
         return _delete(golden, link, mapping, connection)
     if link.held and link.held.get("*") == held_digest(golden, link, mapping):
         return Decision()
     if link.key is None:
-        return _create(golden, link, mapping, connection, frozen, unit, refs_out)
+        return _create(golden, link, mapping, connection, frozen, unit, refs_out, paused)
     if link.rules != mapping.digest:
         return Decision()  # not read under these rules yet (L13)
-    return _update(golden, link, mapping, connection, moves, frozen, unit, refs_in, refs_out)
+    return _update(golden, link, mapping, connection, moves, frozen, unit, refs_in, refs_out, paused)
 
 
 def _step(operation: StepOperation, golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, connection: str, **more: Any) -> Step:
@@ -145,6 +146,7 @@ def _create(
     frozen: frozenset[str],
     unit: Callable[[str], Unit],
     refs_out: Refs,
+    paused: Mapping[str, str],
 ) -> Decision:
     errors: list[FieldError] = []
     fields = {path: value for path, value in golden.fields.items() if path not in frozen}
@@ -158,7 +160,7 @@ def _create(
             line["id"]: compiled.put(line, golden.fields, None, refs_out, errors, create=True) for line in golden.fields.get(name) or ()
         }
         lists[name] = LineSteps(add=added)
-    sorted_out = _sort_out(errors, mapping, put, frozen)
+    sorted_out = _sort_out(errors, mapping, put, frozen, paused)
     if sorted_out.blocked or sorted_out.held:
         return sorted_out
     later = {path for rule in mapping.rules if rule.write == "update_only" for path in rule.canonical}
@@ -184,7 +186,9 @@ def _withheld(errors: list[FieldError], unit: Callable[[str], Unit]) -> set[str]
     return {path for error in errors if error.reference is None for path in unit(error.path)}
 
 
-def _sort_out(errors: list[FieldError], mapping: CompiledMapping, put: Fields, frozen: frozenset[str]) -> Decision:
+def _sort_out(
+    errors: list[FieldError], mapping: CompiledMapping, put: Fields, frozen: frozenset[str], paused: Mapping[str, str]
+) -> Decision:
     """Tell apart what a create waits for: parents, people, and what may follow later (L7, L9)."""
     decision = Decision()
     required = {path for rule in mapping.rules if rule.required for path in rule.canonical}
@@ -201,6 +205,10 @@ def _sort_out(errors: list[FieldError], mapping: CompiledMapping, put: Fields, f
             decision.held = f"{error.path}: {error.reason}"
     if not decision.held:
         decision.held = next((f"its {name} are in clash" for name in mapping.lists if name in frozen), "")
+    if not decision.held:
+        decision.held = next((f"its {name} are paused: {paused[name]}" for name in mapping.lists if name in paused), "")
+    if not decision.held and mapping.unfilled:
+        decision.held = f"{mapping.stream}.{mapping.unfilled[0]} is required on a create, and no rule fills it"
     for rule in mapping.rules:
         if not rule.required or rule.direction == "to_canonical" or decision.held or decision.blocked:
             continue
@@ -220,6 +228,7 @@ def _update(
     unit: Callable[[str], Unit],
     refs_in: Refs,
     refs_out: Refs,
+    paused: Mapping[str, str],
 ) -> Decision:
     base = link.base or {}
     ignored: list[FieldError] = []
@@ -238,12 +247,20 @@ def _update(
         and not base_means(path, golden.fields.get(path), before.get(path), link.answered)
     )
     state_paths = {path for rule in mapping.rules if rule.state for path in rule.canonical}
-    errors: list[FieldError] = []
+    # What moves as one with a field that cannot be read was not read either; neither its put would refuse it, nor the call of a move.
+    with_paused = {path for path in wanted if path in paused and (path in state_paths or path not in mapping.paused)}
+    wanted -= with_paused
+    errors: list[FieldError] = [FieldError(path, path, f"paused: {paused[path]}", paused=True) for path in sorted(with_paused)]
     put = mapping.put(golden.fields, base, refs_out, errors, create=False, paths=wanted - state_paths) if wanted - state_paths else {}
     withheld = _withheld(errors, unit)
-    if withheld - {error.path for error in errors}:
+    if withheld & wanted - {error.path for error in errors}:
         put = mapping.put(golden.fields, base, refs_out, [], create=False, paths=wanted - state_paths - withheld)
     lists, line_errors, list_answers = _list_steps(golden, link, mapping, base, frozen, refs_in, refs_out)
+    for name in [name for name in lists if name in paused]:
+        del lists[name]
+        if name not in held:
+            errors.append(FieldError(name, name, f"paused: {paused[name]}", paused=True))
+    line_errors = [error for error in line_errors if error.path.partition(".")[0] not in paused]
     decision = Decision(free=[path for path in link.held if path not in held and path not in wanted])
     references = {path: rule.reference[1] for rule in mapping.rules if rule.reference for path in rule.canonical}
     for error in [*errors, *line_errors]:

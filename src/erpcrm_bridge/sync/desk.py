@@ -15,7 +15,7 @@ from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import note_decided
 from erpcrm_bridge.sync.decide import UNREADABLE
-from erpcrm_bridge.sync.flow import Flow
+from erpcrm_bridge.sync.flow import Flow, Paused
 from erpcrm_bridge.sync.lines import flatten, unflatten
 from erpcrm_bridge.sync.notes import RunNote, instant, new_run
 from erpcrm_bridge.sync.pull import ask_again
@@ -329,6 +329,11 @@ def release_brake(store: Store, flow: str, *, person: str, clock: Callable[[], f
         return store.release(flow, person)
 
 
+def paused(store: Store, flow: str) -> list[Paused]:
+    """Return what the last run of a flow found paused."""
+    return msgspec.json.decode(store.fact(f"pauses:{flow}") or "[]", type=list[Paused])
+
+
 def status(store: Store, flow: str) -> dict[str, Any]:
     """Return where a flow stands: records, links by state, what waits, brakes, runs. Numbers by name; reads only."""
     streams = store.streams()
@@ -345,5 +350,6 @@ def status(store: Store, flow: str) -> dict[str, Any]:
         "incoming": {f"{':'.join(streams[stream_id])} {state}": count for (stream_id, state), count in store.count_incoming().items()},
         "waiting": store.count_parked(flow),
         "brakes": store.tripped(flow),
+        "paused": [msgspec.to_builtins(one) for one in paused(store, flow)],
         "runs": store.runs(flow, 5),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -12,6 +12,8 @@ from erpcrm_bridge.model.ids import is_golden_id
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.decide import label_of
+from erpcrm_bridge.sync.desk import paused
+from erpcrm_bridge.sync.flow import Paused
 from erpcrm_bridge.sync.merge import author_of
 
 
@@ -28,13 +30,15 @@ class Copy(Struct):
 
 
 class Explained(Struct):
-    """A golden record with all that is known of how it came about. ``history`` is oldest first."""
+    """A golden record with all that is known of how it came about. ``history`` is oldest first; ``paused`` is what does not flow to or from
+    where it stands."""
 
     golden: GoldenRow
     label: str
     copies: list[Copy]
     open: list[ParkedRow]
     history: list[HistoryRow]
+    paused: list[Paused] = []
 
 
 class FieldStory(Struct):
@@ -72,13 +76,17 @@ def find_record(store: Store, what: str) -> str:
     raise UsageError(f"No linked record has the key {what}.", way_out="It may be parked or not read yet: erpcrm-bridge parked")
 
 
-def explain(store: Store, golden_id: str, connections: dict[str, str]) -> Explained:
-    """Return what is known of a golden record. ``connections`` gives the connection's name for a system's identity."""
+def explain(store: Store, golden_id: str, connections: dict[str, str], flows: Iterable[str] = ()) -> Explained:
+    """Return what is known of a golden record. ``connections`` gives the connection's name for a system's identity; ``flows`` are those
+    whose pauses may concern it."""
     golden = store.golden([golden_id])[golden_id]
     streams = store.streams()
     copies = [_copy(link, streams, connections) for link in store.links_of([golden_id]).get(golden_id, [])]
     open_rows = store.parked(golden_ids=[golden_id])
-    return Explained(golden, label_of(golden.fields), copies, open_rows, store.history(golden_id))
+    places = {(copy.connection, copy.stream) for copy in copies}
+    stops = dict.fromkeys(one for flow in flows for one in paused(store, flow) if one.mapping.partition("/")[0] == golden.entity)
+    here = [one for one in stops if (one.connection, one.stream) in places]
+    return Explained(golden, label_of(golden.fields), copies, open_rows, store.history(golden_id), here)
 
 
 def _copy(link: LinkRow, streams: dict[int, tuple[str, str]], connections: dict[str, str]) -> Copy:

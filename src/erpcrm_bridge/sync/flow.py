@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from erpcrm_bridge import registry
 from erpcrm_bridge.connector import Budget, Capabilities, Connector, Description, Stream
@@ -20,8 +20,11 @@ from erpcrm_bridge.mapping import (
     MappingSpec,
     compile_mapping,
     fitted,
+    held_against,
 )
-from erpcrm_bridge.mapping.lock import installed_library
+from erpcrm_bridge.mapping.check import Against
+from erpcrm_bridge.mapping.drift import Drift, drift, has_moved
+from erpcrm_bridge.mapping.lock import installed_library, read_lock
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.records import Selection
 from erpcrm_bridge.model.values import Fields
@@ -45,6 +48,9 @@ class Side:
     policies: Policies
     cross: str | None = None
     """the field in which somebody else left the key of the same record in another system: read, never written"""
+    paused: Mapping[str, str] = field(default_factory=dict)
+    """canonical paths (lists by name) of which the system's copy cannot be known now, and why; with a field its group, with a list its
+    total"""
 
     @property
     def entity(self) -> str:
@@ -60,7 +66,7 @@ class Side:
         found = []
         for rule in self.policies.rules.match:
             names = tuple(name for path in rule.keys for name in self.mapping.externals(path))
-            if not rule.review and len(names) == len(rule.keys):
+            if not rule.review and len(names) == len(rule.keys) and self.mapping.paused.keys().isdisjoint(rule.keys):
                 found.append(names)
         return tuple(found)
 
@@ -70,6 +76,16 @@ class Side:
         if self.cross is None or self.cross in own.fields:
             return own
         return structs.replace(own, fields=(*own.fields, self.cross))
+
+
+class Paused(Struct, frozen=True):
+    """A canonical path (a line's as list.path) that does not flow to or from a stream, and why."""
+
+    connection: str
+    stream: str
+    mapping: str
+    field: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,17 @@ class Flow:
     brakes: Brakes
     roles: dict[str, str] = field(default_factory=dict)
     """connection to role"""
+    drifted: tuple[tuple[str, Drift], ...] = ()
+    """by connection, what moved in its system since it was pinned, as far as the flow uses it"""
+
+    @property
+    def paused(self) -> list[Paused]:
+        """What is paused, each canonical path once for a mapping."""
+        found = []
+        for side in self.all_sides():
+            stops = {**side.mapping.unwritten, **side.paused}
+            found += [Paused(side.connection, side.stream.name, side.mapping.name, path, why) for path, why in sorted(stops.items())]
+        return found
 
     def all_sides(self) -> list[Side]:
         return [side for entity in self.order for side in self.sides[entity]]
@@ -142,9 +169,12 @@ def opened(
     opener: Opener = open_connection,
     library: Library | None = None,
     compiler: Callable[..., CompiledMapping] = compile_mapping,
+    pinned: Mapping[str, Description] | None = None,
 ) -> Iterator[Flow]:
     """Open the flow ``name``: connect, describe, compile; close its connectors at the end. ``library``: the mappings, where they have been
-    read already; ``compiler``: who compiles them, where what was compiled is kept.
+    read already; ``compiler``: who compiles them, where what was compiled is kept; ``pinned``: how the systems looked when they were
+    pinned, where that is not what the lock says. A mapped field that a system no longer offers as it was pinned pauses; one that it never
+    offered is a mistake.
 
     Raises UsageError for a flow that does not exist, ConfigError for what is wrong in mappings or settings (a system whose identity is
     not the one it was, among them), SchemaDrift for a stream that is gone.
@@ -154,6 +184,7 @@ def opened(
     except KeyError:
         raise UsageError(f"There is no flow named {name!r}.", way_out=f"Use one of: {', '.join(settings.flows) or 'none yet'}.") from None
     library = library or installed_library(settings, wanted.entities)
+    pinned = read_lock(settings).systems if pinned is None else pinned
     connectors: dict[str, Connector] = {}
     try:
         descriptions: dict[str, Description] = {}
@@ -161,7 +192,7 @@ def opened(
             connectors[connection] = opener(connection, settings.connections[connection])
             descriptions[connection] = connectors[connection].describe()
             _check_identity(store, connection, descriptions[connection].identity)
-        yield _build(name, wanted, settings, library, connectors, descriptions, store, compiler)
+        yield _build(name, wanted, settings, library, connectors, descriptions, pinned, store, compiler)
     finally:
         for connector in connectors.values():
             connector.close()
@@ -185,12 +216,15 @@ def _build(
     library: Library,
     connectors: Mapping[str, Connector],
     descriptions: Mapping[str, Description],
+    pinned: Mapping[str, Description],
     store: Store,
     compiler: Callable[..., CompiledMapping],
 ) -> Flow:
     order = _parents_first(list(wanted.entities))
     sides: dict[str, list[Side]] = {}
     policies: dict[str, Policies] = {}
+    known = {connection: held_against(pinned.get(connection), described) for connection, described in descriptions.items()}
+    used: dict[str, list[MappingSpec]] = {}
     for entity in order:
         rules = library.entities.get(entity)
         if rules is None:
@@ -214,7 +248,10 @@ def _build(
                     )
                 declared = settings.connections[connection]
                 codes = described.code_tables(declared.codes)
-                mapping = compiler(fitted(spec, described.streams, order), codes=codes, values=declared.values, stream=stream)
+                streams, pauses = known[connection]
+                more = {"pauses": pauses} if pauses else {}
+                used.setdefault(connection, []).append(spec)
+                mapping = compiler(fitted(spec, streams, order), codes=codes, values=declared.values, stream=streams[spec.stream], **more)
                 create = role in wanted.entities[entity].create_in
                 if create and not (stream.capabilities.upsert or stream.capabilities.find):
                     raise ConfigError(
@@ -224,10 +261,31 @@ def _build(
                 stream_id = store.stream_id(described.identity, spec.stream)
                 cross = _cross(rules, role, connection, stream, mapping)
                 connector = connectors[connection]
-                side = Side(role, connection, connector, described.identity, stream, stream_id, mapping, create, policies[entity], cross)
+                paused = _paused(mapping, policies[entity])
+                side = Side(
+                    role, connection, connector, described.identity, stream, stream_id, mapping, create, policies[entity], cross, paused
+                )
                 sides[entity].append(side)
     roles = {connection: role for role, connection in wanted.roles.items()}
-    return Flow(name, tuple(order), sides, policies, wanted.brakes, roles)
+    moved: list[tuple[str, Drift]] = []
+    for connection, specs in used.items():
+        before, now = pinned.get(connection), descriptions[connection]
+        if before is not None and has_moved(before, now):
+            against = Against(connection, before, settings.connections[connection].values, settings.connections[connection].codes)
+            moved += [(connection, one) for one in drift(against, now, specs)]
+    return Flow(name, tuple(order), sides, policies, wanted.brakes, roles, tuple(moved))
+
+
+def _paused(mapping: CompiledMapping, policies: Policies) -> dict[str, str]:
+    """Return what of a system's copy cannot be known now: with a field the members of its group, with a list the total it makes (L9)."""
+    found = dict(mapping.paused)
+    for name, rules in policies.rules.lists.items():
+        if name in found and rules.sums_to:
+            found.setdefault(rules.sums_to, found[name])
+    for path, why in [*found.items()]:
+        for member in policies.unit(path):
+            found.setdefault(member, why)
+    return found
 
 
 def _cross(rules: EntityRules, role: str, connection: str, stream: Stream, mapping: CompiledMapping) -> str | None:

@@ -65,14 +65,17 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
     rules = rules_digest(sides)
     settled_by = store.fact(f"rules:{flow.name}:{stream_id}")
     asked = remap.asked(selection, sides)
-    all_anew = False
+    were, paused = set(msgspec.json.decode(store.fact(f"paused:{flow.name}:{stream_id}") or "[]", type=list[str])), paused_paths(sides)
+    if paused - were:  # known before anything is read without them
+        store.set_fact(f"paused:{flow.name}:{stream_id}", msgspec.json.encode(sorted(were | paused)).decode())
+    all_anew = bool(were - paused)  # of what paused nothing was read for a while
     if settled_by is not None and settled_by != rules:
         store.set_fact(f"review:{flow.name}", run.id)
-        all_anew = remap.asks_for_more(store.fact(f"asked:{flow.name}:{stream_id}"), asked)
-        if all_anew:
-            since = None
-        else:
+        all_anew = all_anew or remap.asks_for_more(store.fact(f"asked:{flow.name}:{stream_id}"), asked)
+        if not all_anew:
             _map_anew(store, run, stream_id, sides, selection)
+    if all_anew:
+        since = None
     seq = store.seq()
     try:
         _read(flow, store, run, stream_id, sides, selection, since, seq, all_anew, name)
@@ -88,6 +91,13 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
             store.set_fact(f"meanings:{one.mapping.digest}", msgspec.json.encode(one.mapping.meanings).decode())
         store.set_fact(f"asked:{flow.name}:{stream_id}", asked)
         store.set_fact(f"rules:{flow.name}:{stream_id}", rules)
+    if were - paused:
+        store.set_fact(f"paused:{flow.name}:{stream_id}", msgspec.json.encode(sorted(paused)).decode() if paused else None)
+
+
+def paused_paths(sides: Iterable[Side]) -> set[str]:
+    """Return what cannot be read now of a stream, as mapping and canonical path."""
+    return {f"{side.mapping.name} {path}" for side in sides for path in side.mapping.paused}
 
 
 def _map_anew(store: Store, run: RunNote, stream_id: int, sides: list[Side], selection: Selection) -> None:

@@ -101,6 +101,7 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             unit=side.policies.unit,
             refs_in=refs_in,
             refs_out=refs_out,
+            paused=side.paused,
         )
         if decision.step is not None and golden.id in twins and decision.step.operation == "create":
             parked.append(_double_row(run, side, decision.step, twins[golden.id]))
@@ -234,7 +235,8 @@ def references(
 def _parked_errors(run: RunNote, side: Side, link: LinkRow, decision: Decision) -> Iterator[ParkedRow]:
     where = f"{side.connection} {side.stream.name} {link.key or 'new'}"
     for error in decision.errors:
-        yield _field_row(run, side, link, error.path, "mapping", f"{where} {error.path}: {error.reason}")
+        kind = "paused" if error.paused else "mapping"
+        yield _field_row(run, side, link, error.path, kind, f"{where} {error.path}: {error.reason}")
     for entity, golden_id in decision.blocked:
         yield parked_row(
             run,
@@ -593,11 +595,12 @@ def _settle(
                 if intention:
                     dropped.append(intention.id)
             case Applied():
+                lines = [f"{name}.{path}" for name in step.lists for path in side.mapping.lists[name].writable]
                 news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
                 settled.append(link)
                 history.append(_history_row(run, side, step, outcome))
                 closed.extend([f"blocked:{link.id}", f"record:{link.id}"])
-                closed.extend(f"{kind}:{link.id}:{path}" for path in step.settles for kind in ("field", "later"))
+                closed.extend(f"{kind}:{link.id}:{path}" for path in (*step.settles, *step.lists, *lines) for kind in ("field", "later"))
                 pushed.add(f"{side.connection}:{step.operation}")
                 if intention:
                     dropped.append(intention.id)
@@ -703,7 +706,11 @@ def settle_applied(
             if field in compiled.writable and not same(flat_said.get(path), flat_golden.get(path)):
                 answered[path] = digest(flat_golden.get(path))
     link.answered = answered
-    link.held = {path: why for path, why in link.held.items() if path != "*" and path not in step.settles}
+    link.held = {
+        path: why
+        for path, why in link.held.items()
+        if path != "*" and path not in step.settles and path.partition(".")[0] not in step.lists
+    }
     link.pending = [path for path in link.pending if path not in step.settles]
     link.dirty = is_dirty(golden.fields, link, mapping, said)
     if not surprising:

@@ -9,14 +9,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from erpcrm_bridge.errors import AdoptionNeeded, BridgeError, InputError, UsageError
+from erpcrm_bridge.mapping.drift import Drift
 from erpcrm_bridge.store import Fence, GoldenRow, LinkRow, RunRow, Store
 from erpcrm_bridge.sync import brake
 from erpcrm_bridge.sync.absorb import absorb, want_everywhere
 from erpcrm_bridge.sync.decide import Step
-from erpcrm_bridge.sync.flow import Flow
+from erpcrm_bridge.sync.flow import Flow, Paused
 from erpcrm_bridge.sync.ids import owing
 from erpcrm_bridge.sync.notes import Progress, RunNote, instant, new_run, quiet
 from erpcrm_bridge.sync.plan import PlanHead, Spool, check, plan_folder, read_steps
@@ -32,7 +34,8 @@ so many times at most; what is left then goes with the next run."""
 
 
 class Report(Struct):
-    """What a run has come to. ``waiting`` counts what is open by kind; ``plan`` is the file of a plan that was made and not done."""
+    """What a run has come to. ``waiting`` counts what is open by kind; ``plan`` is the file of a plan that was made and not done;
+    ``paused`` is what the systems do not offer now; ``drifted``, by connection, what moved in them and was not told by a run before."""
 
     run: str
     flow: str
@@ -46,6 +49,8 @@ class Report(Struct):
     review: bool = False
     braked: bool = False
     undoing: Undoing | None = None
+    paused: list[Paused] = []
+    drifted: list[tuple[str, Drift]] = []
 
     @property
     def written(self) -> int:
@@ -79,6 +84,7 @@ def run_flow(
         if write or adopting:
             brake.refuse_if_tripped(flow, store)
         _refuse_open_adoption(flow, store, adopting)
+        _drifted(flow, store, report)
         if not report.braked:
             _take_in(flow, store, run, adopting, creating)
         report.review = store.fact(f"review:{flow.name}") is not None
@@ -96,6 +102,25 @@ def run_flow(
             _adopted(flow, store, run)
         close_what_waits_no_longer(flow, store, run)
     return report
+
+
+def _drifted(flow: Flow, store: Store, report: Report) -> None:
+    """Note what is paused, for whoever asks between runs, and what has moved in the systems, told once: what paused is told each time."""
+    report.paused = flow.paused
+    paused = msgspec.json.encode(report.paused).decode() if report.paused else None
+    if store.fact(f"pauses:{flow.name}") != paused:
+        store.set_fact(f"pauses:{flow.name}", paused)
+    fact = store.fact(f"drift:{flow.name}") or "[]"
+    told = msgspec.json.decode(fact, type=list[str])
+    found = {f"{connection} {one.level} {one.stream}.{one.field}: {one.what}": (connection, one) for connection, one in flow.drifted}
+    whys = {one.why for one in report.paused}
+    report.drifted = [
+        (connection, one)
+        for name, (connection, one) in found.items()
+        if name not in told and f"{one.stream}.{one.field}: {one.what}" not in whys
+    ]
+    if sorted(found) != told:
+        store.set_fact(f"drift:{flow.name}", msgspec.json.encode(sorted(found)).decode() if found else None)
 
 
 def _take_in(flow: Flow, store: Store, run: RunNote, adopting: bool, creating: Collection[str]) -> None:
@@ -206,7 +231,8 @@ def plan_ids(
 
 
 def _rules(flow: Flow) -> dict[str, str]:
-    return {_ruled(side.entity, side.connection, side.stream.name): side.mapping.digest for side in flow.all_sides()}
+    rules = {_ruled(side.entity, side.connection, side.stream.name): side.mapping for side in flow.all_sides()}
+    return {name: f"{mapping.digest} {mapping.stops}".rstrip() for name, mapping in rules.items()}
 
 
 def _ruled(entity: str, connection: str, stream: str) -> str:

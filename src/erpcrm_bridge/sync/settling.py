@@ -356,7 +356,7 @@ def _saying(
 ) -> Saying | None:
     """Return what this system says, or None where the record waits or is parked. Sets the link's new base, line keys and holds."""
     side, link, row = member.side, member.link, member.incoming
-    mapping = side.mapping
+    mapping, golden_id = side.mapping, None if work.new else work.golden.id
     errors: list[FieldError] = []
     said, keyed = _document(member, refs, errors)
     blocked = blocking(side, errors)
@@ -368,21 +368,26 @@ def _saying(
     if complaint is None and line_error is not None:
         complaint = f"{line_error.path}: {line_error.reason}"
     if complaint:
-        _park_record(run, member, "total", complaint, batch, None if work.new else work.golden.id)
+        _park_record(run, member, "total", complaint, batch, golden_id)
+        return None
+    if link.base is None and (why := next((side.paused[name] for name in mapping.lists if name in side.paused), None)):
+        # A document without its lines is none: it would be created so elsewhere (L9).
+        _park_record(run, member, "paused", f"it cannot be taken in while its lines are paused: {why}", batch, golden_id)
         return None
     line_ids = _line_ids(flow, member, keyed, work)
     if line_ids is None:
-        _park_record(run, member, "lines", "it is in doubt which of its lines is which", batch, None if work.new else work.golden.id)
+        _park_record(run, member, "lines", "it is in doubt which of its lines is which", batch, golden_id)
         return None
     for name, pairs in keyed.items():
         said[name] = [{"id": line_ids[name][key], **line} for key, line in pairs]
     flat = flatten(said, lists)
     unreadable = [error for error in errors if error.reference is None]
-    withheld = {path for error in unreadable for path in side.policies.unit(error.path)}
+    unread = {path for error in unreadable for path in side.policies.unit(error.path)}
+    withheld = unread | side.paused.keys()
     before, moved = _moved(member, store, refs, flat, flat_golden, lists)
     member.guessed = mapping.guessed(row.fields or {}) & moved - withheld
     pending = [error.path for error in errors if error.reference is not None]
-    _hold_unreadable(run, work, member, unreadable, withheld, batch)
+    _hold_unreadable(run, work, member, unreadable, unread, batch)
     _show_pending(run, work, member, errors, batch)
     saying = Saying(
         by=side.connection,
@@ -398,7 +403,8 @@ def _saying(
     old_base = link.base
     link.base = _base_after(member, withheld)
     link.answered = _answers_left(link, mapping, old_base, row.fields or {})
-    link.line_keys = {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
+    kept = {name: keys for name, keys in link.line_keys.items() if name in side.paused}
+    link.line_keys = kept | {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
     link.stand_at(row.version)
     link.rules, link.pending, link.state, link.key = mapping.digest, pending, "live", row.key
     return saying
@@ -549,18 +555,19 @@ def _show_pending(run: RunNote, work: Work, member: Member, errors: list[FieldEr
 
 
 def _base_after(member: Member, withheld: set[str]) -> Fields:
-    """Return the new base: what was read, except that a field which could not be understood keeps its old base, so that it stays news."""
-    fields, old = member.incoming.fields or {}, member.link.base or {}
+    """Return the new base: what was read, except that a field which could not be understood, or was not read now, keeps its old base, so
+    that it stays news."""
+    fields, old, mapping = member.incoming.fields or {}, member.link.base or {}, member.side.mapping
     if not withheld:
         return fields
-    base = dict(fields)
-    for rule in member.side.mapping.rules:
-        if withheld.intersection(rule.canonical):
-            for external in rule.external:
-                if external in old:
-                    base[external] = old[external]
-                else:
-                    base.pop(external, None)
+    base = {**old, **fields} if member.side.paused else dict(fields)
+    kept = {external for rule in mapping.rules if withheld.intersection(rule.canonical) for external in rule.external}
+    kept |= {name for name in fields if (of := mapping.affected((name,))) and of <= withheld}
+    for external in kept:
+        if external in old:
+            base[external] = old[external]
+        else:
+            base.pop(external, None)
     return base
 
 

@@ -292,17 +292,22 @@ class _Record:
         back = {name: written.fields[name][0] for name in open_names - changed}
         said, unread = self._reads(side, {**base, **back})
         blind: set[str] = set()
+        paused: set[str] = set()
         for unit in self._touched_units(side, open_names):
             names = open_names.intersection(name for path in unit for name in side.mapping.externals(path))
             if names & changed or self._past.later.intersection(unit):
                 changed |= names
+            elif any(path in side.paused or path in side.mapping.unwritten for path in unit):
+                paused |= names
             elif unit not in self._sets and any(self._is_blind(side, path, unread) for path in unit):
                 blind |= names
-        back = {name: value for name, value in back.items() if name not in changed | blind and not same(value, base.get(name))}
+        back = {name: value for name, value in back.items() if name not in changed | blind | paused and not same(value, base.get(name))}
         if changed:
             self._stay(side.connection, link.key or "", sorted(changed), "changed since")
         if blind - changed:
             self._stay(side.connection, link.key or "", sorted(blind - changed), "what it held before cannot be read as a value")
+        if paused - changed:
+            self._stay(side.connection, link.key or "", sorted(paused - changed), "the field is paused there")
         if not back:
             return
         units = self._touched_units(side, back)

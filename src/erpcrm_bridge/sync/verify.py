@@ -103,7 +103,7 @@ def _differences(
         both = {path for path in (*flat_golden, *flat_said) if path.startswith(name + "/")}
         paths |= {path for path in both if path.count("/") == 1 or path.split("/")[2] in compiled.readable & compiled.writable}
     unreadable = {error.path for error in errors}
-    untouched = {path for path in paths if same(flat_said.get(path), flat_base.get(path))}
+    untouched = {path for path in paths if same(flat_said.get(path), flat_base.get(path)) or _pauses(side, path)}
     return [
         Difference(
             golden.entity,
@@ -112,7 +112,7 @@ def _differences(
             side.stream.name,
             link.key or "",
             path,
-            _why(path, link, frozen, pending, path in untouched or path in unreadable),
+            "paused" if _pauses(side, path) else _why(path, link, frozen, pending, path in untouched or path in unreadable),
         )
         for path in sorted(paths)
         if path in unreadable
@@ -122,6 +122,11 @@ def _differences(
             else not same(flat_said.get(path), flat_golden.get(path))
         )
     ]
+
+
+def _pauses(side: Side, path: str) -> bool:
+    """Tell whether a path is compared as it was last known, for it cannot be read now."""
+    return bool(side.paused) and (path in side.paused or path.partition("/")[0] in side.paused)
 
 
 def _flat(side: Side, link: LinkRow, fields: Fields, refs: dict[tuple[str, str], str], errors: list[FieldError]) -> Fields:

@@ -296,6 +296,13 @@ class MemorySystem:
 
     # -- what people do -------------------------------------------------------------------------------------------------------------
 
+    def alter(self, stream: str, field: str, to: Field | None) -> None:
+        """Let an administrator add or change a field of a stream, or take it away (None); what records hold of it stays."""
+        with self._lock:
+            shape = {name: known for name, known in self._shapes[self._spec(stream).name].items() if name != field}
+            self._shapes[stream] = shape | ({field: msgspec.structs.replace(to, name=field)} if to is not None else {})
+            self._plain = None
+
     def create(self, stream: str, fields: Fields, lists: Mapping[str, Sequence[Fields]] | None = None, *, actor: str = "person") -> str:
         """Make a record, with the rows of its lists; return its key. Raises Refused."""
         with self._lock:

@@ -12,13 +12,13 @@ from typing import Any
 from erpcrm_bridge.connector import Description, Field, Stream
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping.check.findings import Finding, Report, of_complaint
-from erpcrm_bridge.mapping.check.static import accepted, plans_of, shown, table_of
+from erpcrm_bridge.mapping.check.static import accepted, plans_of, shown
 from erpcrm_bridge.mapping.compile import CompiledMapping, compile_mapping
 from erpcrm_bridge.mapping.expression import parse
 from erpcrm_bridge.mapping.format import MappingSpec
 from erpcrm_bridge.mapping.library import Library
 from erpcrm_bridge.mapping.optional import fitted
-from erpcrm_bridge.mapping.rules import Plan
+from erpcrm_bridge.mapping.rules import Plan, table_of
 from erpcrm_bridge.mapping.source import put_in
 from erpcrm_bridge.mapping.transforms import country_names
 from erpcrm_bridge.model.entities import MODELS

@@ -11,9 +11,9 @@ from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping.check.examples import run_test
 from erpcrm_bridge.mapping.check.findings import Finding, Report, of_complaint
 from erpcrm_bridge.mapping.compile import CompiledMapping, compile_mapping
-from erpcrm_bridge.mapping.format import MappingSpec, RuleSpec, TableSpec
+from erpcrm_bridge.mapping.format import MappingSpec, RuleSpec
 from erpcrm_bridge.mapping.library import Library
-from erpcrm_bridge.mapping.rules import Plan
+from erpcrm_bridge.mapping.rules import Plan, table_of
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.settings.yaml import Path
 
@@ -47,17 +47,6 @@ def plans_of(compiled: CompiledMapping) -> Iterator[tuple[str, Plan]]:
     yield from (("", plan) for plan in compiled._plans)
     for name, one in compiled.lists.items():
         yield from ((name, plan) for plan in one._plans)
-
-
-def table_of(spec: MappingSpec, rule: RuleSpec) -> TableSpec | None:
-    """Return the value map of a rule, wherever it stands."""
-    for entry in rule.via:
-        options = entry.get("map") if isinstance(entry, dict) else None
-        if isinstance(options, str):
-            return spec.body.tables[options]
-        if options is not None:
-            return TableSpec.model_validate(options)
-    return None
 
 
 def accepted(rule: RuleSpec, kind: str) -> str | None:

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from erpcrm_bridge.connector import Field
 from erpcrm_bridge.mapping.check.fit import AMOUNT_DIGITS, values_known
-from erpcrm_bridge.mapping.check.static import table_of
-from erpcrm_bridge.mapping.rules import Plan, World
+from erpcrm_bridge.mapping.rules import Plan, World, table_of
 from erpcrm_bridge.model.fields import FieldSpec, field_at
 from erpcrm_bridge.model.money import MINOR_UNITS
 
