@@ -387,9 +387,16 @@ def _moves(world: World, place: Path, spec: RuleSpec, fields: tuple[FieldSpec, .
     for start, ends in spec.moves.items():
         for made in (made for _, made in map(_move, ends) if made is not None):
             _made(world, (*place, "moves", start), made)
-        for state in (start, *(state for state, _ in map(_move, ends))):
-            if state not in choices:
-                world.findings.add((*place, "moves", start), f"`{state}` is no state of `{fields[0].path}`", near(state, choices))
+        unknown = [state for state in (start, *(state for state, _ in map(_move, ends))) if state not in choices]
+        for state in unknown:
+            what = f"unknown-move: `{state}` is no state of `{fields[0].path}`"
+            world.findings.add((*place, "moves", start), what, near(state, choices))
+        if unknown:
+            continue
+        known = (fields[0].moves or {}).get(start, ())
+        for state in (state for state, _ in map(_move, ends) if fields[0].moves is not None and state not in known):
+            what = f"unknown-move: `{fields[0].path}` of {world.spec.entity} never goes from {start} to {state}"
+            world.findings.add((*place, "moves", start), what, f"it goes to {', '.join(known)}" if known else f"{start} is its last state")
 
 
 def _made(world: World, place: Path, made: str) -> None:

@@ -47,6 +47,7 @@ CODES: dict[str, tuple[tuple[Level, ...], str]] = {
     "picklist-stale": (("ERROR", "WARN"), "the table has a value that the pick-list lacks; an error where it would be written"),
     "enum-uncovered": (("WARN",), "a canonical value has no external value of its own"),
     "refuses": (("WARN",), "some canonical values cannot be written; their field would be parked"),
+    "unknown-move": (("ERROR",), "`moves` names a state, or a move from one to another, that the canonical model does not have"),
     "move-not-offered": (("ERROR",), "the system has no call for a move of a state"),
     "newer-unsound": (("ERROR",), "`newer` compares versions that are not ordered, or not finely enough"),
     "get-not-total": (("ERROR",), "reading fails on a value that the system may hold"),
