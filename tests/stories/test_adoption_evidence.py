@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.stories.cli_world import CliWorld, account, customer
 from tests.stories.world import TEXT, World
 
+from erpcrm_bridge.cli.app import run
 from erpcrm_bridge.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +165,35 @@ def test_a_cross_id_that_the_system_lacks_or_that_a_mapping_writes_is_refused(tm
         world_of(tmp_path / "one", {"linked_by": {"crm": "NetSuiteId"}}).adopt()
     with pytest.raises(ConfigError, match="'Phone' is read and never written, but the rule 'phone' of customer/crm writes it"):
         world_of(tmp_path / "two", {"linked_by": {"crm": "Phone"}}).adopt()
+
+
+@pytest.mark.parametrize(
+    ("linked_by", "crm", "erp"),
+    [
+        ("{crm: celigo_sfnsio__NetSuite_Id__c}", ("celigo_sfnsio__NetSuite_Id__c", "1009"), ("Note", "")),
+        ("{erp: custentity_celigo_sfio_sf_id}", ("Note__c", ""), ("custentity_celigo_sfio_sf_id", "001A0000006Vm9r")),
+        ("{crm: breadwinner_ns__InternalId__c}", ("breadwinner_ns__InternalId__c", "1009"), ("Note", "")),
+    ],
+)
+def test_the_columns_of_other_integrations_bind_what_the_shipped_rules_would_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], linked_by: str, crm: tuple[str, str], erp: tuple[str, str]
+) -> None:
+    world = CliWorld(tmp_path)
+    overlay = tmp_path / "mappings" / "local" / "customer" / "entity.yaml"
+    overlay.parent.mkdir(parents=True)
+    overlay.write_text(f"apiVersion: erpcrm-bridge/v1\nkind: Entity\nextends: customer/entity\nlinked_by: {linked_by}\n")
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text() + "mappings: [./mappings/local]\n")
+    world.write_crm([account("001A0000006Vm9rIAC", "Alpha GmbH")])
+    world.write_erp([customer("1009", "Omega SE"), customer("1010", "Alpha GmbH")])
+    for path, (name, value) in ((world.accounts, crm), (world.customers, erp)):
+        head, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([f"{head},{name}", *(f"{row},{value if at == 0 else ''}" for at, row in enumerate(rows))]) + "\n")
+    assert run(["--config", str(config), "mapping", "lock"]) == 0
+    capsys.readouterr()
+    assert run(["--config", str(config), "adopt", "--json"]) == 0
+    (joined,) = json.loads(capsys.readouterr().out)["joined"]
+    assert joined["bound"] == {"cross id": 1}
 
 
 # --- what hangs on them ------------------------------------------------------------------------------------------------------------
