@@ -93,6 +93,7 @@ def lay_places(places: Places, recorder: Recorder) -> None:
         for verb in VERBS:
             places.around(connector, verb, lambda _, *args, verb=verb: " ".join([verb, *(one.stream for one in args[:1])]))
         connector.read_changes = paged(places, connector.read_changes)  # type: ignore[method-assign]  # places between the pages
+    places.around(CsvConnector, "put_away", lambda _, selection, __: f"put away {selection.stream}")
     places.around(HttpWire, "call", lambda _, verb, args: f"{verb} over the wire")
 
     def watched(doing: str) -> Callable[..., str | None]:
@@ -103,6 +104,8 @@ def lay_places(places: Places, recorder: Recorder) -> None:
     places.around(os, "unlink", lambda path, **_: "removing a file" if recorder.watches(path) else None)
     writing = watched("making")
     places.around(os, "open", lambda path, flags, *_, **__: writing(path) if flags & os.O_EXCL else None)
+    moving = watched("moving")
+    places.around(os, "rename", lambda _, target, **__: moving(target))
     placing = watched("placing")
     places.around(os, "replace", lambda _, target, **__: placing(target))
 

@@ -2,7 +2,7 @@
 
 A file is read, and put into ``archive`` only when the store is known to hold what was read (``put_away``). The archive is the stream's log:
 its files are numbered in the order in which they were taken, so that another flow, or a read from nowhere, reads them there. What cannot
-be read as a table is set aside in ``broken``, with the reason in a text file beside it.
+be read as a table is told, and then set aside in ``broken``, with the reason in a text file beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from msgspec import Struct
 from erpcrm_bridge.connector import Capabilities, Change, Found, Page, Problem, Question, Record, Selection
 from erpcrm_bridge.errors import CursorExpired, InputError, SchemaDrift
 from erpcrm_bridge.model.values import digest
-from erpcrm_bridge_csv.files import OpenFile, locked, replace_text, sync_folder, telling
+from erpcrm_bridge_csv.files import OpenFile, clear, locked, replace_text, sync_folder, telling
 from erpcrm_bridge_csv.finding import matches
 from erpcrm_bridge_csv.reading import Pass
 from erpcrm_bridge_csv.settings import Drop, Layout
@@ -34,12 +34,23 @@ _NO = {"", "0", "false", "no"}
 _ARCHIVED = re.compile(r"(\d{6,})\.([0-9a-f]{32})\.(.+)", re.DOTALL)
 
 
+class _Aside(Struct, frozen=True):
+    """A file that is told of as broken: its name and digest, the name that it is to have among the broken ones, and why."""
+
+    name: str
+    digest: str
+    target: str
+    why: str
+
+
 class _Cursor(Struct, frozen=True):
-    """``upto`` is the number of the last archived file that was read, ``taken`` (name, digest) of those read that were not archived yet."""
+    """``upto`` is the number of the last archived file that was read, ``taken`` (name, digest) of those read that were not archived yet,
+    ``aside`` those told of as broken that were not set aside yet."""
 
     shape: str
     upto: int = 0
     taken: list[tuple[str, str]] = []
+    aside: list[_Aside] = []
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -112,34 +123,39 @@ class DropFolder:
                 else:
                     backlog.append(file)
         taken = [(name, said) for name, said in taken if (self._folder / name).exists()]
+        aside = [one for one in before.aside if self._is_due(one)]
         for path in self._ready():
             with closing(OpenFile(path)) as opened:
                 said = (path.name, opened.digest())
-            if said in taken:
+            if said in taken or said in {(one.name, one.digest) for one in aside}:
                 continue
             again = [file for file in archived if (file.name, file.digest) == said]
             if not again:
                 backlog.append(_File(path, *said, None))
             elif again[-1] is not archived[-1] or backlog:
-                problems.append(
-                    self._set_aside(
-                        path,
-                        f"The very same file was taken in before (it is {ARCHIVE}/{again[-1].path.name}), and others after it: what it "
-                        "says may be out of date.",
-                        "If it is meant, drop it under another name.",
-                    )
+                why = (
+                    f"The very same file was taken in before (it is {ARCHIVE}/{again[-1].path.name}), and others after it: what it "
+                    "says may be out of date."
                 )
+                problems.append(self._tell(aside, *said, why, "If it is meant, drop it under another name."))
                 continue
             taken.append(said)
         unfinished, seen = _encode(before).decode(), set[int]()
         for file in reversed(backlog):
-            yield from self._of(file, selection, unfinished, seen, problems, taken)
-        yield Page([], _encode(_Cursor(before.shape, upto, taken)).decode(), problems=tuple(problems))
+            yield from self._of(file, selection, unfinished, seen, problems, taken, aside)
+        yield Page([], _encode(_Cursor(before.shape, upto, taken, aside)).decode(), problems=tuple(problems))
 
     def _of(
-        self, file: _File, selection: Selection, cursor: str, seen: set[int], problems: list[Problem], taken: list[tuple[str, str]]
+        self,
+        file: _File,
+        selection: Selection,
+        cursor: str,
+        seen: set[int],
+        problems: list[Problem],
+        taken: list[tuple[str, str]],
+        aside: list[_Aside],
     ) -> Iterator[Page]:
-        """Yield a file's pages, of keys not ``seen`` yet; one that is broken anywhere is set aside before anything of it is told."""
+        """Yield a file's pages, of keys not ``seen`` yet. Of one that is broken anywhere nothing is told but that."""
         with closing(OpenFile(file.path)) as bracket:
             try:
                 with self._pass(file.path, selection) as source:
@@ -151,7 +167,7 @@ class DropFolder:
                     return
                 taken.remove((file.name, file.digest))
                 if bracket.is_untouched() and bracket.is_in_place():
-                    problems.append(self._set_aside(file.path, error.message, error.way_out))
+                    problems.append(self._tell(aside, file.name, file.digest, error.message, error.way_out))
                 return
         own: set[int] = set()
         with self._pass(file.path, selection) as source:
@@ -167,10 +183,12 @@ class DropFolder:
         seen |= own
 
     def put_away(self, selection: Selection, cursor: str) -> None:
-        """Archive the files that were read up to ``cursor``: the store holds what they said."""
+        """Archive the files that were read up to ``cursor``, and set the broken ones aside: the store holds what they said, or that they
+        could not be read."""
         self._put_away(self._cursor(selection, cursor))
 
     def _put_away(self, cursor: _Cursor) -> None:
+        self._set_aside([one for one in cursor.aside if self._is_due(one)])
         if not any((self._folder / name).exists() for name, _ in cursor.taken):
             return
         archive = self._subfolder(ARCHIVE)
@@ -274,20 +292,41 @@ class DropFolder:
             names = [match for name in os.listdir(archive) if (match := _ARCHIVED.fullmatch(name))]
         return sorted((_File(archive / one[0], one[3], one[2], int(one[1])) for one in names), key=lambda file: file.number or 0)
 
-    def _set_aside(self, path: Path, what: str, way_out: str) -> Problem:
-        """Move a file out of the way, the reason beside it, and return the problem that tells of it."""
+    def _tell(self, aside: list[_Aside], name: str, said: str, what: str, way_out: str) -> Problem:
+        """Return the problem that tells of a broken file, and note that it is to be set aside when the store holds it."""
+        target = self._free(name, {one.target for one in aside})
+        aside.append(_Aside(name, said, target, f"{what}\n{way_out}"))
+        return Problem(f"{BROKEN}/{target}", None, f"{what} {way_out}")
+
+    def _free(self, name: str, used: set[str]) -> str:
+        """Return a name that no file has among the broken ones, and none is about to have."""
+        path, free, number = Path(name), name, 1
+        while free in used or (self._folder / BROKEN / free).exists():
+            number += 1
+            free = f"{path.stem}.{number}{path.suffix}"
+        return free
+
+    def _set_aside(self, broken: Sequence[_Aside]) -> None:
+        """Move files out of the way, each with the reason beside it."""
+        if not broken:
+            return
         place = self._subfolder(BROKEN)
         with locked(self._folder):
-            name, number = path.name, 1
-            while (place / name).exists():
-                number += 1
-                name = f"{path.stem}.{number}{path.suffix}"
-            replace_text(place / f"{name}.txt", f"{path.name} was not taken in.\n{what}\n{way_out}\n")
-            with telling(path, "set aside"):
-                os.rename(path, place / name)
+            clear(place)
+            for one in filter(self._is_due, broken):
+                path = self._folder / one.name
+                with closing(OpenFile(path)) as opened:
+                    same = opened.digest() == one.digest
+                if same:  # else it is another one, which has not been read yet
+                    replace_text(place / f"{one.target}.txt", f"{one.name} was not taken in.\n{one.why}\n")
+                    with telling(path, "set aside"):
+                        os.rename(path, place / one.target)
             sync_folder(place)
             sync_folder(self._folder)
-        return Problem(f"{BROKEN}/{name}", None, f"{what} {way_out}")
+
+    def _is_due(self, one: _Aside) -> bool:
+        """Tell whether a file that was told of is still to be set aside: what has its name later is another one, and told anew."""
+        return (self._folder / one.name).exists() and not (self._folder / BROKEN / one.target).exists()
 
     def _subfolder(self, name: str) -> Path:
         with telling(self._folder / name, "made"):

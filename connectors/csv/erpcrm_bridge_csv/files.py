@@ -242,6 +242,13 @@ def replace_text(target: Path, text: str) -> None:
     sync_folder(target.parent)
 
 
+def clear(folder: Path) -> None:
+    """Remove what one that died has left unfinished. Only for whoever holds the lock."""
+    for leftover in folder.glob(f".*{_TEMPORARY}"):
+        with suppress(OSError):
+            leftover.unlink()
+
+
 @contextmanager
 def locked(folder: Path, *, patience: float = 30.0) -> Iterator[None]:
     """Hold the folder's advisory lock: one bridge writes at a time. Leftovers of one that died are removed.
@@ -263,9 +270,7 @@ def locked(folder: Path, *, patience: float = 30.0) -> Iterator[None]:
                         f"Another bridge is writing to {folder}.", way_out="Run again when it has finished.", retry_after=5.0
                     ) from None
                 time.sleep(0.02)
-        for leftover in folder.glob(f".*{_TEMPORARY}"):
-            with suppress(OSError):
-                leftover.unlink()
+        clear(folder)
         yield
     finally:
         os.close(descriptor)

@@ -137,15 +137,18 @@ def test_a_broken_file_is_set_aside_with_its_reason_and_nothing_of_it_is_told(in
     ((where, reason),) = reasons(pages)
     assert where == "broken/bad.csv"
     assert why in reason
+    assert inbox.names() == ["bad.csv", "good.csv", "later.csv"]  # until the store holds that it was told
+    cursor = stored(connector, pages)
     assert inbox.names("broken") == ["bad.csv", "bad.csv.txt"]
     assert (inbox.inbox / "broken" / "bad.csv").read_bytes() == content
     assert why in (inbox.inbox / "broken" / "bad.csv.txt").read_text()
-    cursor = stored(connector, pages)
     assert (inbox.names(), inbox.names("archive")) == ([], ["good.csv", "later.csv"])
     inbox.drop("bad.csv", HEAD + "9,M\n")
     assert told(read(connector, cursor)) == {"9": "M"}
     inbox.drop("bad.csv", content)
-    assert told(read(connector, cursor)) == {}
+    pages = read(connector, cursor)
+    assert (told(pages), [where for where, _ in reasons(pages)]) == ({}, ["broken/bad.2.csv"])
+    stored(connector, pages)
     assert inbox.names("broken") == ["bad.2.csv", "bad.2.csv.txt", "bad.csv", "bad.csv.txt"]
 
 
