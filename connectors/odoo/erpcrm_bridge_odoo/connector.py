@@ -21,6 +21,7 @@ from erpcrm_bridge.connector import (
     Record,
     Selection,
     Stream,
+    WebhookRequest,
     Write,
 )
 from erpcrm_bridge.errors import ConnectorBug, PermissionDenied, SchemaDrift
@@ -33,6 +34,7 @@ from erpcrm_bridge_odoo.rpc import Server
 from erpcrm_bridge_odoo.settings import OdooSettings
 from erpcrm_bridge_odoo.shape import ATTRIBUTES, Shape, shape_of
 from erpcrm_bridge_odoo.streams import spec_of
+from erpcrm_bridge_odoo.webhooks import Announced
 
 WINDOW = "between the read of a batch's records and their write, the next call: up to some seconds for a great batch"
 
@@ -54,6 +56,7 @@ class OdooConnector:
         self._server = Server(settings, budget=budget if budget is not None else Budget(), manners=manners, transport=transport)
         self._shapes: dict[str, tuple[Shape, dict[str, bool]]] = {}
         self._named: bool | None = None
+        self._announced = Announced(settings.webhook_secret, self._streams())
 
     def __repr__(self) -> str:
         return f"<OdooConnector to {self._settings.database} at {self._settings.url}>"
@@ -64,7 +67,7 @@ class OdooConnector:
         streams: dict[str, Stream] = {}
         left_out: dict[str, LeftOut] = {}
         identity = self._identity()
-        for name in self._settings.streams or (*STREAMS, *(self._settings.commissions.records or OCA_COMMISSIONS)):
+        for name in self._streams():
             try:
                 shape, able = self._shape_and_rights(name)
             except (PermissionDenied, SchemaDrift) as error:
@@ -74,6 +77,13 @@ class OdooConnector:
         with _telling("the code tables"):
             said = Description(identity, streams, code_tables(self._server), left_out)
         return Description(identity, streams, said.code_tables(self._codes), left_out)
+
+    def _streams(self) -> tuple[str, ...]:
+        return self._settings.streams or (*STREAMS, *(self._settings.commissions.records or OCA_COMMISSIONS))
+
+    def parse_webhook(self, request: WebhookRequest) -> tuple[dict[str, list[str]], float]:
+        """Return the keys that a post announces, and how long to wait: 17 posts before it commits. Raises AuthError, InputError."""
+        return self._announced.keys(request), self._settings.webhook_delay
 
     def _identity(self) -> str:
         """Return the database's uuid. Raises PermissionDenied where this user may not read it and the settings do not say it."""

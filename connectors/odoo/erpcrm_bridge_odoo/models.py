@@ -78,6 +78,9 @@ KEPT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Where one of the first is written, Odoo works the second out anew from its price lists (observed on 17 and 19): they are written along as
 they stand, so that a write touches only what it names."""
 
+CREATABLE: Mapping[str, tuple[str, ...]] = {"account.move": ("move_type",), "res.currency.rate": ("currency_id",)}
+"""Fields that ``fields_get`` tells as readonly, and that a create names all the same (observed)."""
+
 POSTED_KEEPS: Mapping[str, tuple[str, ...]] = {
     "account.move": (
         "invoice_line_ids",

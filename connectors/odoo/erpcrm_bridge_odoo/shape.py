@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from erpcrm_bridge.connector import Field
 from erpcrm_bridge.connector import FieldType as Kind
-from erpcrm_bridge_odoo.models import MOVES, RENAMED
+from erpcrm_bridge_odoo.models import CREATABLE, MOVES, RENAMED
 from erpcrm_bridge_odoo.streams import Derived, Row, Spec, derived_of
 
 XMLID = "$xmlid"
@@ -135,6 +135,9 @@ def shape_of(spec: Spec, told: Mapping[str, Mapping[str, Any]], able: Mapping[st
     for name, one in derived.items():
         may = {"creatable": one.field.creatable and able["create"], "updatable": one.field.updatable and able["write"]}
         fields[name] = replace(one.field, **may)
+    for name in CREATABLE.get(spec.model, ()):
+        if name in fields:
+            fields[name] = replace(fields[name], creatable=able["create"])
     for name, choices in ((name, fields[name].choices) for name in MOVES.get(spec.name, {}) if name in fields):
         fields[name] = replace(fields[name], creatable=able["create"], updatable=False, choices=choices)
     if external_ids:

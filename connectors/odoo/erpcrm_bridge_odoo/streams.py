@@ -46,15 +46,24 @@ class Batch:
         return known
 
 
+@dataclass(frozen=True, slots=True)
+class Putting:
+    """A value to be written: what was ``found`` for it, and the other ``fields`` of the same write."""
+
+    value: Any
+    found: Any
+    fields: Mapping[str, Any]
+
+
 Of = Callable[[Batch, Sequence[Row]], Sequence[Any]]
-Put = Callable[[Any, Any], Mapping[str, Any]]
+Put = Callable[[Putting], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
     """A field that is worked out. ``needs`` are the columns it is worked out from, ``of`` gives its values row by row.
 
-    ``put`` returns what is written for a value, given what ``look_up`` found for it; ``creates`` and ``updates`` say where it may be.
+    ``put`` returns what is written for a value, given what ``look_up`` found for all values of a batch.
     """
 
     field: Field
@@ -119,7 +128,7 @@ def _customer() -> Derived:
         return [_text(there[row["partner_id"]]["commercial_partner_id"]) if row["partner_id"] in there else None for row in rows]
 
     return Derived(
-        Field("customer_id", "reference", references=("res.partner",)), ("partner_id",), of, put=lambda value, _: {"partner_id": value}
+        Field("customer_id", "reference", references=("res.partner",)), ("partner_id",), of, put=lambda put: {"partner_id": put.value}
     )
 
 
@@ -137,12 +146,13 @@ def _product_code() -> Derived:
             found.setdefault(row["default_code"], []).append(row["id"])
         return found
 
-    def put(value: Any, found: Any) -> Mapping[str, Any]:
-        if value is None:
+    def put(put: Putting) -> Mapping[str, Any]:
+        if put.value is None:
             return {"product_id": None}
-        if found is None or len(found) != 1:
-            raise Refused("reference", f"{'no' if not found else len(found)} active product has the internal reference {value}")
-        return {"product_id": str(found[0])}
+        if not put.found or len(put.found) != 1:
+            count = len(put.found) if put.found else "no"
+            raise Refused("reference", f"{count} active product has the internal reference {put.value}")
+        return {"product_id": str(put.found[0])}
 
     return Derived(Field("product_code"), ("product_id",), of, put=put, look_up=look_up)
 
@@ -156,7 +166,7 @@ def _net_price(needs: tuple[str, ...]) -> Derived:
         return _plain_number(Decimal(str(row["price_unit"])) * (100 - Decimal(str(row["discount"]))) / 100)
 
     return Derived(
-        Field("net_price_unit", "number"), needs, _each(needs, of), put=lambda value, _: {"price_unit": value or 0, "discount": 0}
+        Field("net_price_unit", "number"), needs, _each(needs, of), put=lambda put: {"price_unit": put.value or 0, "discount": 0}
     )
 
 
@@ -171,7 +181,7 @@ def _position(needs: tuple[str, ...] = ("sequence",)) -> Derived:
         Field("position", "number", scale=0, updatable=False),
         needs,
         lambda _, rows: [None] * len(rows),
-        put=lambda value, _: {} if value is None else {"sequence": 10 * int(value)},
+        put=lambda put: {} if put.value is None else {"sequence": 10 * int(put.value)},
     )
 
 
@@ -179,16 +189,16 @@ def _line_kind() -> Derived:
     def of(row: Row) -> str:
         return "shipping" if row.get("is_delivery") else "item"
 
-    def put(value: Any, _: Any) -> Mapping[str, Any]:
-        if value in ("tax", "rounding"):
-            raise Refused("record", f"Odoo works out the rows of {value} itself: none can be added")
+    def put(put: Putting) -> Mapping[str, Any]:
+        if put.value in ("tax", "rounding"):
+            raise Refused("record", f"Odoo works out the rows of {put.value} itself: none can be added")
         return {}
 
     choices = ("item", "shipping", "discount", "tax", "rounding")
     return Derived(Field("line_kind", "choice", choices=choices, updatable=False), (), _each((), of), put=put)
 
 
-def _unsent(value: Any, _: Any) -> Mapping[str, Any]:
+def _unsent(_: Putting) -> Mapping[str, Any]:
     """The state that a new record has by itself is accepted on a create, and not sent."""
     return {}
 
@@ -288,7 +298,7 @@ def _product_rows_only(name: str, told: Field, convert: Callable[[Any], Any]) ->
     def of(row: Row) -> Any:
         return convert(row[name]) if row["display_type"] == "product" else None
 
-    return Derived(told, (name, "display_type"), _each((name,), of), put=lambda value, _: {name: value})
+    return Derived(told, (name, "display_type"), _each((name,), of), put=lambda put: {name: put.value})
 
 
 def _payment_state_17() -> Derived:
@@ -310,12 +320,12 @@ def _storable_17() -> Mapping[str, Derived]:
 
     told = Field("type", "choice", choices=("consu", "service", "combo"), restricted=True, nullable=False)
     return {
-        "type": Derived(told, ("type",), _each(("type",), type_of), put=lambda value, _: {"detailed_type": value}),
+        "type": Derived(told, ("type",), _each(("type",), type_of), put=lambda put: {"detailed_type": put.value}),
         "is_storable": Derived(
             Field("is_storable", "boolean", nullable=False),
             ("type",),
             _each(("type",), lambda row: row["type"] == "product"),
-            put=lambda value, _: {"detailed_type": "product"} if value else {},
+            put=lambda put: {"detailed_type": "product"} if put.value else {},
         ),
     }
 
@@ -326,6 +336,104 @@ def _parent_is_customer() -> Derived:
         return [row["parent_id"] in there and there[row["parent_id"]]["customer_rank"] > 0 for row in rows]
 
     return Derived(_read_only("parent_is_customer", "boolean", nullable=False), ("parent_id",), of)
+
+
+def _currency(name: str, put: Put, look_up: Callable[[Batch, set[Any]], Mapping[Any, Any]]) -> Derived:
+    """A currency that follows from something else: named in a create, it must be the one that follows, or choose what it follows from."""
+    told = Field(name, "reference", references=("res.currency",), updatable=False)
+    return Derived(told, (name,), _each((name,), lambda row: _text(row[name])), put=put, look_up=look_up)
+
+
+def _currency_of_order() -> Derived:
+    def look_up(batch: Batch, values: set[Any]) -> Mapping[Any, Any]:
+        told = batch.server.call(
+            "product.pricelist", "search_read", domain=[["active", "=", True]], fields=["currency_id"], order="id", load=""
+        )
+        return {value: [row["id"] for row in told if str(row["currency_id"]) == str(value)] for value in values}
+
+    def put(put: Putting) -> Mapping[str, Any]:
+        if put.value is None:
+            return {}
+        named = put.fields.get("pricelist_id")
+        fitting = put.found or []
+        if named is not None and int(named) in fitting:
+            return {}
+        if named is not None or len(fitting) != 1:
+            raise Refused("field", f"{len(fitting)} active price lists are in the order's currency: exactly one, or the one named, must be")
+        return {"pricelist_id": str(fitting[0])}
+
+    return _currency("currency_id", put, look_up)
+
+
+def _currency_of_price() -> Derived:
+    def look_up(batch: Batch, values: set[Any]) -> Mapping[Any, Any]:
+        told = batch.server.call("product.pricelist", "search_read", domain=[], fields=["currency_id"], load="")
+        return {value: {str(row["id"]) for row in told if str(row["currency_id"]) == str(value)} for value in values}
+
+    def put(put: Putting) -> Mapping[str, Any]:
+        if put.value is not None and str(put.fields.get("pricelist_id")) not in (put.found or ()):
+            raise Refused("field", "the price list is in another currency")
+        return {}
+
+    return _currency("currency_id", put, look_up)
+
+
+def _currency_of_lead() -> Derived:
+    def look_up(batch: Batch, values: set[Any]) -> Mapping[Any, Any]:
+        told = batch.server.call("res.company", "search_read", domain=[], fields=["currency_id"], load="")
+        return {value: any(str(row["currency_id"]) == str(value) for row in told) for value in values}
+
+    def put(put: Putting) -> Mapping[str, Any]:
+        if put.value is not None and not put.found:
+            raise Refused("field", "a lead is in its company's currency, and this is another")
+        return {}
+
+    return _currency("company_currency", put, look_up)
+
+
+def _ship_date() -> Derived:
+    needs = ("date_done", "scheduled_date")
+    return Derived(_read_only("ship_date", "instant"), needs, _each(needs, lambda row: row["date_done"] or row["scheduled_date"] or None))
+
+
+def _user_of_agent() -> Derived:
+    def of(batch: Batch, rows: Sequence[Row]) -> list[Any]:
+        partners = sorted({row["agent_id"] for row in rows if row["agent_id"]})
+        told = batch.server.call("res.users", "search_read", domain=[["partner_id", "in", partners]], fields=["partner_id"], load="")
+        users: dict[int, list[int]] = {}
+        for user in told:
+            users.setdefault(user["partner_id"], []).append(user["id"])
+        return [_text(users[row["agent_id"]][0]) if len(users.get(row["agent_id"], ())) == 1 else None for row in rows]
+
+    return Derived(_read_only("agent_user_id", "reference", references=("res.users",)), ("agent_id",), of)
+
+
+def _plan_of_settlement() -> Derived:
+    """The one plan of its rows; null where there are several."""
+
+    def of(batch: Batch, rows: Sequence[Row]) -> list[Any]:
+        lines = batch.of("commission.settlement.line", (one for row in rows for one in row["line_ids"]), ("commission_id",))
+        plans = batch.of("commission", (line["commission_id"] for line in lines.values()), ("name",))
+        found = []
+        for row in rows:
+            named = {plans[lines[one]["commission_id"]]["name"] for one in row["line_ids"] if one in lines and lines[one]["commission_id"]}
+            found.append(named.pop() if len(named) == 1 else None)
+        return found
+
+    return Derived(_read_only("plan"), ("line_ids",), of)
+
+
+def _billed(name: str, wanted: str, told: Field) -> Derived:
+    return _through(name, "invoice_line_id", "account.move.line", wanted, told)
+
+
+def _rate() -> Derived:
+    def of(batch: Batch, rows: Sequence[Row]) -> list[Any]:
+        plans = batch.of("commission", (row["commission_id"] for row in rows), ("commission_type", "fix_qty"))
+        there = (plans.get(row["commission_id"]) for row in rows)
+        return [Decimal(str(plan["fix_qty"])) if plan and plan["commission_type"] == "fixed" else None for plan in there]
+
+    return Derived(_read_only("rate", "number"), ("commission_id",), of)
 
 
 def _is_standard() -> Derived:
@@ -355,8 +463,8 @@ def _priced_product() -> Derived:
             found.append(_text(row["product_id"]) or (_text(variants[0]) if len(variants) == 1 else None))
         return found
 
-    def put(value: Any, _: Any) -> Mapping[str, Any]:
-        return {"product_id": value} if value is None else {"product_id": value, "applied_on": "0_product_variant"}
+    def put(put: Putting) -> Mapping[str, Any]:
+        return {"product_id": put.value, **({} if put.value is None else {"applied_on": "0_product_variant"})}
 
     told = Field("product_id", "reference", references=("product.product",))
     return Derived(told, ("product_id", "product_tmpl_id"), of, put=put)
@@ -450,13 +558,19 @@ SPECS: Mapping[str, Spec] = {
             "product.pricelist.item",
             derived={
                 "product_id": _priced_product(),
+                "currency_id": _currency_of_price(),
                 "active": _through(
                     "active", "pricelist_id", "product.pricelist", "active", _read_only("active", "boolean", nullable=False), bool
                 ),
             },
             fixed={"compute_price": "fixed"},
         ),
-        Spec("crm.lead", "crm.lead", derived={"customer_id": _customer()}, missing={"won_status": _won_status_17()}),
+        Spec(
+            "crm.lead",
+            "crm.lead",
+            derived={"customer_id": _customer(), "company_currency": _currency_of_lead()},
+            missing={"won_status": _won_status_17()},
+        ),
         Spec(
             "sale.order",
             "sale.order",
@@ -464,6 +578,7 @@ SPECS: Mapping[str, Spec] = {
                 "customer_id": _customer(),
                 "order_state": _state("order_state", _ORDER_STATES, ("state", "invoice_status"), _order_state),
                 "was_confirmed": _was_confirmed(),
+                "currency_id": _currency_of_order(),
                 **_SHIP,
             },
         ),
@@ -544,8 +659,32 @@ SPECS: Mapping[str, Spec] = {
             paths={"payment_id": "credit_move_id.payment_id"},
             applied=True,
         ),
-        Spec("stock.picking", "stock.picking", domain=(["picking_type_code", "=", "outgoing"],), writable=False),
-        Spec("stock.move", "stock.move", derived={"product_code": _product_code()}, writable=False),
+        Spec(
+            "stock.picking",
+            "stock.picking",
+            domain=(["picking_type_code", "=", "outgoing"],),
+            derived={"ship_date": _ship_date()},
+            writable=False,
+        ),
+        Spec("stock.move", "stock.move", derived={"product_code": _product_code(), "position": _position()}, writable=False),
+        Spec(
+            "commission.settlement",
+            "commission.settlement",
+            derived={"agent_user_id": _user_of_agent(), "plan": _plan_of_settlement()},
+            writable=False,
+        ),
+        Spec(
+            "commission.settlement.line",
+            "commission.settlement.line",
+            derived={
+                "position": _position(()),
+                "plan": _through("plan", "commission_id", "commission", "name", _read_only("plan")),
+                "document": _billed("document", "move_name", _read_only("document")),
+                "base_amount": _billed("base_amount", "price_subtotal", _read_only("base_amount", "number")),
+                "rate": _rate(),
+            },
+            writable=False,
+        ),
         Spec(
             "account.payment.term",
             "account.payment.term",

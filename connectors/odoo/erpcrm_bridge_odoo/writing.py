@@ -19,7 +19,7 @@ from erpcrm_bridge_odoo.answers import Fault, look_up
 from erpcrm_bridge_odoo.models import KEPT, POSTED_KEEPS
 from erpcrm_bridge_odoo.reading import Rows, Source, by_keys
 from erpcrm_bridge_odoo.shape import XMLID, Shape, load_header, to_load, to_write
-from erpcrm_bridge_odoo.streams import Batch, Refused, Row
+from erpcrm_bridge_odoo.streams import Batch, Putting, Refused, Row
 
 Values = dict[str, Any]
 QUIET = {"tracking_disable": True, "mail_create_nolog": True, "mail_create_nosubscribe": True, "mail_notrack": True}
@@ -116,7 +116,7 @@ def _outgoing(told: _Told, shape: Shape, fields: Fields, found: Mapping[str, Map
             if derived.put is None:
                 raise _NotWritable(name, f"{name} is worked out by Odoo")
             try:
-                values.update(derived.put(value, found.get(name, {}).get(value)))
+                values.update(derived.put(Putting(value, found.get(name, {}).get(value), fields)))
             except Refused as refused:
                 raise _NotWritable(name, refused.reason, refused.reject) from None
         elif name in shape.columns:
