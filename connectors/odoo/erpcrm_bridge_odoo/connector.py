@@ -19,6 +19,7 @@ from erpcrm_bridge.connector import (
     Page,
     Question,
     Record,
+    Rejected,
     Selection,
     Stream,
     WebhookRequest,
@@ -26,9 +27,10 @@ from erpcrm_bridge.connector import (
 )
 from erpcrm_bridge.errors import ConnectorBug, PermissionDenied, SchemaDrift
 from erpcrm_bridge.transport import Manners
-from erpcrm_bridge_odoo import external, reading, writing
+from erpcrm_bridge_odoo import counted, external, reading, writing
 from erpcrm_bridge_odoo.answers import Fault
 from erpcrm_bridge_odoo.codes import code_tables
+from erpcrm_bridge_odoo.counted import COUNTED
 from erpcrm_bridge_odoo.models import OCA_COMMISSIONS, STREAMS
 from erpcrm_bridge_odoo.rpc import Server
 from erpcrm_bridge_odoo.settings import OdooSettings
@@ -69,6 +71,9 @@ class OdooConnector:
         identity = self._identity()
         for name in self._streams():
             try:
+                if name in COUNTED:
+                    streams[name] = self._counted(name)
+                    continue
                 shape, able = self._shape_and_rights(name)
             except (PermissionDenied, SchemaDrift) as error:
                 left_out[name] = LeftOut(error.message, error.way_out)
@@ -124,6 +129,19 @@ class OdooConnector:
             self._shapes[stream] = (shape_of(spec, told, able, external_ids=self._has_external_ids()), able)
         return self._shapes[stream]
 
+    def _counted(self, name: str) -> Stream:
+        """Describe a stream that is counted. Raises SchemaDrift, PermissionDenied where this user cannot read what it is counted from."""
+        for model, fields in COUNTED[name].needs.items():
+            with _telling(name):
+                told = self._server.call(model, "fields_get", allfields=list(fields), attributes=["type"])
+            missing = [field for field in fields if field not in told]
+            if missing or not self._may(model, "read"):
+                raise PermissionDenied(
+                    f"{name} is counted from {model}, of which {self._settings.user} may not read {', '.join(missing) or 'anything'}.",
+                    way_out="Add the user to a group that reads it (Accounting, Inventory), or take the stream out of `streams`.",
+                )
+        return COUNTED[name].stream(name)
+
     def _may(self, model: str, right: str) -> bool:
         if self._server.version >= 18:
             return bool(self._server.call(model, "has_access", [], operation=right))
@@ -154,25 +172,38 @@ class OdooConnector:
 
     def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
         with _telling(selection.stream):
-            yield from reading.pages(self._source(selection), since)
+            if selection.stream in COUNTED:
+                yield from counted.pages(self._server, selection)
+            else:
+                yield from reading.pages(self._source(selection), since)
 
     def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
         if not keys:
             return []
         with _telling(selection.stream):
+            if selection.stream in COUNTED:
+                asked = set(keys)
+                return [record for record in counted.records(self._server, selection) if record.key in asked]
             return reading.by_keys(self._source(selection), keys)
 
     def keys(self, selection: Selection) -> Iterator[list[str]]:
         with _telling(selection.stream):
+            if selection.stream in COUNTED:
+                yield [record.key for record in counted.records(self._server, selection)]
+                return
             yield from reading.keys(self._source(selection))
 
     def find(self, selection: Selection, questions: Sequence[Question]) -> dict[str, Found]:
         with _telling(selection.stream):
+            if selection.stream in COUNTED:
+                return counted.find(self._server, selection, questions)
             return reading.find(self._source(selection), questions)
 
     def write(self, selection: Selection, writes: Sequence[Write]) -> list[Outcome]:
         if not writes:
             return []
+        if selection.stream in COUNTED:
+            return [Rejected(one.ref, "permission", f"{selection.stream} is counted by Odoo") for one in writes]
         with _telling(selection.stream):
             return writing.write(self._source(selection), writes)
 
