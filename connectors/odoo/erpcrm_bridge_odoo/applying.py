@@ -1,4 +1,4 @@
-"""Applications of payments to invoices: rows that are reconciled, not written."""
+"""Rows that stand apart from their documents: payments are applied to invoices by reconciling, breaks of a price are prices themselves."""
 
 from __future__ import annotations
 
@@ -6,9 +6,60 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from msgspec import Struct
+
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge_odoo.rpc import Server
 from erpcrm_bridge_odoo.streams import Refused
+
+
+class News(Struct, frozen=True):
+    """What is to become of the rows of one document: ``new`` ones with their names in the table of external ids (None: it has no
+    reference), ``changed`` fields by key, and keys that are ``gone``."""
+
+    document: int
+    new: Sequence[tuple[str | None, Fields]]
+    changed: Mapping[str, Fields]
+    gone: Sequence[str]
+
+
+def payments(server: Server, news: News, context: Mapping[str, Any]) -> None:
+    """Apply a payment to invoices, and take applications back. Raises Refused, Fault, AnswerLost."""
+    if news.changed:
+        raise Refused("record", "what was applied is taken back and applied anew, not changed")
+    if news.gone:
+        take_back(server, news.gone, context)
+    if news.new:
+        post(server, news.document, context)
+        apply(server, news.document, [fields for _, fields in news.new], context)
+
+
+def breaks(server: Server, news: News, context: Mapping[str, Any]) -> None:
+    """Write the breaks of a price: prices of the same product in the same list, from another quantity on."""
+    model = "product.pricelist.item"
+    if news.gone:
+        server.call(model, "unlink", [int(key) for key in news.gone], lane="write", again=False, context=context)
+    for key, fields in news.changed.items():
+        server.call(model, "write", [int(key)], lane="write", again=False, context=context, vals=_break(fields))
+    if not news.new:
+        return
+    names = ("pricelist_id", "product_id", "product_tmpl_id", "applied_on")
+    head = server.call(model, "read", [news.document], fields=list(names), load="")[0]
+    at = {f"{name}/.id": str(head[name]) for name in names[:3] if head[name]}
+    for name, fields in news.new:
+        row = {**at, "applied_on": head["applied_on"], "compute_price": "fixed"}
+        row |= {field: str(value) for field, value in _break(fields).items()} | ({"id": name} if name else {})
+        answer = server.call(model, "load", lane="write", again=False, context=context, fields=list(row), data=[list(row.values())])
+        if not answer["ids"]:
+            raise Refused("record", "; ".join(str(message["message"]) for message in answer["messages"]))
+
+
+def _break(fields: Fields) -> dict[str, Any]:
+    """Raises Refused for what is no break."""
+    if fields.get("min_quantity") is not None and Decimal(str(fields["min_quantity"])) <= 1:
+        raise Refused("field", "a break begins above one piece")
+    return {name: fields[name] or 0 for name in ("min_quantity", "fixed_price") if name in fields}
+
 
 _OPEN = ["move_id", "amount_residual_currency", "account_id"]
 _RECEIVABLE = ["account_id.account_type", "=", "asset_receivable"]

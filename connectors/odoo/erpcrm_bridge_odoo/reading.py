@@ -267,11 +267,16 @@ def _list(batch: Batch, rows: Rows, parents: Sequence[int]) -> dict[int, list[Fi
     parent, spec = rows.child.parent, rows.shape.spec
     names = list(dict.fromkeys((*rows.child.fields, "id", parent)))
     own = rows.shape.own(dict.fromkeys((*rows.shape.needs(names), *(name for name in _RANKING if name in rows.shape.columns))))
-    path = spec.paths.get(parent) or rows.shape.columns[parent].own
-    domain = [[path, "in", list(parents)], *spec.domain, *spec.rows]
+    if spec.within is not None:
+        inside = spec.within(batch, parents)
+    else:
+        inside = [[spec.paths.get(parent) or rows.shape.columns[parent].own, "in", list(parents)]]
+    domain = [*inside, *spec.domain, *spec.rows]
     told = rows.shape.renamed(batch.server.call(spec.model, "search_read", domain=domain, fields=own, order="id", load=""))
     by_parent: dict[int, list[Fields]] = {}
     for row, fields in zip(told, _values(batch, rows.shape, names, told), strict=True):
+        if fields[parent] is None:
+            continue
         document = int(fields[parent])
         if "position" in names:
             row[_DOCUMENT] = document
@@ -289,7 +294,10 @@ _DOCUMENT = "$document"
 
 def _rank(told: Sequence[Row], by_parent: Mapping[int, list[Fields]]) -> None:
     """Fill in the rank of each row in its document: its products first, then by sequence."""
-    ordered = sorted(told, key=lambda row: (row.get("display_type") not in (None, False, "product"), row.get("sequence") or 0, row["id"]))
+    ordered = sorted(
+        (row for row in told if _DOCUMENT in row),
+        key=lambda row: (row.get("display_type") not in (None, False, "product"), row.get("sequence") or 0, row["id"]),
+    )
     places: dict[str, int] = {}
     so_far: dict[int, int] = {}
     for row in ordered:

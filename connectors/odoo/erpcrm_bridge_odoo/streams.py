@@ -79,7 +79,8 @@ class Spec:
 
     ``derived`` fields stand in for columns of the same name; those in ``missing`` only where this version has no such column. ``fixed``
     is written on each create. ``writable`` says whether anything may be written at all, ``archives`` that a removed row is archived.
-    ``paths`` says where a search finds a derived field that names a document. ``applied`` rows are made by a call of their own.
+    ``paths`` says where a search finds a derived field that names a document; ``within`` is the search for the rows of documents, where no
+    path leads there. Rows that stand ``apart`` are written by calls of their own, not with their document.
     """
 
     name: str
@@ -92,7 +93,8 @@ class Spec:
     writable: bool = True
     archives: bool = False
     paths: Mapping[str, str] = field(default_factory=dict)
-    applied: bool = False
+    within: Callable[[Batch, Sequence[int]], list[Any]] | None = None
+    apart: bool = False
 
 
 def _each(needs: tuple[str, ...], of: Callable[[Row], Any]) -> Of:
@@ -470,6 +472,31 @@ def _priced_product() -> Derived:
     return Derived(told, ("product_id", "product_tmpl_id"), of, put=put)
 
 
+_PRICE = ("pricelist_id", "product_id", "product_tmpl_id")
+_ALWAYS: tuple[Any, ...] = (["compute_price", "=", "fixed"], ["date_start", "=", False], ["date_end", "=", False])
+
+
+def _head_price() -> Derived:
+    """The price that a break belongs to: that of one piece, of the same product in the same list."""
+
+    def of(batch: Batch, rows: Sequence[Row]) -> list[Any]:
+        lists = sorted({row["pricelist_id"] for row in rows})
+        domain = [["pricelist_id", "in", lists], ["min_quantity", "<=", 1], *_ALWAYS]
+        told = batch.server.call("product.pricelist.item", "search_read", domain=domain, fields=list(_PRICE), order="id", load="")
+        heads: dict[tuple[Any, ...], int] = {}
+        for row in told:
+            heads.setdefault(tuple(row[name] for name in _PRICE), row["id"])
+        return [_text(heads.get(tuple(row[name] for name in _PRICE))) for row in rows]
+
+    told = Field("item_id", "reference", references=("product.pricelist.item",), updatable=False)
+    return Derived(told, _PRICE, of)
+
+
+def _breaks_of(batch: Batch, heads: Sequence[int]) -> list[Any]:
+    lists = {row["pricelist_id"] for row in batch.of("product.pricelist.item", heads, _PRICE).values()}
+    return [["pricelist_id", "in", sorted(lists)]]
+
+
 def _unit_factor() -> Mapping[str, Derived]:
     """19 says how many of the category's base unit make one, 17 how many of it one makes; categories are 17's."""
 
@@ -566,6 +593,14 @@ SPECS: Mapping[str, Spec] = {
             fixed={"compute_price": "fixed"},
         ),
         Spec(
+            "product.pricelist.break",
+            "product.pricelist.item",
+            domain=(["min_quantity", ">", 1], *_ALWAYS),
+            derived={"item_id": _head_price()},
+            within=_breaks_of,
+            apart=True,
+        ),
+        Spec(
             "crm.lead",
             "crm.lead",
             derived={"customer_id": _customer(), "company_currency": _currency_of_lead()},
@@ -657,7 +692,7 @@ SPECS: Mapping[str, Spec] = {
                 "position": _position(()),
             },
             paths={"payment_id": "credit_move_id.payment_id"},
-            applied=True,
+            apart=True,
         ),
         Spec(
             "stock.picking",

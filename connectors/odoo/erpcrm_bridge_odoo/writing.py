@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from erpcrm_bridge.connector import Applied, ListWrite, Outcome, Record, Rejected, Stale, Unknown, Write
 from erpcrm_bridge.errors import TransientError, UsageError
 from erpcrm_bridge.model.expectation import as_expected
-from erpcrm_bridge.model.values import Fields, pack
+from erpcrm_bridge.model.values import Fields, pack, same
 from erpcrm_bridge.transport import AnswerLost
 from erpcrm_bridge_odoo import applying, external, moving
 from erpcrm_bridge_odoo.answers import Fault, look_up
@@ -197,7 +199,7 @@ def _create(told: _Told, writes: Sequence[Write]) -> None:
         _load(told, headers, news)
     for one in writes:
         if one.ref in told.done and one.reference not in known:
-            _applied_lists(told, one)
+            _rows_apart(told, one)
 
 
 def _new_rows(writes: Sequence[Write], rows: Rows) -> list[Fields]:
@@ -217,7 +219,7 @@ def _new(told: _Told, write: Write, found: Mapping[str, Any], in_rows: Mapping[s
         cells["id"] = f"{source.settings.module}.{external.name_of(shape.spec.name, write.reference)}"
     rows: list[dict[str, str]] = []
     for stream, said in write.lists.items():
-        if _is_applied(source, stream):
+        if _is_apart(source, stream):
             continue
         each, list_field = _rows_of(source, stream)
         lines = list(said.rows) if said.replace else list(said.add.items())
@@ -337,14 +339,14 @@ def _update(told: _Told, writes: Sequence[Write]) -> None:
     live = _as_expected(told, writes)
     found = _looked_up(told, source.shape, [one.fields for one in live])
     in_rows = {rows.child.stream: _looked_up(told, rows.shape, _new_rows(live, rows)) for rows in source.lists}
-    kept = {rows.child.stream: _kept(told, live, rows) for rows in source.lists if not rows.shape.spec.applied}
+    kept = {rows.child.stream: _kept(told, live, rows) for rows in source.lists if not rows.shape.spec.apart}
     wanted: list[tuple[Write, Values]] = []
     for one in live:
         try:
             values = _converted(source.shape, _outgoing(told, source.shape, one.fields, found, create=False), to_write)
             out = {source.shape.columns[name].own if name in source.shape.columns else name: value for name, value in values.items()}
             for stream, said in one.lists.items():
-                if _is_applied(source, stream):
+                if _is_apart(source, stream):
                     continue
                 each, list_field = _rows_of(source, stream)
                 out[list_field] = _commands(told, each, said, in_rows[stream], kept[stream], told.before[one.ref].fields[stream])
@@ -368,7 +370,7 @@ def _update(told: _Told, writes: Sequence[Write]) -> None:
             _taken_apart(told, group, _save_alike)
     for one in live:
         if one.ref in told.done:
-            _applied_lists(told, one)
+            _rows_apart(told, one)
 
 
 def _posted(told: _Told, writes: Sequence[Write], write: Write) -> bool:
@@ -376,39 +378,47 @@ def _posted(told: _Told, writes: Sequence[Write], write: Write) -> bool:
     return bool(states[int(write.key or 0)]["state"] == "posted")
 
 
-def _is_applied(source: Source, stream: str) -> bool:
-    return any(rows.child.stream == stream and rows.shape.spec.applied for rows in source.lists)
+def _is_apart(source: Source, stream: str) -> bool:
+    return any(rows.child.stream == stream and rows.shape.spec.apart for rows in source.lists)
 
 
-def _applied_lists(told: _Told, write: Write) -> None:
-    """Apply a payment to invoices, and take applications back. What is refused leaves the payment as it is, and says so."""
-    source, server, context = told.source, told.source.server, _context(told.source)
+_APART = {"account.partial.reconcile": applying.payments, "product.pricelist.break": applying.breaks}
+
+
+def _rows_apart(told: _Told, write: Write) -> None:
+    """Write the rows that stand apart from their document. What is refused leaves the document as it is, and says so."""
+    source = told.source
     for stream, said in write.lists.items():
-        if not _is_applied(source, stream):
+        if not _is_apart(source, stream):
             continue
-        payment = int(told.done[write.ref])
         present = told.before[write.ref].fields[stream] if write.ref in told.before else []
-        known = {row["id"] for row in present}
-        named = {str(fields["id"]) for _, fields in said.rows if fields.get("id") is not None}
-        gone = sorted(known - named) if said.replace else list(said.remove)
-        new = [fields for _, fields in said.rows if fields.get("id") is None] if said.replace else list(said.add.values())
-
-        def act(payment: int = payment, gone: Sequence[str] = gone, new: Sequence[Fields] = new) -> None:
-            if gone:
-                applying.take_back(server, gone, context)
-            if new:
-                applying.post(server, payment, context)
-                applying.apply(server, payment, new, context)
-
-        if said.change:
-            told.say(Rejected(write.ref, "record", "what was applied is taken back and applied anew, not changed", stream))
-            continue
+        known = {str(fields["id"]): fields for _, fields in said.rows if fields.get("id") is not None}
+        new = [(line, fields) for line, fields in said.rows if fields.get("id") is None] if said.replace else list(said.add.items())
+        news = applying.News(
+            int(told.done[write.ref]),
+            [(_apart_name(source, stream, write, line), fields) for line, fields in new],
+            {key: {name: value for name, value in fields.items() if name != "id"} for key, fields in (known or said.change).items()},
+            sorted({row["id"] for row in present} - known.keys(), key=int) if said.replace else said.remove,
+        )
+        if said.replace:
+            same_rows = {row["id"]: row for row in present}
+            changed = {
+                key: {name: value for name, value in fields.items() if not same(value, same_rows.get(key, {}).get(name))}
+                for key, fields in news.changed.items()
+            }
+            news = msgspec.structs.replace(news, changed={key: fields for key, fields in changed.items() if fields})
         try:
-            told.attempt([write], act)
+            told.attempt([write], lambda news=news, stream=stream: _APART[stream](source.server, news, _context(source)))  # type: ignore[misc]  # bound at once
         except Refused as refused:
             told.say(Rejected(write.ref, refused.reject, refused.reason, stream))
         except Fault as fault:
             told.refuse(write, fault, source.shape)
+
+
+def _apart_name(source: Source, stream: str, write: Write, line: str) -> str | None:
+    if write.reference is None:
+        return None
+    return f"{source.settings.module}.{external.name_of(stream, f'{write.reference}__{line}')}"
 
 
 def _as_expected(told: _Told, writes: Sequence[Write]) -> list[Write]:
@@ -579,7 +589,7 @@ def _line_keys(told: _Told, writes: Sequence[Write], present: Mapping[str, Recor
             before = {row["id"] for row in told.before[one.ref].fields[stream]} if one.ref in told.before else set()
             ids = sorted((row["id"] for row in record.fields[stream] if row["id"] not in before), key=int)
             keys: dict[str, str] | None = dict(zip(new, ids, strict=True)) if len(ids) == len(new) else None
-            if one.operation == "create" and one.reference is not None and not _is_applied(source, stream):
+            if one.operation == "create" and one.reference is not None and not _is_apart(source, stream):
                 keys = _named_lines(source, stream, one.reference, new, set(ids))
             already = found[one.ref]
             if keys is None or already is None:

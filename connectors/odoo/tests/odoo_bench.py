@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -271,4 +271,47 @@ class OrderBench(OdooBench):
         self.people.call(name, "write", [int(line)], vals=dict(fields))
 
 
-Make = Callable[[], OdooBench]
+class PriceBench(OdooBench):
+    """Prices with quantity breaks: rows that are records of the same model."""
+
+    model = "product.pricelist.item"
+    selection = Selection(
+        "product.pricelist.item",
+        "id",
+        ("pricelist_id", "product_id", "fixed_price", "compute_price"),
+        "$xmlid",
+        (Child("product.pricelist.break", "item_id", "id", ("min_quantity", "fixed_price")),),
+    )
+    offered = offers("product.pricelist.item")
+    refusal: tuple[str, Any] = ("compute_price", "no such way")
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._list = self._one("product.pricelist", {"name": "Bench prices"})
+        self._products = [self._one("product.product", {"name": f"Priced product {number}"}) for number in range(6)]
+        self.samples = tuple(self._price(number, price) for number, price in enumerate((Decimal("10.25"), 0, Decimal("1234567.89"))))
+        self.lists = (
+            ListSamples(
+                "product.pricelist.break",
+                "id",
+                tuple({"min_quantity": Decimal(10**number), "fixed_price": Decimal(9 - number)} for number in (1, 2, 3)),
+                ("fixed_price", Decimal("4.5")),
+            ),
+        )
+
+    def _one(self, model: str, values: dict[str, Any]) -> str:
+        found = self.people.call(model, "search", domain=[["name", "=", values["name"]]], limit=1)
+        return str((found or self.people.call(model, "create", vals_list=[values]))[0])
+
+    def _price(self, number: int, price: Any) -> Fields:
+        product = self._products[number % len(self._products)]
+        return {"pricelist_id": self._list, "product_id": product, "fixed_price": price, "compute_price": "fixed"}
+
+    def _values(self, fields: Fields) -> dict[str, Any]:
+        return {**({"applied_on": "0_product_variant"} if "product_id" in fields else {}), **super()._values(fields)}
+
+    def another(self, number: int) -> Fields:
+        return self._price(number, Decimal(number) + Decimal("0.75"))
+
+    def edit_line(self, key: str, name: str, line: str, fields: Fields) -> None:
+        self.people.call(self.model, "write", [int(line)], vals=dict(fields))

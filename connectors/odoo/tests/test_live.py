@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from odoo_bench import LeadBench, OrderBench, Place
+from odoo_bench import LeadBench, OrderBench, Place, PriceBench
 
 from erpcrm_bridge.testing.conformance import conformance_tests
 
@@ -18,3 +18,4 @@ def _place() -> Place:
 
 test_leads = conformance_tests(lambda: LeadBench(_place()))
 test_orders = conformance_tests(lambda: OrderBench(_place()))
+test_prices = conformance_tests(lambda: PriceBench(_place()))
