@@ -25,7 +25,7 @@ from erpcrm_bridge_csv.marker import Marker
 from erpcrm_bridge_csv.settings import ByUuid, Layout, side_name
 from erpcrm_bridge_csv.shape import FILE_MTIME, Shape, cell_text, columns_of, modified
 from erpcrm_bridge_csv.sheet import Refused, Row, Sheet
-from erpcrm_bridge_csv.table import Table
+from erpcrm_bridge_csv.table import Span, Table
 
 _ATTEMPTS = 5
 _TAKEN_IN = 10_000
@@ -193,25 +193,27 @@ class _Draft:
         key_of, reference_at, width = self._key.of, self._reference_at, len(self._main.columns)
         waiting = self._waiting_references()
         self._arrived: set[str] = set()
-        for span in _table(self._main).spans():
-            cells = span.cells
-            if len(cells) != width:
-                self._unreadable.update(cells)
-                continue
-            key = key_of(cells)
-            reference = "" if reference_at is None else cells[reference_at]
-            if key in keys or reference in references:
-                row = self._main.row(span)
-                self._by_key.setdefault(key, []).append(row)
-                if reference_at is not None:
-                    self._by_reference.setdefault(reference, []).append(row)
-            if key and reference and len(self._arrived) < _TAKEN_IN and hash(reference) in waiting:
-                self._arrived.add(reference)
-            if number_of is not None:
-                self._greatest = max(self._greatest, number_of(key))
+        every = bool(waiting) or number_of is not None
+        for rows, ends in _table(self._main).placed():
+            for at in range(len(rows)) if every else _spoken_of(rows, width, key_of, keys, reference_at, references):
+                cells = rows[at]
+                if len(cells) != width:
+                    self._unreadable.update(cells)
+                    continue
+                key = key_of(cells)
+                reference = "" if reference_at is None else cells[reference_at]
+                if key in keys or reference in references:
+                    row = self._main.row(Span(ends[at], ends[at + 1], cells))
+                    self._by_key.setdefault(key, []).append(row)
+                    if reference_at is not None:
+                        self._by_reference.setdefault(reference, []).append(row)
+                if key and reference and len(self._arrived) < _TAKEN_IN and hash(reference) in waiting:
+                    self._arrived.add(reference)
+                if number_of is not None:
+                    self._greatest = max(self._greatest, number_of(key))
         return keys | {key_of(row.cells) for rows in self._by_reference.values() for row in rows}
 
-    def _waiting_references(self) -> Container[int]:
+    def _waiting_references(self) -> frozenset[int]:
         """The hashes of the references in the side file: some of what they are asked for may not be there."""
         sheet = self._sides.get(self._selection.stream)
         marks = array("q")
@@ -538,6 +540,22 @@ class _Edit:
         for cells in self._adds:
             self._lines.add(self._document, cells)
         return self._keys
+
+
+def _spoken_of(
+    rows: Sequence[Sequence[str]],
+    width: int,
+    key_of: Callable[[Sequence[str]], str],
+    keys: Container[str],
+    reference_at: int | None,
+    references: Container[str],
+) -> list[int]:
+    """Return the places of the rows that have one of the keys or references, and of those that cannot be read."""
+    if set(map(len, rows)) != {width}:
+        return list(range(len(rows)))
+    if reference_at is None or not references:
+        return [at for at, key in enumerate(map(key_of, rows)) if key in keys]
+    return [at for at, cells in enumerate(rows) if key_of(cells) in keys or cells[reference_at] in references]
 
 
 def _table(sheet: Sheet) -> Table:

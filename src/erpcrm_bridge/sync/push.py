@@ -14,7 +14,7 @@ from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Operation, Outcome, Question, Rejected, Stale, Unknown, Write
 from erpcrm_bridge.model.values import Fields, digest, pack, same
-from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, Store
+from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedKind, ParkedRow, Store
 from erpcrm_bridge.sync.brake import KINDS
 from erpcrm_bridge.sync.decide import Decision, LineSteps, Step, decide, held_digest, is_dirty, placeholder
 from erpcrm_bridge.sync.doubles import doubles
@@ -27,6 +27,9 @@ from erpcrm_bridge.sync.references import refs_of
 from erpcrm_bridge.sync.settling import clash_paths, pending_paths
 
 BATCH = 2_000
+"""So many links are looked at, and so many writes settled, at once."""
+CALL = 20_000
+"""So many writes go into one call at most: a system that rewrites a whole file for each call takes ten thousand as it takes ten."""
 
 
 class Pushed(Struct):
@@ -159,47 +162,36 @@ def _brought_by(flow: Flow, side: Side, golden: GoldenRow) -> tuple[str, str] | 
     return None
 
 
-def _brought_row(run: RunNote, side: Side, step: Step, entity: str, golden_id: str) -> ParkedRow:
+def _of_step(run: RunNote, side: Side, step: Step, kind: ParkedKind, subject: str, error: str, reason: str, **more: Any) -> ParkedRow:
+    """Return the row that parks a step, or what came of it, under ``subject`` (``blocked``, ``record`` …)."""
     return parked_row(
         run,
-        "waiting",
-        f"blocked:{step.link_id}",
-        step.entity,
-        golden_id=step.golden_id,
-        stream_id=side.stream_id,
-        error="made",
-        reason=f"{step.entity} {step.golden_id} is not created in {side.connection}: the move of its {entity} {golden_id} makes it there",
-        waits_for=golden_id,
-    )
-
-
-def _not_offered_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
-    where = f"{side.connection} {side.stream.name}"
-    return parked_row(
-        run,
-        "record",
-        f"record:{step.link_id}",
+        kind,
+        f"{subject}:{step.link_id}",
         step.entity,
         golden_id=step.golden_id,
         stream_id=side.stream_id,
         key=step.key,
-        error="permission",
-        reason=f"{where} {step.key or 'new'}: the {step.operation} waits, for this credential may not {step.operation} there",
+        error=error,
+        reason=reason,
+        **more,
     )
+
+
+def _brought_row(run: RunNote, side: Side, step: Step, entity: str, golden_id: str) -> ParkedRow:
+    why = f"{step.entity} {step.golden_id} is not created in {side.connection}: the move of its {entity} {golden_id} makes it there"
+    return _of_step(run, side, step, "waiting", "blocked", "made", why, waits_for=golden_id)
+
+
+def _not_offered_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
+    where = f"{side.connection} {side.stream.name} {step.key or 'new'}"
+    why = f"{where}: the {step.operation} waits, for this credential may not {step.operation} there"
+    return _of_step(run, side, step, "record", "record", "permission", why)
 
 
 def _double_row(run: RunNote, side: Side, step: Step, others: list[str]) -> ParkedRow:
-    return parked_row(
-        run,
-        "review",
-        f"blocked:{step.link_id}",
-        step.entity,
-        golden_id=step.golden_id,
-        stream_id=side.stream_id,
-        error="double",
-        reason=f"{step.entity} {step.golden_id} is not created in {side.connection}: it may be the same as one that stands there",
-        data={"others": [{"golden": other} for other in others]},
-    )
+    why = f"{step.entity} {step.golden_id} is not created in {side.connection}: it may be the same as one that stands there"
+    return _of_step(run, side, step, "review", "blocked", "double", why, data={"others": [{"golden": other} for other in others]})
 
 
 def _rest(side: Side, link: LinkRow, golden: GoldenRow, decision: Decision, in_clash: bool) -> None:
@@ -308,7 +300,7 @@ def push(flow: Flow, store: Store, run: RunNote, steps: Iterable[Step]) -> Pushe
         steps, key=lambda s: (s.entity, s.connection, s.stream, s.mapping, s.operation)
     ):
         side = flow.side_at(entity, connection, stream, mapping)
-        for batch in _chunks(same_kind, min(side.offers.max_batch, BATCH)):
+        for batch in _chunks(same_kind, min(side.offers.max_batch, CALL)):
             if connection in run.away:
                 pushed.add("put off", len(batch))
                 continue
@@ -341,7 +333,36 @@ def _chunks(steps: Iterator[Step], size: int) -> Iterator[list[Step]]:
         yield batch
 
 
+class _Part(Struct):
+    """As many writes as are settled at once, with their steps, and what they rest on."""
+
+    steps: list[Step]
+    writes: list[Write]
+    links: dict[str, LinkRow]
+    goldens: dict[str, GoldenRow]
+
+
 def _push_batch(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[Step], pushed: Pushed) -> None:
+    """Carry out steps of one kind in one call. What it came to is settled in as many transactions as there are parts of BATCH writes."""
+    several = len(steps) > BATCH
+    parts: list[_Part] = []
+    for some in _chunks(iter(steps), BATCH):
+        part = _prepared(flow, store, run, side, some, pushed)
+        if several:  # by then it is read anew: of many thousands it would not be held meanwhile
+            part.links, part.goldens = {}, {}
+        parts.append(part)
+    if steps[0].operation == "create":
+        free = _not_there_yet(store, run, side, [step for part in parts for step in part.steps], pushed)
+        for part in parts:
+            part.writes = [write for step, write in zip(part.steps, part.writes, strict=True) if step.link_id in free]
+            part.steps = [step for step in part.steps if step.link_id in free]
+    parts = [part for part in parts if part.writes]
+    if parts:
+        _carry_out(flow, store, run, side, parts, pushed)
+
+
+def _prepared(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[Step], pushed: Pushed) -> _Part:
+    """Return those of the steps that can be carried out now, with their writes; list the stale ones, park those that wait."""
     links = store.links([step.link_id for step in steps])
     goldens = store.golden([step.golden_id for step in steps])
     fresh: list[Step] = []
@@ -360,12 +381,7 @@ def _push_batch(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[
         pushed.add("waiting", len(waiting))
         with store.transaction(run.fence):
             store.park([_waits_row(run, side, step) for step in waiting])
-    if ready and ready[0].operation == "create":
-        ready = _not_there_yet(store, run, side, ready, goldens, pushed)
-    if not ready:
-        return
-    writes = [_write(side, step, links[step.link_id], goldens[step.golden_id], keys) for step in ready]
-    _carry_out(flow, store, run, side, ready, writes, links, goldens, keys, pushed)
+    return _Part(ready, [_write(side, step, links[step.link_id], goldens[step.golden_id], keys) for step in ready], links, goldens)
 
 
 def _keys_for(flow: Flow, store: Store, side: Side, steps: list[Step]) -> dict[str, str]:
@@ -378,18 +394,8 @@ def _keys_for(flow: Flow, store: Store, side: Side, steps: list[Step]) -> dict[s
 
 
 def _waits_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
-    return parked_row(
-        run,
-        "waiting",
-        f"blocked:{step.link_id}",
-        step.entity,
-        golden_id=step.golden_id,
-        stream_id=side.stream_id,
-        key=step.key,
-        error="reference",
-        reason=f"{step.entity} {step.golden_id} waits in {side.connection} for {', '.join(step.waits_for)}",
-        waits_for=step.waits_for[0],
-    )
+    why = f"{step.entity} {step.golden_id} waits in {side.connection} for {', '.join(step.waits_for)}"
+    return _of_step(run, side, step, "waiting", "blocked", "reference", why, waits_for=step.waits_for[0])
 
 
 def _not_there_yet(
@@ -397,15 +403,15 @@ def _not_there_yet(
     run: RunNote,
     side: Side,
     steps: list[Step],
-    goldens: Mapping[str, GoldenRow],
     pushed: Pushed,
-) -> list[Step]:
+) -> set[str]:
     """Ask, just before a create, whether somebody has entered the record meanwhile: by our reference, and by natural key.
 
     What is found is not created: it is read and merged instead (by reference), or put before identification again (by natural key).
+    Returns the links of those that nobody has entered.
     """
     if not side.offers.find:
-        return steps
+        return {step.link_id for step in steps}
     questions: list[Question] = []
     for step in steps:
         if side.selection.external_id:
@@ -423,7 +429,7 @@ def _not_there_yet(
     candidates = sorted({key for keys in hits.values() for key in keys})
     known = store.golden_of([side.stream_id], candidates) if candidates else {}
     parked = {key for key, row in store.incoming(side.stream_id, candidates).items() if row.state == "parked"} if candidates else set()
-    free: list[Step] = []
+    free: set[str] = set()
     again: set[str] = set()
     for step in steps:
         unknown = {key for key in hits.get(step.link_id, ()) if key not in known}
@@ -431,7 +437,7 @@ def _not_there_yet(
             again |= unknown - parked
             pushed.add("met on creating")
         elif step.link_id not in waiting:
-            free.append(step)
+            free.add(step.link_id)
     if again:
         read_again(store, run, side, sorted(again))
     return free
@@ -499,23 +505,13 @@ def _filled(fields: Fields, keys: Mapping[str, str]) -> Fields:
     }
 
 
-def _carry_out(
-    flow: Flow,
-    store: Store,
-    run: RunNote,
-    side: Side,
-    steps: list[Step],
-    writes: list[Write],
-    links: Mapping[str, LinkRow],
-    goldens: Mapping[str, GoldenRow],
-    keys: Mapping[str, str],
-    pushed: Pushed,
-) -> None:
-    operation = steps[0].operation
+def _carry_out(flow: Flow, store: Store, run: RunNote, side: Side, parts: list[_Part], pushed: Pushed) -> None:
+    operation = parts[0].steps[0].operation
+    writes = [write for part in parts for write in part.writes]
     intentions: dict[str, Intention] = {}
     if operation != "delete":
         ids = Ids("I")
-        for step, write in zip(steps, writes, strict=True):
+        for step, write in ((step, write) for part in parts for step, write in zip(part.steps, part.writes, strict=True)):
             intentions[step.link_id] = Intention(
                 ids.new(),
                 step.link_id,
@@ -540,7 +536,10 @@ def _carry_out(
             store.note_writes(run.flow, side.connection, kind, -len(writes), run.unix)
         raise
     by_ref = _by_ref(side, writes, outcomes)
-    _settle(flow, store, run, side, steps, writes, by_ref, links, goldens, intentions, pushed)
+    for part in parts:
+        links = part.links or store.links([step.link_id for step in part.steps])
+        goldens = part.goldens or store.golden([step.golden_id for step in part.steps])
+        _settle(flow, store, run, side, part.steps, part.writes, by_ref, links, goldens, intentions, pushed)
 
 
 def asked_digest(write: Write) -> str:
@@ -581,10 +580,11 @@ def _settle(
     handles: list[tuple[str, str]] = []
     news: list[IncomingRow] = []
     again: list[str] = []
-    refs = refs_of(flow, store, side, [outcome.fields for outcome in outcomes.values() if isinstance(outcome, Applied)])
+    done = [outcome for write in writes if isinstance(outcome := outcomes[write.ref], Applied)]
+    refs = refs_of(flow, store, side, [outcome.fields for outcome in done])
     linked: Mapping[str, LinkRow] = {}
     if steps[0].operation == "create":
-        linked = store.links_by_key(side.stream_id, [outcome.key for outcome in outcomes.values() if isinstance(outcome, Applied)])
+        linked = store.links_by_key(side.stream_id, [outcome.key for outcome in done])
     for step, write in zip(steps, writes, strict=True):
         link, golden, outcome = links[step.link_id], goldens[step.golden_id], outcomes[step.link_id]
         intention = intentions.get(step.link_id)
@@ -758,35 +758,26 @@ def _paths_of(side: Side, external: str | None) -> tuple[str, ...]:
 
 def _rejected_row(run: RunNote, side: Side, step: Step, outcome: Rejected) -> ParkedRow:
     paths = _paths_of(side, outcome.field)
-    kind = "field" if outcome.reject == "field" and step.operation != "create" and paths else "record"
-    subject = f"field:{step.link_id}:{paths[0]}" if kind == "field" else f"record:{step.link_id}"
-    return parked_row(
+    of_field = outcome.reject == "field" and step.operation != "create" and bool(paths)
+    row = _of_step(
         run,
-        "field" if kind == "field" else "record",
-        subject,
-        step.entity,
-        golden_id=step.golden_id,
-        stream_id=side.stream_id,
-        key=step.key,
+        side,
+        step,
+        "field" if of_field else "record",
+        "field" if of_field else "record",
+        outcome.reject,
+        f"{side.connection} {side.stream.name} {step.key or 'new'} refused {outcome.field or 'the record'}: {outcome.reason}",
         field=paths[0] if paths else outcome.field,
-        error=outcome.reject,
-        reason=f"{side.connection} {side.stream.name} {step.key or 'new'} refused {outcome.field or 'the record'}: {outcome.reason}",
         data={"existing": outcome.existing} if outcome.existing else None,
     )
+    if of_field:
+        row.subject += f":{paths[0]}"
+    return row
 
 
 def _open_row(run: RunNote, side: Side, step: Step, error: str, reason: str) -> ParkedRow:
-    return parked_row(
-        run,
-        "intention",
-        f"intention:{step.link_id}",
-        step.entity,
-        golden_id=step.golden_id,
-        stream_id=side.stream_id,
-        key=step.key,
-        error=error,
-        reason=f"{side.connection} {side.stream.name} {step.operation} of {step.entity} {step.golden_id}: {reason}",
-    )
+    where = f"{side.connection} {side.stream.name} {step.operation} of {step.entity} {step.golden_id}"
+    return _of_step(run, side, step, "intention", "intention", error, f"{where}: {reason}")
 
 
 def _history_row(run: RunNote, side: Side, step: Step, outcome: Applied) -> HistoryRow:
