@@ -104,6 +104,12 @@ def test_a_schema_for_editors_holds_the_systems_own_names(world: CliWorld) -> No
     assert schema["properties"]["stream"] == {"const": "Account.csv"}
 
 
+def test_a_schema_for_editors_of_an_entity_stands_beside(world: CliWorld) -> None:
+    told = world.ok("mapping", "schema", "customer", "--json").object
+    assert told["first_line"] == "# yaml-language-server: $schema=../../.erpcrm-bridge/entity.customer.schema.json"
+    assert json.loads((world.folder / ".erpcrm-bridge" / "entity.customer.schema.json").read_text()) == told["schema"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "way_out"),
     [
@@ -112,6 +118,7 @@ def test_a_schema_for_editors_holds_the_systems_own_names(world: CliWorld) -> No
         (["test", "customer/csv-dataloder"], "did you mean 'customer/csv-dataloader'?"),
         (["schema", "crm-files", "Acount.csv"], "did you mean 'Account.csv'?"),
         (["schema", "salesforce", "Account"], "Use one of: crm-files, erp-files."),
+        (["schema", "custmer"], "did you mean 'customer'?"),
     ],
 )
 def test_what_does_not_exist_is_wrong_usage_with_a_way_out(world: CliWorld, arguments: list[str], way_out: str) -> None:

@@ -100,20 +100,20 @@ def show(
 @app.command()
 def schema(
     ctx: typer.Context,
-    connection: Annotated[str, typer.Argument(help="A connection to the system, or its connector.")],
-    stream: Annotated[str, typer.Argument(help="The stream, as the system names it.")],
+    system: Annotated[str, typer.Argument(help="A connection to the system, or its connector; alone: an entity.")],
+    stream: Annotated[str | None, typer.Argument(help="The stream, as the system names it.", show_default="the entity's own file")] = None,
 ) -> Answer:
-    """Write a schema for editors, with the names that the system has."""
+    """Write a schema for editors: of a mapping, with the names that the system has, or of an entity.yaml."""
     session: Session = ctx.obj
     settings = session.settings()
-    from erpcrm_bridge.cli.mappings import write_schema
+    from erpcrm_bridge.cli.mappings import write_entity_schema, write_schema
 
-    made, path = write_schema(settings, connection, stream)
+    made, path = write_schema(settings, system, stream) if stream is not None else write_entity_schema(settings, system)
     first = f"# yaml-language-server: $schema={path}"
 
     def say(out: Output) -> None:
         out.line(f"Wrote .erpcrm-bridge/{path.rpartition('/')[2]}")
-        out.hint(f"First line of the mapping: {first}")
+        out.hint(f"First line of the {'mapping' if stream is not None else 'entity.yaml'}: {first}")
 
     return Answer({"file": path, "first_line": first, "schema": made}, say)
 

@@ -19,7 +19,8 @@ from erpcrm_bridge.mapping.check import check as check_mapping
 from erpcrm_bridge.mapping.check.sample import Sampled, sample
 from erpcrm_bridge.mapping.drift import Drift, drift
 from erpcrm_bridge.mapping.lock import installed_library, read_lock, write_lock
-from erpcrm_bridge.mapping.schema import mapping_schema
+from erpcrm_bridge.mapping.schema import entity_schema, mapping_schema
+from erpcrm_bridge.model.entities import MODELS
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.settings import Settings
 from erpcrm_bridge.settings.findings import did_you_mean
@@ -219,12 +220,25 @@ def write_schema(settings: Settings, system: str, stream: str, opener: Opener = 
         described = found[connection.name].streams.get(stream)
         if described is not None:
             schema = mapping_schema(connection.connector, found[connection.name], described)
-            folder = settings.folder / ".erpcrm-bridge"
-            folder.mkdir(exist_ok=True)
-            file = folder / f"mapping.{connection.connector}.{re.sub(r'[^A-Za-z0-9._-]', '_', stream)}.schema.json"
-            file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            return schema, os.path.relpath(file, [*settings.mapping_folders, settings.folder / "mappings"][0] / "customer")
+            name = f"mapping.{connection.connector}.{re.sub(r'[^A-Za-z0-9._-]', '_', stream)}.schema.json"
+            return schema, _written(settings, name, schema)
     streams = sorted({name for description in found.values() for name in description.streams})
     raise UsageError(
         f"{', '.join(found)} has no stream {stream!r}.", way_out=did_you_mean(stream, streams) or f"It has: {', '.join(streams)}."
     )
+
+
+def write_entity_schema(settings: Settings, entity: str) -> tuple[dict[str, Any], str]:
+    """Write the schema of an entity.yaml, as ``write_schema`` does. Raises UsageError for an entity that does not exist."""
+    if entity not in MODELS:
+        raise UsageError(f"There is no entity {entity!r}.", way_out=did_you_mean(entity, sorted(MODELS)) or "Or name a stream too.")
+    schema = entity_schema(entity)
+    return schema, _written(settings, f"entity.{entity}.schema.json", schema)
+
+
+def _written(settings: Settings, name: str, schema: dict[str, Any]) -> str:
+    """Write a schema; return its file's name as a mapping would say it."""
+    folder = settings.folder / ".erpcrm-bridge"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return os.path.relpath(folder / name, [*settings.mapping_folders, settings.folder / "mappings"][0] / "customer")

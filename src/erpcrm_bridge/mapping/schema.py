@@ -1,13 +1,13 @@
-"""The JSON Schema of a mapping file, for editors: the format's keys, and the names that one system has."""
+"""The JSON Schema of a mapping file and of an entity.yaml, for editors: the format's keys, and the names that there are."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from erpcrm_bridge.connector import Description, Field, Stream
-from erpcrm_bridge.mapping.format import MappingFile
+from erpcrm_bridge.mapping.format import EntityFile, MappingFile
 from erpcrm_bridge.mapping.transforms import BUILDERS, transform_names
-from erpcrm_bridge.model.entities import MODELS
+from erpcrm_bridge.model.entities import MODELS, entity_spec
 
 
 def mapping_schema(connector: str, description: Description, stream: Stream) -> dict[str, Any]:
@@ -27,6 +27,24 @@ def mapping_schema(connector: str, description: Description, stream: Stream) -> 
     plain = MappingFile.model_json_schema(by_alias=True)["$defs"]["RuleSpec"]
     schema["$defs"]["LineRuleSpec"] = {**plain, "properties": {**plain["properties"], "via": rule["via"]}}
     schema["$defs"]["ListSpec"]["properties"]["fields"]["additionalProperties"] = {"$ref": "#/$defs/LineRuleSpec"}
+    return schema
+
+
+def entity_schema(entity: str) -> dict[str, Any]:
+    """Return the schema of an entity.yaml: the fields that the canonical model has, those of lists and groups by prefix, and its lists."""
+    schema = EntityFile.model_json_schema(by_alias=True)
+    spec = entity_spec(entity)
+    names = {*spec.fields, *spec.lists, *(f"{name}.{path}" for name, line in spec.lists.items() for path in line)}
+    prefixes = {name.rpartition(".")[0] for name in names if "." in name} | {*spec.lists}
+    own = {"anyOf": [{"enum": sorted(spec.fields)}, {"pattern": r"^custom\."}]}
+    schema["properties"]["entity"] = {"const": entity}
+    schema["properties"]["fields"]["propertyNames"] = {
+        "anyOf": [{"enum": sorted(names | {f"{prefix}.*" for prefix in prefixes})}, {"pattern": r"^custom\."}]
+    }
+    schema["properties"]["lists"]["propertyNames"] = {"enum": sorted(spec.lists)}
+    schema["properties"]["apart"]["items"] = {"enum": sorted(spec.fields)}
+    schema["$defs"]["MatchSpec"]["properties"]["keys"]["items"] = own
+    schema["title"] = f"entity.yaml of {entity}"
     return schema
 
 
