@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from erpcrm_bridge.cli.mappings import check
+from erpcrm_bridge.errors import ConfigError, TransientError
 from erpcrm_bridge.mapping import shipped
+from erpcrm_bridge.settings import load
 
 from .cli_world import CONFIG, CliWorld, account
+
+CODED = "external: BillingCountry, via: [{code: {of: country}}]"
 
 
 @pytest.fixture
@@ -218,3 +224,68 @@ def test_what_else_moved_in_a_system_is_told_by_the_first_run_that_sees_it(world
     file.write_text(json.dumps(lock))
     told = {"connection": "erp-files", "level": "WARN", "stream": "customers.csv", "field": "Inactive", "what": "picklist - Maybe"}
     assert [world.ok("sync", "--json").object["drift"] for _ in range(2)] == [[told], []]
+
+
+def test_a_gone_code_is_told_with_who_uses_it(world: CliWorld) -> None:
+    world.join()
+    world.ok("mapping", "lock")
+    file = world.folder / "mappings.lock"
+    lock = json.loads(file.read_text())
+    lock["systems"]["crm-files"]["codes"] = {"country": {"1": "DE"}}
+    file.write_text(json.dumps(lock))
+    over = (shipped() / "customer" / "csv-dataloader.yaml").read_text().replace("external: BillingCountry, via: [country]", CODED)
+    own = world.folder / "mappings" / "customer" / "accounts.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(over)
+    text = CONFIG.replace("crm: [csv-dataloader]", "crm: [accounts]").replace("connections:", "mappings: [./mappings]\nconnections:", 1)
+    (world.folder / "config.yaml").write_text(text)
+    told = world.run("mapping", "drift", "--json").object["drift"]
+    assert [(one["level"], one["field"], one["what"]) for one in told] == [("BREAK", "code country", "- DE (used by 4 golden records)")]
+
+
+# Without the systems
+
+
+def test_offline_no_system_is_asked_and_no_secret_is_needed(world: CliWorld) -> None:
+    world.ok("mapping", "lock")
+    at = json.loads((world.folder / "mappings.lock").read_text())["at"]
+    text = CONFIG.replace("dialect: dataloader", "dialect: dataloader\n      archive: ${env:NOWHERE}", 1)
+    (world.folder / "config.yaml").write_text(text)
+    world.accounts.rename(world.folder / "away.csv")
+    assert world.run("mapping", "check", "--no-laws").code == 1
+    done = world.ok("mapping", "check", "--no-laws", "--offline")
+    assert f"crm-files was not asked (as pinned at {at})" in done.out
+    assert "customer/csv-dataloader against crm-files:" in done.out
+    refused = world.run("mapping", "check", "--offline", "--sample", "1")
+    assert (refused.code, "A sample is taken from a system" in refused.err) == (2, True)
+    (world.folder / "mappings.lock").unlink()
+    done = world.run("mapping", "check", "--offline")
+    assert (done.code, "crm-files is not pinned" in done.err) == (2, True)
+
+
+class Silent:
+    """A system that does not answer."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def describe(self) -> Any:
+        raise self.error
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_system_that_does_not_answer_is_held_as_it_was_pinned(world: CliWorld) -> None:
+    world.ok("mapping", "lock")
+    settings = load(world.folder / "config.yaml", {})
+    found = check(settings, None, 0, 5, lambda *_: None, lambda _: cast(Any, Silent(TransientError("no route"))))
+    assert [(one.name, one.connection, one.pinned.endswith(": no route"), one.sample) for one in found] == [
+        ("customer/csv-dataloader", "crm-files", True, None),
+        ("customer/csv-savedsearch", "erp-files", True, None),
+    ]
+    with pytest.raises(ConfigError):
+        check(settings, None, 0, 0, lambda *_: None, lambda _: cast(Any, Silent(ConfigError("wrong"))))
+    (world.folder / "mappings.lock").unlink()
+    with pytest.raises(TransientError):
+        check(settings, None, 0, 0, lambda *_: None, lambda _: cast(Any, Silent(TransientError("no route"))))

@@ -30,19 +30,21 @@ def check(
     examples: Annotated[int, typer.Option(min=1, help="How many values each law is tried with.")] = 60,
     laws: Annotated[bool, typer.Option("--laws/--no-laws", help="Try the laws (needs the extra `check`).")] = True,
     sample: Annotated[int, typer.Option(min=0, help="Try so many records of each system too; no value is printed.")] = 0,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no system: hold mappings against mappings.lock.")] = False,
 ) -> Answer:
     """Hold mappings against their systems and try their laws. Nothing is written."""
     session: Session = ctx.obj
-    settings = session.settings()
+    settings = session.settings(for_systems=not offline)
     from erpcrm_bridge.cli.mappings import check
 
     with session.output.progress("Checking") as advance:
-        checked = check(settings, name, examples if laws else 0, sample, advance)
+        checked = check(settings, name, examples if laws else 0, sample, advance, offline=offline)
     data = {
         "mappings": [
             {
                 "name": one.name,
                 "connection": one.connection,
+                "pinned": one.pinned,
                 "findings": [_plain(finding) for finding in one.findings],
                 "sample": one.sample and _sampled(one.sample),
             }
@@ -185,6 +187,8 @@ def _sampled(sample: Any) -> dict[str, Any]:
 
 
 def _show(checked: list[Checked], out: Output) -> None:
+    for connection, why in {one.connection: one.pinned for one in checked if one.pinned}.items():
+        out.line(f"{connection} was not asked ({why})")
     for one in checked:
         out.line(f"{one.name}{f' against {one.connection}' if one.connection else ''}: {_count(len(one.findings), 'finding')}")
         if one.findings:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from erpcrm_bridge.cli.checking import Opener, open_connection, uses_of
+from erpcrm_bridge.cli.stores import to_read
 from erpcrm_bridge.connector import Connector, Description
-from erpcrm_bridge.errors import ConfigError, UsageError
+from erpcrm_bridge.errors import AuthError, BridgeError, ConfigError, PermissionDenied, StoreError, TransientError, UsageError
 from erpcrm_bridge.mapping import CompiledMapping, Finding, Library, MappingSpec, compile_mapping, load_library, shipped
 from erpcrm_bridge.mapping.check import Against, check_fit, check_fixpoint, check_laws, check_together, run_test
 from erpcrm_bridge.mapping.check import check as check_mapping
 from erpcrm_bridge.mapping.check.sample import Sampled, sample
 from erpcrm_bridge.mapping.drift import Drift, drift
-from erpcrm_bridge.mapping.lock import installed_library, read_lock, write_lock
+from erpcrm_bridge.mapping.lock import Lock, installed_library, read_lock, write_lock
 from erpcrm_bridge.mapping.schema import entity_schema, mapping_schema
 from erpcrm_bridge.model.entities import MODELS
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.settings import Settings
 from erpcrm_bridge.settings.findings import did_you_mean
+from erpcrm_bridge.store import GoldenRow, Store
 
 
 @dataclass(slots=True)
@@ -34,6 +37,8 @@ class Checked:
     connection: str = ""
     findings: list[Finding] = field(default_factory=list)
     sample: Sampled | None = None
+    pinned: str = ""
+    """where the system was not asked: why, and of when the description is that stood in for it"""
 
     @property
     def wrong(self) -> bool:
@@ -56,12 +61,18 @@ def check(
     samples: int,
     advance: Callable[[int, int | None], None],
     opener: Opener = open_connection,
+    *,
+    offline: bool = False,
 ) -> list[Checked]:
-    """Return what is found in the mapping ``name``, or in all that flows use. No ``examples``: the laws are not tried.
+    """Return what is found in the mapping ``name``, or in all that flows use. No ``examples``: the laws are not tried. For a system that
+    does not answer, and for all of them where ``offline``, stands what the lock holds of it.
 
-    Raises ConfigError for files that cannot be read and for laws without Hypothesis, UsageError for a mapping that does not exist, and what
-    a system raises that does not answer.
+    Raises ConfigError for files that cannot be read and for laws without Hypothesis, UsageError for a mapping that does not exist and for
+    records or a system that are not in the lock, and what a system raises that does not answer and was never pinned.
     """
+    if offline and samples:
+        raise UsageError("A sample is taken from a system, and none is asked.", way_out="Leave out --sample, or --offline.")
+    lock = read_lock(settings)
     library = load_library([shipped(), *settings.mapping_folders])
     uses = [use for flow in settings.flows.values() for use in uses_of(settings, flow, library)]
     specs = _meant(library, name, [use.spec for use in uses])
@@ -72,18 +83,17 @@ def check(
     held_against: dict[tuple[str, str], Against] = {}
     for number, connection in enumerate(names):
         advance(number, len(names))
-        connector = opener(settings.connections[connection])
+        connector, description, pinned = _looked_at(settings, connection, lock, opener, offline=offline)
         try:
-            description = connector.describe()
             against = Against(connection, description, settings.connections[connection].values, settings.connections[connection].codes)
             here = {use.spec.name: use.spec for use in uses if use.connection.name == connection}
             for spec in here.values():
                 if spec.name not in wanted:
                     continue
-                one = Checked(spec.name, connection, [*found[spec.name].findings, *check_fit(library, spec, against)])
+                one = Checked(spec.name, connection, [*found[spec.name].findings, *check_fit(library, spec, against)], pinned=pinned)
                 if examples:
                     one.findings += check_laws(spec, against, examples=examples)
-                if samples:
+                if samples and connector is not None:
                     one.sample = _sample(connector, spec, against, samples)
                 held_against[spec.name, connection] = against
                 held.append(one)
@@ -96,13 +106,32 @@ def check(
                     if owner is not None and finding not in owner.findings:
                         owner.findings.append(finding)
         finally:
-            connector.close()
+            if connector is not None:
+                connector.close()
     for one in held:
         one.findings += _laps(library, one, held_against, examples) if examples else []
     unused = [found[spec.name] for spec in specs if all(one.name != spec.name for one in held)]
     for one in unused:
         one.findings += check_laws(library.specs[one.name], None, examples=examples) if examples else []
     return sorted([*held, *unused], key=lambda one: (one.name, one.connection))
+
+
+def _looked_at(settings: Settings, name: str, lock: Lock, opener: Opener, *, offline: bool) -> tuple[Connector | None, Description, str]:
+    """Return a connection's system with what it says of itself; or none with what was pinned of it, and why."""
+    pinned = lock.systems.get(name)
+    when = f"as pinned at {lock.at or 'an unknown time'}"
+    if offline:
+        if pinned is None:
+            raise UsageError(f"{name} is not pinned: nothing is known of it here.", way_out="Where it answers: erpcrm-bridge mapping lock")
+        return None, pinned, when
+    connector = opener(settings.connections[name])
+    try:
+        return connector, connector.describe(), ""
+    except BridgeError as error:
+        connector.close()
+        if pinned is None or not isinstance(error, (TransientError, AuthError, PermissionDenied)):
+            raise
+        return None, pinned, f"{when}: {error.message}"
 
 
 def _laps(library: Library, one: Checked, held: dict[tuple[str, str], Against], examples: int) -> Iterator[Finding]:
@@ -185,7 +214,47 @@ def drifted(settings: Settings, advance: Callable[[int, int | None], None], open
         pinned = Against(name, lock.systems[name], connection.values, connection.codes)
         specs = {use.spec.name: use.spec for use in uses if use.connection.name == name}
         found[name] = drift(pinned, _describe(settings, name, opener), [*specs.values()])
+    if any(one.code for drifts in found.values() for one in drifts):
+        with suppress(StoreError), to_read(settings) as store:  # nothing was joined yet, and nobody uses any
+            found = {name: [_with_users(store, library, one) for one in drifts] for name, drifts in found.items()}
     return found
+
+
+def _with_users(store: Store, library: Library, one: Drift) -> Drift:
+    """Return what moved, with how many golden records hold the code that it is about."""
+    if one.code is None:
+        return one
+    kind, code = one.code
+    number = users_of(store, [library.specs[name] for name in one.mappings], kind, code)
+    return replace(one, what=f"{one.what} (used by {number} golden record{'' if number == 1 else 's'})")
+
+
+def users_of(store: Store, specs: Iterable[MappingSpec], kind: str, code: str) -> int:
+    """Return how many live golden records hold a code in a field, or a line's, that one of these mappings takes from this table."""
+    paths: dict[str, set[tuple[str, str]]] = {}
+    for spec in specs:
+        of_entity = paths.setdefault(spec.entity, set())
+        for name, rules in [("", spec.body.fields), *((name, one.fields) for name, one in spec.body.lists.items())]:
+            for path, rule in rules.items():
+                if any(isinstance(entry, dict) and (entry.get("code") or {}).get("of") == kind for entry in rule.via):
+                    canonical = [rule.canonical] if isinstance(rule.canonical, str) else rule.canonical or [path]
+                    of_entity |= {(name, one) for one in canonical}
+    return sum(_holds(golden, of_entity, code) for entity, of_entity in paths.items() for golden in _goldens(store, entity))
+
+
+def _goldens(store: Store, entity: str) -> Iterator[GoldenRow]:
+    after = ""
+    while page := store.golden_page(entity, after, 5_000):
+        after = page[-1].id
+        yield from (golden for golden in page if golden.state == "live")
+
+
+def _holds(golden: GoldenRow, paths: set[tuple[str, str]], code: str) -> bool:
+    for name, path in paths:
+        records = golden.fields.get(name) or () if name else (golden.fields,)
+        if any(record.get(path) == code for record in records):
+            return True
+    return False
 
 
 def _describe(settings: Settings, name: str, opener: Opener) -> Description:

@@ -44,13 +44,13 @@ class Session:
             self._output = Output(stdin, stdout, stderr, self.environ, lambda: self._secrets, **how)
         return self._output
 
-    def settings(self) -> Settings:
-        """Return what config.yaml says; read once. Raises ConfigError."""
+    def settings(self, *, for_systems: bool = True) -> Settings:
+        """Return what config.yaml says; read once. Where no system is spoken to, no secret is needed. Raises ConfigError."""
         if self._settings is None:
             from erpcrm_bridge.settings import SecretBook, load
 
             self._secrets = SecretBook()
-            self._settings = load(self.config, self.environ, self._secrets)
+            self._settings = load(self.config, self.environ, self._secrets, for_systems=for_systems)
         return self._settings
 
     @property

@@ -20,13 +20,15 @@ DriftLevel: TypeAlias = Literal["BREAK", "LOSSY", "WARN"]
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One thing that moved. BREAK: a mapped field no longer works; LOSSY: it holds less; WARN: values came that no rule knows."""
+    """One thing that moved. BREAK: a mapped field no longer works; LOSSY: it holds less; WARN: values came that no rule knows. ``code`` is
+    the kind of table and the code that is gone from it, or means another key."""
 
     level: DriftLevel
     stream: str
     field: str
     what: str
     mappings: tuple[str, ...] = ()
+    code: tuple[str, str] | None = None
 
 
 def has_moved(pinned: Description, live: Description) -> bool:
@@ -43,7 +45,7 @@ def drift(pinned: Against, live: Description, specs: Sequence[MappingSpec]) -> l
             f"another system was pinned ({pinned.description.identity}): nothing is compared, and nothing pauses, until it is pinned anew"
         )
         return [Drift("WARN", "", "", what, tuple(spec.name for spec in specs))]
-    found: dict[tuple[DriftLevel, str, str, str], list[str]] = {}
+    found: dict[tuple[DriftLevel, str, str, str, tuple[str, str] | None], list[str]] = {}
     for spec in specs:
         if spec.stream not in pinned.description.streams:
             continue
@@ -53,14 +55,13 @@ def drift(pinned: Against, live: Description, specs: Sequence[MappingSpec]) -> l
             newer = Drift(
                 "WARN", spec.stream, "", f"{spec.name} names what was not there then: it cannot be compared before it is pinned anew"
             )
-            found.setdefault((newer.level, newer.stream, newer.field, newer.what), []).append(spec.name)
+            found.setdefault((newer.level, newer.stream, newer.field, newer.what, None), []).append(spec.name)
             continue
         for one in _moved(spec, compiled, pinned.description, live):
-            found.setdefault((one.level, one.stream, one.field, one.what), []).append(spec.name)
+            found.setdefault((one.level, one.stream, one.field, one.what, one.code), []).append(spec.name)
     order = {"BREAK": 0, "LOSSY": 1, "WARN": 2}
-    return sorted(
-        (Drift(*key, tuple(names)) for key, names in found.items()), key=lambda one: (order[one.level], one.stream, one.field, one.what)
-    )
+    drifts = [Drift(level, stream, name, what, tuple(names), code) for (level, stream, name, what, code), names in found.items()]
+    return sorted(drifts, key=lambda one: (order[one.level], one.stream, one.field, one.what))
 
 
 def _moved(spec: MappingSpec, compiled: CompiledMapping, pinned: Description, live: Description) -> Iterator[Drift]:
@@ -128,7 +129,8 @@ def _codes(kind: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iter
     for code in sorted({*now.values()} - {*before.values()}):
         yield Drift("WARN", "", f"code {kind}", f"+ {shown(code)}")
     for code in sorted({*before.values()} - {*now.values()}):
-        yield Drift("BREAK", "", f"code {kind}", f"- {shown(code)}")
+        yield Drift("BREAK", "", f"code {kind}", f"- {shown(code)}", code=(kind, code))
     for key in sorted(before.keys() & now.keys()):
         if before[key] != now[key]:
-            yield Drift("BREAK", "", f"code {kind}", f"{shown(before[key])} is now {shown(now[key])}")
+            what = f"{shown(before[key])} is now {shown(now[key])}"
+            yield Drift("BREAK", "", f"code {kind}", what, code=(kind, before[key]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ NAME = "mappings.lock"
 
 class Lock(msgspec.Struct, frozen=True):
     """``extended``: by the name of each file that an overlay extends, a digest of each of its entries. ``systems``: by connection, what its
-    system said of itself."""
+    system said of itself. ``at``: when that was (UTC)."""
 
     extended: dict[str, dict[str, str]] = {}
     systems: dict[str, Description] = {}
+    at: str = ""
 
 
 def lock_file(settings: Settings) -> Path:
@@ -50,7 +52,8 @@ def read_lock(settings: Settings) -> Lock:
 def write_lock(settings: Settings, library: Library, systems: Mapping[str, Description]) -> Path:
     """Pin what overlays extend, and how the systems look now; return the file."""
     file = lock_file(settings)
-    plain: dict[str, Any] = msgspec.to_builtins(Lock(library.extended, dict(systems)))
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    plain: dict[str, Any] = msgspec.to_builtins(Lock(library.extended, dict(systems), at))
     file.write_text(json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
     return file
 

@@ -129,8 +129,9 @@ class HasSettings(Protocol):
     settings: ClassVar[type[BaseModel]]
 
 
-def load(path: Path, environ: Mapping[str, str], secrets: SecretBook | None = None) -> Settings:
-    """Return what ``path`` says. Each secret read is added to ``secrets``, also when the file turns out to be wrong.
+def load(path: Path, environ: Mapping[str, str], secrets: SecretBook | None = None, *, for_systems: bool = True) -> Settings:
+    """Return what ``path`` says. Each secret read is added to ``secrets``, also when the file turns out to be wrong. Where no system is to
+    be spoken to (not ``for_systems``) a secret that is not there is no matter.
 
     Raises ConfigError with every finding: shape, names, references between the parts, unresolved secrets.
     """
@@ -142,7 +143,7 @@ def load(path: Path, environ: Mapping[str, str], secrets: SecretBook | None = No
     resolver = Resolver(document, folder, environ, secrets)
     raw_url = _look(document.value, ("store", "url"))
     value = resolver.resolve(_without(document.value, ("store", "url")))
-    found = resolver.complaints
+    found = resolver.complaints if for_systems else []
     if isinstance(raw_url, str):
         value["store"]["url"] = url = resolver.text(raw_url, ("store", "url"), _in_url(raw_url))
         if ("store", "url") not in resolver.unresolved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from importlib import import_module
@@ -426,10 +427,19 @@ def test_each_code_at_each_of_its_levels_has_its_mistake() -> None:
     assert {(level, code) for code, (levels, _) in CODES.items() for level in levels} - told == {("LAW", "fixpoint")}
 
 
-@pytest.mark.parametrize("name", sorted(load_library([shipped()]).specs))
+SHIPPED = load_library([shipped()]).specs
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_the_laws_hold_for_each_shipped_mapping(name: str) -> None:
-    spec = load_library([shipped()]).specs[name]
-    assert [str(found) for found in check_laws(spec, None, examples=EXAMPLES) if found.wrong] == []
+    assert [str(found) for found in check_laws(SHIPPED[name], None, examples=EXAMPLES) if found.wrong] == []
+
+
+@pytest.mark.soak
+@pytest.mark.skipif("SOAK_SECONDS" not in os.environ, reason="takes long: make soak")
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_the_laws_hold_for_each_shipped_mapping_with_200_values(name: str) -> None:
+    assert [str(found) for found in check_laws(SHIPPED[name], None, examples=200) if found.wrong] == []
 
 
 def test_two_systems_that_rewrite_one_another_are_found_by_a_second_lap() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from erpcrm_bridge.cli.mappings import users_of
 from erpcrm_bridge.connector import Capabilities, Description, Field, Stream
 from erpcrm_bridge.mapping.check import Against
 from erpcrm_bridge.mapping.drift import drift
+from erpcrm_bridge.model.ids import Ids
+from erpcrm_bridge.store import GoldenRow, open_store
 
 from .conftest import Spec
 
@@ -118,3 +122,25 @@ def test_a_mapping_that_names_more_than_was_pinned_is_told_and_hides_nothing_els
     (found,) = drift(Against("crm", then), now, [one])
     assert (found.level, found.mappings) == ("WARN", (one.name,))
     assert "pinned anew" in found.what
+
+
+def test_the_golden_records_that_hold_a_code_are_counted_lines_too(spec: Spec, tmp_path: Path) -> None:
+    customers = spec(RULES, connector="memory", stream="Account")
+    unit = "fields: {unit: {external: u, via: [{code: {of: term}}]}}"
+    lines = f"lists: {{lines: {{inline: items, key: line, write: keyed, {unit}}}}}"
+    orders = spec("\n  payment_terms: {external: Terms, via: [{code: {of: other}}]}\n", entity="order", connector="memory", more=lines)
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    rows = [
+        ("customer", "live", {"payment_terms": "Net 45"}),
+        ("customer", "live", {"payment_terms": "Net 30", "name": "Net 45"}),
+        ("customer", "gone", {"payment_terms": "Net 45"}),
+        ("contact", "live", {"payment_terms": "Net 45"}),
+        ("order", "live", {"payment_terms": "Net 45", "lines": [{"id": "a", "unit": "x"}]}),
+        ("order", "live", {"lines": [{"id": "a", "unit": "x"}, {"id": "b", "unit": "Net 45"}, {"id": "c", "unit": "Net 45"}]}),
+    ]
+    ids = Ids("G")
+    with store.transaction():
+        store.add_golden([GoldenRow(ids.new(), entity, fields, {}, state=state) for entity, state, fields in rows])
+    assert users_of(store, [customers, orders], "term", "Net 45") == 2
+    assert users_of(store, [orders], "other", "Net 45") == 1
+    store.close()

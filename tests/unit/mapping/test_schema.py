@@ -36,9 +36,13 @@ def schema_of(spec: MappingSpec) -> dict[str, Any]:
 
 def refused(schema: dict[str, Any], content: Any) -> dict[str, str]:
     """Return what a validator complains of, by place."""
-    Draft202012Validator.check_schema(schema)
     errors = Draft202012Validator(schema).iter_errors(plain(content))
     return {"/".join(map(str, error.absolute_path)): error.message for error in errors}
+
+
+def test_the_schemas_are_schemas() -> None:
+    for schema in (schema_of(ORDERS), entity_schema("order")):
+        Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("name", sorted(LIBRARY.specs))
