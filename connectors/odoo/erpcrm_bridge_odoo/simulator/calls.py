@@ -1,0 +1,143 @@
+"""Which methods there are, and how a call reaches one: by position over XML-RPC and /jsonrpc, by name over JSON-2."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from erpcrm_bridge_odoo.simulator import errors
+from erpcrm_bridge_odoo.simulator.env import Env
+from erpcrm_bridge_odoo.simulator.fields import Model
+from erpcrm_bridge_odoo.simulator.known import real_method
+from erpcrm_bridge_odoo.simulator.store import Row
+
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Records:
+    """What a method is called on: a model, and the ids if it is one for records."""
+
+    env: Env
+    model: Model
+    ids: list[int]
+
+    @property
+    def rows(self) -> list[Row]:
+        return self.env.rows(self.model.name, self.ids)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method that can be called remotely. ``only``: the one version that has it; ``of_model``: it takes no ids."""
+
+    call: Callable[..., Any]
+    of_model: bool
+    only: int | None
+
+
+METHODS: dict[tuple[str, str], list[Method]] = {}
+PRIVATE_FROM_19 = frozenset(
+    {"exists", "check_access", "browse", "filtered", "filtered_domain", "grouped", "mapped", "sorted", "with_context"}
+    | {"with_company", "with_env", "with_user", "sudo", "ensure_one", "new", "flush_model", "flush_recordset"}
+    | {"invalidate_model", "invalidate_recordset", "modified", "fetch", "search_fetch", "concat", "union"}
+)
+
+
+SINCE_19 = frozenset({"web_save_multi", "has_access", "formatted_read_group", "formatted_read_grouping_sets", "web_resequence"})
+
+
+def method(model: str, name: str, *, of_model: bool = False, only: int | None = None) -> Callable[[Call], Call]:
+    """Register a method of a model, or of every model (``*``)."""
+
+    def register(call: Call) -> Call:
+        METHODS.setdefault((model, name), []).append(Method(call, of_model, only))
+        return call
+
+    return register
+
+
+def found(env: Env, model: Model, name: str) -> Method:
+    """Return the method. Raises the server's error for one that is private or unknown, NotSimulatedError for one that only the simulator
+    lacks."""
+    private = f"{model.name}.{name}" if env.version >= 19 else name
+    if name.startswith("_") or (env.version >= 19 and name in PRIVATE_FROM_19):
+        shown = f"'{private}'" if env.version >= 19 else private
+        raise errors.access(f"Private methods (such as {shown}) cannot be called remotely.")
+    for owner in (model.name, "*"):
+        for one in METHODS.get((owner, name), ()):
+            if one.only in (None, env.version):
+                return one
+    if real_method(model.name, name) and not (env.version < 19 and name in SINCE_19):
+        raise errors.NotSimulatedError(f"method {model.name}.{name}")
+    if env.version >= 19:
+        raise errors.builtin(AttributeError, f"The method '{model.name}.{name}' does not exist")
+    raise errors.builtin(AttributeError, f"The method '{name}' does not exist on the model '{model.name}'")
+
+
+def _context(env: Env, context: Any) -> Env:
+    """Return the surroundings with the caller's context. Raises the AccessError of companies that are not the user's."""
+    found = replace(env, context=dict(context or {}))
+    assert found.companies  # noqa: S101 - asked for its refusal
+    return found
+
+
+def _ids(given: Any) -> list[int]:
+    if given is None or given is False:
+        return []
+    if isinstance(given, int):
+        return [given]
+    if not isinstance(given, (list, tuple)) or any(not isinstance(one, int) for one in given):
+        raise errors.builtin(TypeError, f"unhashable type or wrong ids: {given!r}")
+    return list(given)
+
+
+def by_position(env: Env, model: Model, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call as ``execute_kw`` does: the ids of a method for records are its first argument, the context is a keyword."""
+    one = found(env, model, name)
+    named = dict(kwargs)
+    env = _context(env, named.pop("context", None))
+    rest = list(args)
+    ids: list[int] = []
+    if not one.of_model:
+        if not rest:
+            raise errors.builtin(IndexError, "list index out of range" if env.version >= 19 else "tuple index out of range")
+        ids = _ids(rest.pop(0))
+    records = Records(env, model, ids)
+    try:
+        inspect.signature(one.call).bind(records, *rest, **named)
+    except TypeError as error:
+        words = str(error).replace("missing a required argument:", "missing 1 required positional argument:")
+        if words.startswith("too many"):
+            takes = len(inspect.signature(one.call).parameters)
+            least = 1 + sum(one.default is inspect.Parameter.empty for one in list(inspect.signature(one.call).parameters.values())[1:])
+            span = f"from {least} to {takes}" if least < takes else f"{takes}"
+            words = f"takes {span} positional arguments but {1 + len(rest)} were given"
+        raise errors.builtin(TypeError, f"BaseModel.{name}() {words}") from error
+    result = one.call(records, *rest, **named)
+    if name == "create":
+        given = rest[0] if rest else named.get("vals_list")
+        return result[0] if isinstance(given, Mapping) else result
+    return result
+
+
+def by_name(env: Env, model: Model, name: str, params: Mapping[str, Any]) -> Any:
+    """Call as JSON-2 does: named arguments alone, ``ids`` and ``context`` reserved."""
+    named = dict(params)
+    ids, env = named.pop("ids", ()), _context(env, named.pop("context", None))
+    try:
+        one = found(env, model, name)
+    except errors.OdooError as error:
+        if error.name == "builtins.AttributeError":
+            raise errors.http("NotFound", error.message, 404) from error
+        raise
+    if one.of_model and ids:
+        raise errors.http("UnprocessableEntity", f"cannot call {model.name}.{name} with ids", 422)
+    records = Records(env, model, _ids(ids))
+    try:
+        inspect.signature(one.call).bind(records, **named)
+    except TypeError as error:
+        raise errors.http("UnprocessableEntity", str(error), 422) from error
+    return one.call(records, **named)

@@ -1,0 +1,49 @@
+"""The face ``/xmlrpc/2/{common,object,db}``: faults with numbers."""
+
+from __future__ import annotations
+
+import xmlrpc.client
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+from erpcrm_bridge_odoo.simulator import errors
+from erpcrm_bridge_odoo.simulator.faces.rpc import dispatch
+from erpcrm_bridge_odoo.simulator.faults import Fault
+from erpcrm_bridge_odoo.simulator.http import Request, Response
+from erpcrm_bridge_odoo.simulator.service import Service
+
+CONTROL = dict.fromkeys([one for one in range(32) if one not in (9, 10, 13)])
+
+
+def answer(service: Service, request: Request) -> Response:
+    """Answer one call: always 200; a result that XML-RPC cannot carry is a fault although the work is committed."""
+    met: dict[str, Fault] = {}
+    try:
+        body = _result(service, request, met)
+    except errors.OdooError as error:
+        body = xmlrpc.client.dumps(xmlrpc.client.Fault(error.fault_code, _clean(error.fault_string)), methodresponse=True)
+    return Response(200, body.encode(), "text/xml; charset=utf-8", met=met)
+
+
+def _result(service: Service, request: Request, met: dict[str, Fault]) -> str:
+    try:
+        args, method = xmlrpc.client.loads(request.body, use_builtin_types=True)
+    except ExpatError as error:
+        raise errors.OdooError("xml.parsers.expat.ExpatError", str(error)) from error
+    name = request.path.rsplit("/", 1)[1]
+    result = dispatch(service, "xmlrpc", name, method or "", list(args), met)
+    try:
+        return xmlrpc.client.dumps((_clean(result),), methodresponse=True, allow_none=False)
+    except (TypeError, OverflowError) as error:
+        raise errors.builtin(type(error), str(error)) from error
+
+
+def _clean(value: Any) -> Any:
+    """Return the value without the control characters that XML 1.0 has no place for."""
+    if isinstance(value, str):
+        return value.translate(CONTROL)
+    if isinstance(value, dict):
+        return {key: _clean(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(one) for one in value]
+    return value

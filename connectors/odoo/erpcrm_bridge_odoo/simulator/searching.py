@@ -1,0 +1,135 @@
+"""Finding records: domain, access rules, archived ones, order, offset and limit; and finding them by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from erpcrm_bridge_odoo.simulator import access, errors, orm
+from erpcrm_bridge_odoo.simulator.domains import compiled, matcher, mentions
+from erpcrm_bridge_odoo.simulator.env import Env
+from erpcrm_bridge_odoo.simulator.fields import Model
+from erpcrm_bridge_odoo.simulator.store import Row
+
+_ORDER = re.compile(
+    r"^\s*[a-z0-9_.:]+(\s+(asc|desc))?(\s+nulls\s+(first|last))?\s*(,\s*[a-z0-9_.:]+(\s+(asc|desc))?(\s+nulls\s+(first|last))?\s*)*$", re.I
+)
+BY_NAME = {
+    "res.partner": ("complete_name", "email", "ref", "vat", "company_registry"),
+    "res.users": ("name", "login"),
+    "product.product": ("name", "default_code", "barcode"),
+    "product.template": ("name", "default_code", "barcode"),
+    "res.country": ("name", "code"),
+    "res.country.state": ("name", "code"),
+    "account.account": ("name", "code"),
+    "account.move": ("name", "ref"),
+}
+"""The fields that a record is found by when its name is asked for, where they are others than the one it is shown by."""
+
+
+def search(env: Env, model: Model, domain: Any, offset: int = 0, limit: int | None = None, order: str | None = None) -> list[int]:
+    """Return the ids that match, in order; rows that a rule hides are not there, archived ones only where they are asked for."""
+    by = order or model.order
+    places = _places(env, model, by)
+    domain = list(domain) if isinstance(domain, (list, tuple)) else domain
+    tests = [compiled(env, model, domain)]
+    if "active" in model.fields and env.context.get("active_test", True) and not mentions(domain, "active"):
+        tests.append(lambda row: bool(row.get("active")))
+    if not env.sudo:
+        tests += access.rules(env, model.name)
+    table = env.store.table(model.name)
+    rows = table.rows
+    by_id = [name for name, _ in places[:1]] == ["id"]
+    ids: Iterable[int] = table.after(_after(domain)) if by_id else table.ids
+    if by_id and places[0][1]:
+        ids = reversed(list(ids))
+    found: Iterable[int] = (key for key in ids if all(test(rows[key]) for test in tests))
+    if not by_id:
+        found = [row["id"] for row in _sorted(env, model, [rows[key] for key in found], places)]
+    if limit is False or limit == 0:
+        limit = None
+    return list(islice(found, offset or 0, (offset or 0) + limit if limit is not None else None))
+
+
+def _after(domain: Any) -> int:
+    """Return the id that a domain without operators begins after, so that not every row need be asked."""
+    if any(isinstance(leaf, str) for leaf in domain):
+        return 0
+    return max((leaf[2] for leaf in domain if leaf[0] == "id" and leaf[1] == ">" and isinstance(leaf[2], int)), default=0)
+
+
+def _places(env: Env, model: Model, order: str) -> list[tuple[str, bool]]:
+    """Return the fields to order by, and whether downwards."""
+    if not isinstance(order, str) or not _ORDER.match(order):
+        raise errors.user(
+            f'Invalid "order" specified ({order}). A valid "order" specification is a comma-separated list of valid field names '
+            "(optionally followed by asc/desc for the direction)"
+        )
+    places = []
+    for part in order.split(","):
+        words = part.split()
+        name, down = words[0], len(words) > 1 and words[1].lower() == "desc"
+        if "." in name or ":" in name or (len(words) > 1 and words[-2].lower() == "nulls"):
+            raise errors.NotSimulatedError(f"order by {part.strip()}")
+        spec = model.known(name, lambda name=name: _bad_order(model, name))  # type: ignore[misc]
+        if (
+            (spec.compute is not None and not spec.related)
+            or spec.type in ("one2many", "many2many")
+            or (spec.company_dependent and env.version < 19)
+        ):
+            if env.version >= 19:
+                raise errors.value(f"Cannot convert {model.name}.{name} to SQL because it is not stored")
+            continue
+        places.append((name, down))
+    return places
+
+
+def _bad_order(model: Model, name: str) -> errors.OdooError:
+    return errors.value(f"Invalid field {name!r} on model {model.name!r}")
+
+
+def in_order(env: Env, model: Model, rows: list[Row], order: str) -> list[Row]:
+    return _sorted(env, model, rows, _places(env, model, order))
+
+
+def _sorted(env: Env, model: Model, rows: list[Row], places: list[tuple[str, bool]]) -> list[Row]:
+    """Sort: empty last upwards and first downwards, a many2one in the order of what it refers to."""
+    done = sorted(rows, key=lambda row: row["id"]) if not any(name == "id" for name, _ in places) else list(rows)
+    for name, down in reversed(places):
+        spec = model.fields[name]
+        ranks: dict[int, int] = {}
+        if spec.type == "many2one" and spec.relation in env.database.models:
+            comodel = env.model(spec.relation)
+            held = {orm.value(env, spec, row) for row in done} - {None}
+            there = [env.store.table(comodel.name).rows[key] for key in held if key in env.store.table(comodel.name).rows]
+            ranks = {row["id"]: rank for rank, row in enumerate(in_order(env, comodel, there, comodel.order))}
+
+        def key(row: Row, spec: Any = spec, ranks: dict[int, int] = ranks) -> tuple[bool, Any]:
+            held = orm.value(env, spec, row)
+            if spec.type == "boolean":
+                held = bool(held)
+            elif spec.type == "many2one" and held is not None:
+                held = ranks.get(held)
+            return (held is None, 0 if held is None else held)
+
+        done.sort(key=key, reverse=down)
+    return done
+
+
+def named(env: Env, model: Model, name: Any, operator: str = "ilike", domain: Any = (), limit: int | None = None) -> list[int]:
+    """Return the ids of the records that go by a name."""
+    if not name and operator == "ilike":
+        return search(env, model, list(domain or ()), limit=limit)
+    fields = [field for field in BY_NAME.get(model.name, (model.shown_by,)) if field in model.fields]
+    test = matcher(operator, name) if "like" in operator else None
+    found = []
+    for key in search(env, model, list(domain or ())):
+        row = env.row(model.name, key)
+        held = [orm.value(env, model.fields[field], row) for field in fields]
+        if any(one is not None and (test(str(one)) if test else str(one) == name) for one in held):
+            found.append(key)
+        if limit and len(found) == limit:
+            break
+    return found
