@@ -42,6 +42,7 @@ COMMANDS = (
     "undo",
     "verify",
     "demo",
+    "simulate",
 )
 """In the order of the help; each is a module of this package, with a function ``command``, or an ``app`` that has commands of its own."""
 

@@ -30,7 +30,7 @@ class Simulator(Running):
     @property
     def settings(self) -> dict[str, str]:
         """Return what a client needs to get in, each under a name for people."""
-        return {"url": self.url, "database": self.service.database.name, "login": "admin", "password": "admin", "api key": self.key}
+        return {"url": self.url, "database": self.service.database.name, "login": "admin", "password": "admin", "api_key": self.key}
 
 
 def start(*, port: int, version: str | None, faults: Sequence[str], seed_data: bool) -> Simulator:

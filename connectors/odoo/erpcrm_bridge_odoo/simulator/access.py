@@ -46,7 +46,8 @@ _OWN_ONLY = {"crm.lead": "user_id", "sale.order": "user_id"}
 def groups(env: Env) -> set[str]:
     """Return the external ids of the groups that the user is in."""
     user = env.store.table("res.users").rows.get(env.uid) or {}
-    held = set(user.get("_groups", ()))
+    rows = env.store.table("res.groups").rows
+    held = {str(rows[key]["_mark"]) for key in user.get("group_ids" if env.version >= 19 else "groups_id") or () if key in rows}
     for group in list(held):
         held |= set(_IMPLIED.get(group, ()))
     return held

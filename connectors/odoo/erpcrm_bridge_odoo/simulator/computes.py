@@ -224,6 +224,7 @@ COMPUTES: dict[tuple[str, str], Compute] = {
     ("sale.order", "delivery_count"): lambda env, row: len(env.all("stock.picking", sale_id=row["id"])),
     ("ir.model.data", "complete_name"): lambda env, row: f"{row['module']}.{row['name']}",
     ("ir.model.data", "reference"): lambda env, row: f"{row['model']},{row['res_id']}",
+    ("res.users", "password"): lambda env, row: None,
     ("res.users.identitycheck", "password"): lambda env, row: None,
 }
 

@@ -326,10 +326,10 @@ def _found(env: Env, name: str, model: str) -> int | None:
 
 
 def _raced(env: Env, name: str) -> bool:
-    """Return whether another request made this external id while ours was on its way: 19 refuses, 17 takes it."""
+    """Return whether another request made this external id while ours was on its way: then one of the two is refused, on 17 not always."""
     module, rest = _mark(name)
     row = env.one("ir.model.data", module=module, name=rest)
-    return row is not None and env.version >= 19 and env.store.committed.get(("ir.model.data", row["id"]), 0.0) > env.began
+    return row is not None and env.store.committed.get(("ir.model.data", row["id"]), 0.0) > env.began
 
 
 def _settled(env: Env, model: Model, values: Row) -> int:

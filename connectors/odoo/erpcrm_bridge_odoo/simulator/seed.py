@@ -178,14 +178,18 @@ def _company(sower: _Sower) -> None:
     _partner(sower, 4, "Public user", "public_partner", active=False)
     _partner(sower, 5, "Portal User Template", None, active=False)
     sower.plant("res.company", 1, "base.main_company", name="My Company", partner_id=1, currency_id=1)
+    groups: dict[str, int] = {}
     for key, (group, names) in enumerate(access.GROUPS.items(), 1):
-        sower.plant("res.groups", key, group, name=names[0 if sower.database.version >= 19 else 1].rpartition("/")[2].strip())
+        groups[group] = sower.plant(
+            "res.groups", key, group, _mark=group, name=names[0 if sower.database.version >= 19 else 1].rpartition("/")[2].strip()
+        )
     sower.plant("res.users", 1, "base.user_root", login="__system__", active=False, partner_id=2, company_id=1, company_ids=[1])
-    for key, partner, login, name, groups in PEOPLE:
+    for key, partner, login, name, marks in PEOPLE:
+        held = {"group_ids" if sower.database.version >= 19 else "groups_id": [groups[one] for one in marks]}
         if partner > 5:
             _partner(sower, partner, name, None, company_id=1)
         mark = ["base.user_admin"] if login == "admin" else []
-        sower.plant("res.users", key, *mark, login=login, partner_id=partner, company_id=1, company_ids=[1], share=False, _groups=groups)
+        sower.plant("res.users", key, *mark, login=login, partner_id=partner, company_id=1, company_ids=[1], share=False, **held)
         sower.database.passwords[key] = login
     sower.database.store.table("res.users").last_id = 6
     sower.plant("crm.team", 1, "sales_team.team_sales_department", name="Sales", company_id=None, sequence=0)
@@ -204,9 +208,9 @@ def _books(sower: _Sower) -> None:
         sower.plant("account.journal", int(key), *([f"account.{mark}"] if mark else []), **told)
         if kind in ("bank", "cash"):
             for way in ("inbound", "outbound"):
-                name = "Manual Payment" if version >= 19 else "Manual"
+                manual = "Manual Payment" if version >= 19 else "Manual"
                 sower.plant(
-                    "account.payment.method.line", None, name=name, code="manual", journal_id=int(key), payment_type=way, sequence=10
+                    "account.payment.method.line", None, name=manual, code="manual", journal_id=int(key), payment_type=way, sequence=10
                 )
     taxes = [(1, "15%", 15.0, "sale", "sale_tax_template"), (2, "15%", 15.0, "purchase", "purchase_tax_template")]
     exports = [

@@ -126,6 +126,11 @@ def _rate_of(invert: bool) -> Any:
     return rate
 
 
+def _password(env: Env, key: int, given: Any) -> None:
+    env.database.passwords[key] = str(given)
+
+
+INVERSES[("res.users", "password")] = _password
 INVERSES[("res.partner", "company_type")] = _company_type
 INVERSES[("res.partner", "property_product_pricelist")] = _pricelist
 INVERSES[("res.currency.rate", "company_rate")] = _rate_of(False)
