@@ -177,37 +177,41 @@ class Table:
         self.file.digest()
         reading = self.file.reading()
         sizes: list[int] = []
-        """Of the lines that the reader has taken, and that are in no batch yet: how many bytes each has."""
+        """Of the lines that are in no batch yet: how many bytes each has."""
 
-        def by_bytes() -> Iterator[str]:
+        def by_bytes() -> Iterator[list[str]]:
             source = self.file.buffered(reading)
             source.read(mark)
-            for line in source:
-                sizes.append(len(line))
-                yield line.decode(name)
+            while lines := source.readlines(_PIECE):
+                sizes.extend(map(len, lines))
+                yield [line.decode(name) for line in lines]
 
-        def by_text() -> Iterator[str]:
-            for line in self._text(reading):
-                sizes.append(len(line) if line.isascii() and name == _UTF_8 else len(line.encode(name)))
-                yield line
+        def by_text() -> Iterator[list[str]]:
+            text = self._text(reading)
+            while lines := text.readlines(_PIECE):
+                plain = name == _UTF_8 and all(map(str.isascii, lines))
+                sizes.extend(map(len, lines) if plain else [len(line.encode(name)) for line in lines])
+                yield lines
 
         # A line end of UTF-16 is no byte that a line of bytes could be told by; elsewhere not every text has but one way to be written.
-        reader = self._reader(by_text() if name in (_UTF_8, *UTF_16_ORDERS) else by_bytes())
+        pieces = by_text() if name in (_UTF_8, *UTF_16_ORDERS) else by_bytes()
+        reader = self._reader(chain.from_iterable(pieces))
         rows: list[list[str]] = []
         with self._telling(reader):
             next(reader, None)
-            at = mark + sum(sizes)
-            sizes.clear()
+            taken = reader.line_num
+            at = mark + sum(sizes[:taken])
+            del sizes[:taken]
             while batch := list(islice(reader, _ROWS)):
                 rows = batch
-                if len(sizes) > len(rows):  # a row has as many lines as line ends in its cells, and one
-                    lines = iter(sizes)
-                    of_rows = [sum(islice(lines, 1 + sum(cell.count("\n") for cell in cells))) for cells in rows]
-                else:
-                    of_rows = sizes
+                lines, taken = sizes[: reader.line_num - taken], reader.line_num
+                del sizes[: len(lines)]
+                of_rows = lines
+                if len(lines) > len(rows):  # a row has as many lines as line ends in its cells, and one
+                    left = iter(lines)
+                    of_rows = [sum(islice(left, 1 + sum(cell.count("\n") for cell in cells))) for cells in rows]
                 ends = list(accumulate(of_rows, initial=at))
                 at = ends[-1]
-                sizes.clear()
                 yield rows, ends
         self._close_bracket(reading, rows[-1] if rows else [], reader.line_num)
 
