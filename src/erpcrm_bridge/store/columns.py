@@ -34,6 +34,9 @@ LINK = Bulk(
         "base": "bytea",
     },
 )
+_WHOSE = ("golden_id", "entity", "stream_id", "key")
+LINK_STANDING = Bulk("link", {name: kind for name, kind in LINK.columns.items() if name not in _WHOSE})
+"""What of a link moves while it stays the link of this golden record and key: three of its indexes need not be touched."""
 INCOMING = Bulk(
     "incoming",
     {
@@ -154,6 +157,11 @@ def link_values(row: LinkRow) -> Values:
         pack(row.earlier) if row.earlier else None,
         None if row.base is None else pack(row.base),
     )
+
+
+def link_standing_values(row: LinkRow) -> Values:
+    id, _, _, _, _, *others = link_values(row)
+    return (id, *others)
 
 
 def link_row(values: Values) -> LinkRow:

@@ -88,6 +88,7 @@ _GOLDEN_PAGE = f"SELECT {c.listed(c.GOLDEN)} FROM golden WHERE entity = ? AND id
 _GOLDEN_AGAIN = f"ON CONFLICT (id) DO UPDATE SET {c.rewritten(c.GOLDEN, 'id')}"
 
 _LINKS = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.id = j.value"
+_LINKS_WHOSE = "SELECT link.id, link.golden_id, link.entity, link.stream_id, link.key FROM {texts} CROSS JOIN link WHERE link.id = j.value"
 _LINKS_OF = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.golden_id = j.value ORDER BY link.id"
 _LINKS_BY_KEY = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.stream_id = ? AND link.key = j.value"
 _LINKS_PAGE = f"SELECT {_LINK} FROM link WHERE stream_id = ? AND id > ? ORDER BY id LIMIT ?"
@@ -411,11 +412,16 @@ class Store:
         rows = _last(rows, lambda row: row.id)
         if not rows:
             return
-        ids = [row.id for row in rows]
         with self._within():
-            self._for_all(_INCOMING_LEAVE, ids)
-            if self._db.update(c.LINK, map(c.link_values, rows)) != len(rows):
+            known = {id: whose for id, *whose in self._look_up(_LINKS_WHOSE, [row.id for row in rows])}
+            if len(known) != len(rows):
                 raise StoreError("A link that was to be updated is no longer in the store.", way_out="Run again: it is read anew.")
+            moved = [row for row in rows if known[row.id] != [row.golden_id, row.entity, row.stream_id, row.key]]
+            others = {row.id for row in moved}
+            self._db.update(c.LINK_STANDING, [c.link_standing_values(row) for row in rows if row.id not in others])
+            ids = [row.id for row in moved]
+            self._for_all(_INCOMING_LEAVE, ids)
+            self._db.update(c.LINK, map(c.link_values, moved))
             self._for_all(_INCOMING_FOLLOW, ids)
 
     def drop_links(self, ids: Sequence[str]) -> None:
