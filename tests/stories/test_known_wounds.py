@@ -37,8 +37,8 @@ Each story has been seen red. Names are without ``test_`` and cut; what was brok
 | 5,900.00 | 5900 | the separator of thousands is taken for a point (``mapping``) |
 | undoing | undoing_a_run | what is undone is not frozen |
 
-There is no quote among the entities yet, and ``continues`` is read but not acted on: the quote is an order in draft that is renumbered and
-confirmed. Nor is there an erasure of its own: an erased person is a contact deleted where the request came in.
+The quote here is an order in draft that is renumbered and confirmed; one that becomes another entity stands in test_continues.py. There
+is no erasure of its own: an erased person is a contact deleted where the request came in.
 """
 
 from __future__ import annotations

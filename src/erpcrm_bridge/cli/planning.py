@@ -13,6 +13,8 @@ from erpcrm_bridge.cli.output import Output
 from erpcrm_bridge.sync.plan import PlanHead, read_steps
 from erpcrm_bridge.sync.run import Report
 
+_LINKS = {"moved to another mapping": "to another mapping of their entity", "moved on": "to what their records have become"}
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -53,6 +55,7 @@ def told(plan: Made) -> dict[str, Any]:
         "review": head.review,
         "braked": plan.report.braked,
         "steps": head.steps,
+        "moved_links": {name: plan.report.counts.get(name, 0) for name in _LINKS},
         "groups": steps.told(plan.groups),
         "windows": head.windows,
         "paused": [msgspec.to_builtins(one) for one in plan.report.paused],
@@ -69,6 +72,9 @@ def show(out: Output, plan: Made, *, whole: bool) -> None:
         out.line("The brake is on: nothing was read, and this is what waits behind it.")
     if head.review:
         out.line("The rules of the mappings have changed: this plan maps anew what they touch.")
+    moved = [f"{number:,} {said}" for name, said in _LINKS.items() if (number := plan.report.counts.get(name))]
+    if moved:
+        out.line(f"Links that have moved: {', '.join(moved)}.")
     if plan.groups:
         out.line(f"{words.count(head.steps, 'write')} to make:")
         steps.show(out, head, plan.groups, whole=whole)

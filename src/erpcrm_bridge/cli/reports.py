@@ -19,6 +19,7 @@ _GOLDEN = {
     "asleep": "outside their filter",
     "mapped anew": "mapped anew, from what is known, under changed rules",
     "moved to another mapping": "taken by another mapping of their entity",
+    "moved on": "become another entity, their links with them",
     "recovered": "found again after an interruption",
     "restored": "set back",
 }

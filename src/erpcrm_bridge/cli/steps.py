@@ -72,7 +72,8 @@ def show(out: Output, head: PlanHead, groups: list[Group], *, whole: bool) -> No
 
 
 def _row(step: Step, whole: bool) -> tuple[str, str, str, str]:
-    written = [_change(step, name, pair) for name, pair in step.fields.items()]
+    written = [f"moves on to {step.becomes}"] if step.becomes else []
+    written += [_change(step, name, pair) for name, pair in step.fields.items()]
     for name, lines in step.lists.items():
         parts = ((len(lines.add), "added"), (len(lines.change), "changed"), (len(lines.remove), "removed"))
         written.append(f"{name}: " + ", ".join(f"{number} {what}" for number, what in parts if number))

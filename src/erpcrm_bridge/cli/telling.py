@@ -20,6 +20,10 @@ def event(told: Mapping[str, Any]) -> str:
         return f"founded from {_places(told['from'])}{_how(told['how'])}"
     if what == "bound":
         return f"bound to {_places(told['to'])}{_how(told['how'])}"
+    if what == "continues":
+        return f"{told['in']}: it was {told['entity']} {told['record']} until then"
+    if what == "continued":
+        return f"{told['in']}: its record moved on to {told['entity']} {told['record']}"
     if what == "changed":
         said = f"{told['by']} said {_value(told['new'])} (was {_value(told['old'])}); rule: {told['rule']}"
         losers = "; ".join(f"{loser['by']} {_value(loser['values'])}" for loser in told.get("losers", ()))
@@ -56,6 +60,8 @@ def settle(data: Mapping[str, Any]) -> str:
         said.append(f"founded from {_places(data['founded'])}{_how(data.get('how', ''))}")
     if "bound" in data:
         said.append(f"bound to {_places(data['bound'])}{_how(data.get('how', ''))}")
+    said.extend(f"{place}: was {was[0]} {was[1]} until then" for place, was in (data.get("continues") or {}).items())
+    said.extend(f"{place} {data['key']} moved on to {now[0]} {now[1]}" for place, now in (data.get("continued") or {}).items())
     if data.get("kind") == "bind":
         said.append(f"{data['person']} said who {data['key']} is")
     if data.get("kind") in BY_HAND:

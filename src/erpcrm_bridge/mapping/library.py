@@ -245,6 +245,12 @@ def _entity_rules(body: EntityFile, findings: Findings) -> EntityRules:
         start, arrow, end = (part.strip() for part in body.continues.partition("->"))
         if not (start and arrow and end):
             findings.add(("continues",), f"`{body.continues}` is not `one -> other`", "as in quote -> order")
+        elif end != body.entity or start == end:
+            findings.add(
+                ("continues",), f"`{body.continues}`: this file says what becomes one of {body.entity}", f"as in lead -> {body.entity}"
+            )
+        elif start not in MODELS:
+            findings.add(("continues",), f"there is no entity `{start}`", f"known: {', '.join(sorted(MODELS))}")
         continues = (start, end)
     return EntityRules(
         entity=body.entity,

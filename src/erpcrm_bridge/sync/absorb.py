@@ -9,6 +9,7 @@ import msgspec
 
 from erpcrm_bridge.mapping import EntityRules
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, Store
+from erpcrm_bridge.sync.continuing import continue_records
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.joining import beside_golden, join_unlinked
 from erpcrm_bridge.sync.lines import lines_sum, sum_complaint
@@ -35,6 +36,8 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
             _look_again(flow, store, run, entity)
         if parted or run.counts["gone"] > gone:
             join_unlinked(flow, store, run, entity, adopting)
+        if continue_records(flow, store, run, entity):
+            _linked(flow, store, run, entity)
         if _wake_references(flow, store, run, entity):
             _linked(flow, store, run, entity)
 

@@ -32,7 +32,8 @@ class Step(Struct):
     """One planned write. ``fields`` are [old, new] by external name; ``why`` the author of each by canonical path; ``golden_seq`` and
     ``link_seq`` the versions that it rests on. ``waits_for`` are golden ids whose keys in that system are not known before other steps
     of the plan are done; they stand in values as ``⟦entity:golden id⟧``. ``settles`` are canonical paths the write answers for.
-    ``freezes`` are the clashes that a restore opens, ``asks`` is what a person is asked. ``mapping`` names whose rules it follows."""
+    ``freezes`` are the clashes that a restore opens, ``asks`` is what a person is asked. ``mapping`` names whose rules it follows.
+    ``becomes`` is the entity that its record is by this step, where it was another."""
 
     operation: StepOperation
     entity: str
@@ -53,6 +54,7 @@ class Step(Struct):
     freezes: list[Clash] = []
     asks: str = ""
     mapping: str = ""
+    becomes: str = ""
 
 
 class Decision(Struct):

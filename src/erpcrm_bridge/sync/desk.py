@@ -16,6 +16,7 @@ from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.absorb import note_decided
 from erpcrm_bridge.sync.decide import UNREADABLE
 from erpcrm_bridge.sync.flow import Flow, Paused
+from erpcrm_bridge.sync.joining import begun_anew
 from erpcrm_bridge.sync.lines import flatten, unflatten
 from erpcrm_bridge.sync.notes import RunNote, instant, new_run
 from erpcrm_bridge.sync.pull import ask_again
@@ -134,8 +135,12 @@ def bind(store: Store, flow: Flow, parked_id: str, golden_id: str, *, person: st
         )
     run = new_run(flow.name, clock)
     wanted = next((link for link in there if link.state == "wanted"), None)
+    before = store.links_by_key(row.stream_id or 0, [row.key]).get(row.key)
     with store.transaction():
-        if wanted is not None:
+        if before is not None:
+            _go_over(store, flow, run, before, golden)
+            store.drop_links([wanted.id] if wanted is not None else [])
+        elif wanted is not None:
             wanted.key, wanted.state, wanted.dirty = row.key, "live", True
             store.update_links([wanted])
         else:
@@ -158,7 +163,8 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
         return row
     told = {"kind": "bind", "person": person, "key": row.key, "apart": True}
     golden = GoldenRow(run.golden_ids.new(), row.entity, {}, {})
-    links = [LinkRow(run.link_ids.new(), golden.id, row.entity, row.stream_id or 0, row.key)]
+    before = store.links_by_key(row.stream_id or 0, [row.key]).get(row.key)
+    links = [LinkRow(run.link_ids.new(), golden.id, row.entity, row.stream_id or 0, row.key)] if before is None else []
     known = store.incoming(row.stream_id or 0, [row.key]).get(row.key)
     old = known is not None and known.seq <= int(store.fact(f"old until:{flow.name}") or -1)  # an adoption creates nothing by itself
     for side in flow.sides.get(row.entity, []) if not old else ():
@@ -168,6 +174,8 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
         golden.seq = store.next_seq()
         store.add_golden([golden])
         store.add_links(links)
+        if before is not None:
+            _go_over(store, flow, run, before, golden)
         store.set_incoming_state(row.stream_id or 0, [row.key or ""], "new")
         store.add_history([HistoryRow(golden.id, run.id, run.at, told)])
         store.close_parked([row.subject], person, run.at)
@@ -178,6 +186,14 @@ def tell_apart(store: Store, run: RunNote, row: ParkedRow, person: str, others: 
     """Note that a golden record whose create is held is not what these others are (their golden ids; True: nor anything else)."""
     told = {"kind": "bind", "person": person, "key": row.golden_id, "apart": others}
     store.add_history([HistoryRow(row.golden_id or "", run.id, run.at, told)])
+
+
+def _go_over(store: Store, flow: Flow, run: RunNote, link: LinkRow, golden: GoldenRow) -> None:
+    """Move the link of a record that was another entity until now."""
+    place = next(side.connection for side in flow.all_sides() if side.stream_id == link.stream_id)
+    store.update_links([begun_anew(link, golden)])
+    told = {"kind": "continued", "continued": {place: [golden.entity, golden.id]}, "key": link.key}
+    store.add_history([HistoryRow(link.golden_id, run.id, run.at, told)])
 
 
 def after_delete(

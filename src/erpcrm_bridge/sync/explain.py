@@ -115,6 +115,8 @@ def _events(row: HistoryRow, path: str) -> list[dict[str, Any]]:
         events.append({**at, "what": "founded", "from": data["founded"], "how": data.get("how", "")})
     elif "bound" in data:
         events.append({**at, "what": "bound", "to": data["bound"], "how": data.get("how", "")})
+    events.extend({**at, "what": "continues", "in": place, "entity": was[0], "record": was[1]} for place, was in _pairs(data, "continues"))
+    events.extend({**at, "what": "continued", "in": place, "entity": now[0], "record": now[1]} for place, now in _pairs(data, "continued"))
     for changed, pair in (data.get("fields") or {}).items():
         if changed == path or changed.startswith(path + "/"):
             event = {**at, "what": "changed", "field": changed, "old": pair[0], "new": pair[1]}
@@ -151,6 +153,11 @@ def _events(row: HistoryRow, path: str) -> list[dict[str, Any]]:
     if data.get("kind") == "write" and _concerns([*(data.get("settles") or ()), *(data.get("lists") or ())], path):
         events.append({**at, "what": "written", "to": data["connection"], "key": data["key"], "fields": data.get("written", {})})
     return events
+
+
+def _pairs(data: Fields, name: str) -> Iterable[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = data.get(name) or {}
+    return found.items()
 
 
 def _concerns(unit: Sequence[str], path: str) -> bool:

@@ -133,6 +133,29 @@ class Flow:
         takes = (side for side in sides if side.create and side.mapping.applies(side.mapping.put(golden, None, {}, [], create=True)))
         return next(takes, sides[0])
 
+    def continued(self, entity: str) -> tuple[str, frozenset[int]]:
+        """Return the entity whose records may become this one's (`continues`), and the streams in which both stand."""
+        continues = self.policies[entity].rules.continues
+        if continues is None or continues[0] not in self.sides:
+            return "", frozenset()
+        streams = {side.stream_id for side in self.sides[continues[0]]}
+        return continues[0], frozenset(side.stream_id for side in self.sides[entity] if side.stream_id in streams)
+
+    def has_become(self, entity: str, stream_id: int, fields: Fields) -> Side | None:
+        """Return the side that takes a record of ``entity`` now as one of an entity that continues it; None where none does."""
+        for other, sides in self.sides.items():
+            if (entity, True) == (self.continued(other)[0], stream_id in self.continued(other)[1]):
+                return next((side for side in sides if side.stream_id == stream_id and side.mapping.applies(fields)), None)
+        return None
+
+    def is_on_its_way(self, side: Side, link: LinkRow, fields: Fields) -> bool:
+        """Tell whether a linked record still stands as what this side's entity continues: its link has moved, and the writes that make it
+        one are yet to come."""
+        start, streams = self.continued(side.entity)
+        if side.stream_id not in streams or (link.base is not None and side.mapping.applies(link.base)):
+            return False
+        return any(one.stream_id == side.stream_id and one.mapping.applies(fields) for one in self.sides[start])
+
     def side_at(self, entity: str, connection: str, stream: str, mapping: str) -> Side:
         """Return the side that a step was made for; ``mapping`` may be empty where an entity has one in that stream."""
         sides = (side for side in self.sides[entity] if (side.connection, side.stream.name) == (connection, stream))
@@ -220,7 +243,8 @@ def _build(
     store: Store,
     compiler: Callable[..., CompiledMapping],
 ) -> Flow:
-    order = _parents_first(list(wanted.entities))
+    continues = {entity: library.entities[entity].continues for entity in wanted.entities if entity in library.entities}
+    order = _parents_first(list(wanted.entities), {entity: pair[0] for entity, pair in continues.items() if pair})
     sides: dict[str, list[Side]] = {}
     policies: dict[str, Policies] = {}
     known = {connection: held_against(pinned.get(connection), described) for connection, described in descriptions.items()}
@@ -337,14 +361,14 @@ def overlay_of(written: Mapping[str, Mapping[str, Any]], rules: EntityRules) -> 
     return found
 
 
-def _parents_first(entities: Sequence[str]) -> list[str]:
-    """Return the entities so that each stands after those it refers to; a reference to itself does not count."""
+def _parents_first(entities: Sequence[str], continues: Mapping[str, str]) -> list[str]:
+    """Return the entities so that each stands after the one it continues and those it refers to; a reference to itself does not count."""
     placed: list[str] = []
 
     def place(entity: str, above: tuple[str, ...]) -> None:
         if entity in placed or entity in above:
             return
-        for target in entity_spec(entity).parents:
+        for target in (*((continues[entity],) if entity in continues else ()), *entity_spec(entity).parents):
             if target in entities and target != entity:
                 place(target, (*above, entity))
         placed.append(entity)

@@ -7,18 +7,59 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct, structs
+
 from erpcrm_bridge.errors import AdoptionNeeded
-from erpcrm_bridge.mapping import FieldError
+from erpcrm_bridge.mapping import EntityRules, FieldError
+from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import is_golden_id
+from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import GoldenRow, IncomingRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.crossing import carried, leading_to, led_to
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group, Node
+from erpcrm_bridge.sync.merge import author_of
 from erpcrm_bridge.sync.natural import hashes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
 from erpcrm_bridge.sync.related import identify_all
-from erpcrm_bridge.sync.settling import BATCH, Batch, Member, Work, settle, wait, write_incoming_states
+from erpcrm_bridge.sync.settling import BATCH, Batch, Member, Origin, Work, settle, wait, write_incoming_states
+
+
+class Moved(Struct):
+    """A record that was another entity until now: the side that takes it, its link as it stands, what it was with the other links of that,
+    and what the rules meant that settled it (by path). ``successor`` is the golden record that another record of what it was has become."""
+
+    side: Side
+    row: IncomingRow
+    link: LinkRow
+    origin: GoldenRow
+    others: list[LinkRow]
+    meanings: dict[str, str]
+    successor: str | None = None
+
+
+def begun_anew(link: LinkRow, golden: GoldenRow) -> LinkRow:
+    """Return a link as it goes over to a golden record of another entity: nothing of its record has been read as such yet."""
+    return structs.replace(
+        link,
+        golden_id=golden.id,
+        entity=golden.entity,
+        state="live",
+        dirty=True,
+        base=None,
+        answered={},
+        line_keys={},
+        held={},
+        pending=[],
+        rules="",
+    )
+
+
+def way_back(entity: str, start: str) -> str | None:
+    """Return the reference by which an entity names what it was, where it has exactly one to such a thing: an order's quote."""
+    ways = [path for path, target in entity_spec(entity).references.items() if target == start]
+    return ways[0] if len(ways) == 1 else None
 
 
 def beside_golden(flow: Flow, store: Store, entity: str) -> list[tuple[ParkedRow, bool]]:
@@ -100,8 +141,7 @@ def _needs_adoption(nodes: Sequence[Node], flow: Flow, store: Store, entity: str
 def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[Node], list[tuple[IncomingRow, Side, list[FieldError]]]]:
     """Return a node for each unlinked record, and those that wait for a parent."""
     rules = flow.policies[entity].rules
-    compared = {path for rule in rules.match for path in rule.compare}.union(rules.apart)
-    natural = compared.union(path for rule in rules.match for path in rule.keys)
+    compared, natural = _looked_at(rules)
     sharing = flow.streams()
     nodes: list[Node] = []
     waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
@@ -128,17 +168,50 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
                     waiting.append((row, side, blocked))
                     continue
                 reference = (row.fields or {}).get(side.selection.external_id) if side.selection.external_id else None
-                nodes.append(
-                    Node(
-                        side.stream_id,
-                        row.key,
-                        array("q", [h or 0 for h in hashes(rules, said)]),  # a third of what a list takes
-                        {path: said.get(path) for path in compared},
-                        reference if is_golden_id(reference) else None,
-                        crosses=((side.stream_id, cross),) if (cross := carried(side, row.fields)) else (),
-                    )
-                )
+                nodes.append(_node(side, row, rules, said, compared, reference if is_golden_id(reference) else None))
     return nodes, waiting
+
+
+def _looked_at(rules: EntityRules) -> tuple[set[str], set[str]]:
+    """Return the paths that rules compare, and all by which they tell who is who."""
+    compared = {path for rule in rules.match for path in rule.compare}.union(rules.apart)
+    return compared, compared.union(path for rule in rules.match for path in rule.keys)
+
+
+def join_moved(flow: Flow, store: Store, run: RunNote, entity: str, moved: Mapping[tuple[int, str], Moved]) -> None:
+    """Bind each record that was another entity until now to its golden record of ``entity``, found one, or lay it before a person.
+
+    Records that were one are one, with the golden record that one of them has become before. What they carry still names what they were.
+    """
+    rules = flow.policies[entity].rules
+    compared, natural = _looked_at(rules)
+    nodes: list[Node] = []
+    waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
+    for one in moved.values():
+        refs = refs_of(flow, store, one.side, [one.row.fields or {}])
+        errors: list[FieldError] = []
+        said = one.side.mapping.narrowed(natural)(one.row.fields or {}, refs, errors)
+        if blocked := blocking(one.side, errors):
+            waiting.append((one.row, one.side, blocked))
+        else:
+            nodes.append(_node(one.side, one.row, rules, said, compared, one.successor or one.origin.id))
+    _store_waiting(store, run, waiting)
+    if nodes:
+        found = [*nodes, *_golden_nodes(flow, store, entity, nodes, len(rules.match))]
+        identified = identify_all(flow, store, entity, found, rules.match)
+        _found(flow, store, run, entity, identified.groups, {}, moved)
+        _store_doubts(flow, store, run, entity, identified.doubts)
+
+
+def _node(side: Side, row: IncomingRow, rules: EntityRules, said: Fields, compared: Iterable[str], reference: str | None) -> Node:
+    return Node(
+        side.stream_id,
+        row.key,
+        array("q", [h or 0 for h in hashes(rules, said)]),  # a third of what a list takes
+        {path: said.get(path) for path in compared},
+        reference,
+        crosses=((side.stream_id, cross),) if (cross := carried(side, row.fields)) else (),
+    )
 
 
 def _taken_apart(flow: Flow, store: Store, entity: str) -> set[tuple[int, str]]:
@@ -230,8 +303,9 @@ def _found(
     entity: str,
     groups: list[Group],
     references: Mapping[tuple[int, str], str],
+    moved: Mapping[tuple[int, str], Moved] | None = None,
 ) -> None:
-    """Bind each group to its golden record, or found one, and merge what its members say."""
+    """Bind each group to its golden record, or found one, and merge what its members say. The links of what has ``moved`` go with it."""
     for start in range(0, len(groups), BATCH):
         part = groups[start : start + BATCH]
         by_stream: dict[int, list[str]] = {}
@@ -259,7 +333,9 @@ def _found(
                 if side is None or row is None:
                     continue
                 link = wanted.get((golden.id, stream_id))
-                if link is None:
+                if moved is not None:
+                    members.append(_moved_member(run, moved[stream_id, key], side, golden, new=new, replaces=link))
+                elif link is None:
                     link = LinkRow(run.link_ids.new(), golden.id, entity, stream_id, key)
                     members.append(Member(side, link, row, True))
                 else:
@@ -268,6 +344,28 @@ def _found(
             works.append(Work(golden, new, members, group.rule, group.hashes, golden.state == "gone"))
         settle(flow, store, run, entity, works)
         run.progress(f"join {entity}", min(start + BATCH, len(groups)))
+
+
+def _moved_member(run: RunNote, one: Moved, side: Side, golden: GoldenRow, *, new: bool, replaces: LinkRow | None) -> Member:
+    """Return the member for a record that has become another entity. A new golden record begins with what the one before held of which this
+    record has a rendition, and refers to it where its entity has one reference to such a thing."""
+    link, was = one.link, one.origin
+    kept: Fields = {}
+    if new and link.base is not None:
+        fields = one.row.fields or {}
+        externals = [name for name, value in fields.items() if name not in link.base or not same(value, link.base[name])]
+        told = side.mapping.affected(externals)
+        for path, mark in link.answered.items():
+            same_rule = path in side.mapping.meanings and side.mapping.meanings[path] == one.meanings.get(path)
+            if same_rule and path not in told and mark == digest(was.fields.get(path)):
+                kept[path] = was.fields.get(path)
+        golden.fields.update(kept)
+        golden.authors.update({path: author for path in kept if (author := author_of(path, was.authors))})
+    way = way_back(golden.entity, was.entity)
+    if new and way is not None and way not in side.mapping.writable:
+        golden.fields[way], golden.authors[way] = was.id, [side.connection, one.row.version, run.id]
+    origin = Origin(was, one.others, link, replaces, kept)
+    return Member(side, begun_anew(link, golden), one.row, False, origin=origin)
 
 
 def _store_waiting(store: Store, run: RunNote, waiting: list[tuple[IncomingRow, Side, list[FieldError]]]) -> None:

@@ -106,6 +106,8 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             refs_out=refs_out,
             paused=side.paused,
         )
+        if decision.step is not None and link.base is not None and not side.mapping.applies(link.base):
+            decision.step.becomes = side.entity
         if decision.step is not None and golden.id in twins and decision.step.operation == "create":
             parked.append(_double_row(run, side, decision.step, twins[golden.id]))
             continue

@@ -28,6 +28,17 @@ from erpcrm_bridge.sync.references import blocking, refs_of
 BATCH = 5_000
 
 
+class Origin(Struct):
+    """What a record was until now, where it has become another entity: its golden record and that one's other links; the link as it stood;
+    the wanted link whose place it takes. ``kept``: values of which it holds a rendition."""
+
+    golden: GoldenRow
+    others: list[LinkRow]
+    link: LinkRow
+    replaces: LinkRow | None = None
+    kept: Fields = {}
+
+
 class Member(Struct):
     """One system's state in a group that is about to be merged."""
 
@@ -40,6 +51,7 @@ class Member(Struct):
     """paths that moved to what only a fallback reads"""
     settled_by: str = ""
     """the mapping that settled the link before, where another one takes the record now"""
+    origin: Origin | None = None
 
 
 class Work(Struct):
@@ -70,6 +82,7 @@ class Batch(Struct):
     drop_match: list[str] = []
     park: list[ParkedRow] = []
     close: list[str] = []
+    drop_links: list[str] = []
     drop: dict[int, list[str]] = {}
     state: dict[tuple[int, str], list[str]] = {}
 
@@ -129,6 +142,7 @@ def settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Work
             link.seq = seq
         store.add_golden(batch.add_golden)
         store.put_golden(batch.put_golden)
+        store.drop_links(batch.drop_links)
         store.add_links(batch.add_links)
         store.update_links(batch.update_links)
         store.set_dirty(batch.dirty)
@@ -258,8 +272,11 @@ def _merge_one(
             gone.append(member)
             continue
         if not member.side.mapping.applies(member.incoming.fields):
-            _fall_asleep(run, member, batch)
-            continue
+            if flow.has_become(member.link.entity, member.link.stream_id, member.incoming.fields) is not None:
+                continue  # it waits for the entity that it is by now
+            if not flow.is_on_its_way(member.side, member.link, member.incoming.fields):
+                _fall_asleep(run, member, batch)
+                continue
         was = member.link.state
         saying = _saying(flow, store, run, work, member, refs.get(member.side.connection, {}), flat_golden, lists, batch)
         if saying is not None:
@@ -385,6 +402,9 @@ def _saying(
     unread = {path for error in unreadable for path in side.policies.unit(error.path)}
     withheld = unread | side.paused.keys()
     before, moved = _moved(member, store, refs, flat, flat_golden, lists)
+    whole = member.origin.kept if member.origin else {}
+    if link.base is None and flow.is_on_its_way(side, link, row.fields or {}):
+        moved = _where_empty(moved, flat_golden, side)
     member.guessed = mapping.guessed(row.fields or {}) & moved - withheld
     pending = [error.path for error in errors if error.reference is not None]
     _hold_unreadable(run, work, member, unreadable, unread, batch)
@@ -395,19 +415,27 @@ def _saying(
         version=row.version,
         said=flat,
         before=before,
-        moved=moved - withheld,
+        moved=moved - withheld - frozenset(whole),
         carries=lambda path: path.partition("/")[0] in mapping.readable,
         answered=link.answered,
         order=_order(side, row),
     )
     old_base = link.base
     link.base = _base_after(member, withheld)
-    link.answered = _answers_left(link, mapping, old_base, row.fields or {})
+    link.answered = _answers_left(link, mapping, old_base, row.fields or {}) | {path: digest(value) for path, value in whole.items()}
     kept = {name: keys for name, keys in link.line_keys.items() if name in side.paused}
     link.line_keys = kept | {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
     link.stand_at(row.version)
     link.rules, link.pending, link.state, link.key = mapping.digest, pending, "live", row.key
     return saying
+
+
+def _where_empty(paths: frozenset[str], golden: Fields, side: Side) -> frozenset[str]:
+    """Return the paths on which golden holds nothing, nor anything that moves as one value with them. A record that has still to become
+    what golden is says no more: it is what golden moved on from."""
+    lists = {path.partition("/")[0] for path in golden if "/" in path}
+    free = (path for path in paths if all(golden.get(member) is None for member in side.policies.unit(path)))
+    return frozenset(path for path in free if path.partition("/")[0] not in lists or golden.get("/".join(path.split("/")[:2])) is True)
 
 
 def _order(side: Side, row: IncomingRow) -> float | None:
@@ -742,7 +770,7 @@ def _store_merge(
     golden = work.golden
     changed = {path for change in merged.changes for path in change.unit}
     if work.new:
-        golden.authors = _first_authors(merged.changes, run.id)
+        golden.authors = _first_authors(merged.changes, run.id) | golden.authors
     else:
         for change in merged.changes:
             author = [change.by, change.version, run.id]
@@ -782,6 +810,8 @@ def _store_merge(
         if member.wanted:
             batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
         batch.close.extend((f"missing:{link.id}", f"gone:{link.id}"))
+        if member.origin is not None:
+            _leave(run, member, member.origin, golden, batch)
     here = {member.link.id for member, _ in spoke}
     for link in links:
         if (
@@ -803,6 +833,21 @@ def _store_merge(
     run.counts["bound"] += 1 if (work.new and len(spoke) > 1) or work.how not in ("", "new") else 0
     run.counts["clashes"] += len(merged.clashes)
     run.counts["refused"] += len(merged.refused)
+
+
+def _leave(run: RunNote, member: Member, origin: Origin, golden: GoldenRow, batch: Batch) -> None:
+    """A record has become another entity: what it was keeps its golden record, with what stands elsewhere. Where nothing does, that is
+    wanted nowhere any more."""
+    run.counts["moved on"] += 1
+    what = {"kind": "continued", "continued": {member.side.connection: [golden.entity, golden.id]}, "key": member.link.key}
+    batch.history.append(HistoryRow(origin.golden.id, run.id, run.at, what))
+    if all(link.state in ("wanted", "tombstone") for link in origin.others):
+        _want_no_more(origin.others, batch)
+    paths = (*origin.link.held, *origin.link.pending)
+    batch.close.extend(f"{kind}:{origin.link.id}:{path}" for kind in ("field", "pending", "later") for path in paths)
+    if origin.replaces is not None:
+        batch.drop_links.append(origin.replaces.id)
+        batch.close.extend((f"blocked:{origin.replaces.id}", f"record:{origin.replaces.id}"))
 
 
 def _first_authors(changes: list[Change], run: str) -> dict[str, list[str]]:
@@ -897,6 +942,8 @@ def _history(run: RunNote, work: Work, merged: Merged, spoke: list[Member], gone
         data["refused"] = [{"unit": list(refusal.unit), "by": refusal.by, "values": list(refusal.values)} for refusal in merged.refused]
     if merged.clashes:
         data["clashes"] = [_plain(clash) for clash in merged.clashes]
+    if became := {one.side.connection: [one.origin.golden.entity, one.origin.golden.id] for one in spoke if one.origin is not None}:
+        data["continues"] = became
     moved = {member.side.connection: [member.settled_by, member.side.mapping.name] for member in spoke if member.settled_by}
     if moved:
         data["mappings"] = moved

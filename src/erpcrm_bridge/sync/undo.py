@@ -123,7 +123,7 @@ def _target(data: Mapping[str, Any]) -> tuple[str, str, str]:
 def _did(past: _Past, data: Mapping[str, Any]) -> None:
     past.founded = past.founded or "founded" in data
     joined = data.get("bound") or data.get("founded") or {}
-    if "bound" in data or len(joined) > 1:
+    if "bound" in data or "continues" in data or len(joined) > 1:
         past.bound = {**past.bound, **joined}
     for path, (old, new) in (data.get("fields") or {}).items():
         first = past.fields[path][0] if path in past.fields else old
