@@ -31,11 +31,11 @@ from erpcrm_bridge_odoo import counted, external, reading, writing
 from erpcrm_bridge_odoo.answers import Fault
 from erpcrm_bridge_odoo.codes import code_tables
 from erpcrm_bridge_odoo.counted import COUNTED
-from erpcrm_bridge_odoo.models import OCA_COMMISSIONS, STREAMS
+from erpcrm_bridge_odoo.models import OCA_COMMISSIONS, STREAMS, WORKED_OUT
 from erpcrm_bridge_odoo.rpc import Server
 from erpcrm_bridge_odoo.settings import OdooSettings
 from erpcrm_bridge_odoo.shape import ATTRIBUTES, Shape, shape_of
-from erpcrm_bridge_odoo.streams import spec_of
+from erpcrm_bridge_odoo.streams import Spec, spec_of
 from erpcrm_bridge_odoo.webhooks import Announced
 
 WINDOW = "between the read of a batch's records and their write, the next call: up to some seconds for a great batch"
@@ -126,7 +126,8 @@ class OdooConnector:
                     f"{self._settings.user} may not read {spec.model}.",
                     way_out=f"Add the user to a group that reads {spec.model}, or take {stream} out of `streams`.",
                 )
-            self._shapes[stream] = (shape_of(spec, told, able, external_ids=self._has_external_ids()), able)
+            given = self._given(spec, told) if able["create"] else frozenset[str]()
+            self._shapes[stream] = (shape_of(spec, told, able, external_ids=self._has_external_ids(), given=given), able)
         return self._shapes[stream]
 
     def _counted(self, name: str) -> Stream:
@@ -141,6 +142,20 @@ class OdooConnector:
                     way_out="Add the user to a group that reads it (Accounting, Inventory), or take the stream out of `streams`.",
                 )
         return COUNTED[name].stream(name)
+
+    def _given(self, spec: Spec, told: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+        """Return the required columns that a new record has by itself: by default, or worked out by Odoo from others."""
+        required = [name for name, said in told.items() if said.get("required")]
+        given = {*spec.fixed, *WORKED_OUT.get(spec.model, ())}
+        names = ("fields", "fields_list")  # 19's name and 17's; a model may have the other
+        for argument in names if self._server.version >= 19 else reversed(names):
+            named: dict[str, Any] = {argument: required}
+            try:
+                defaults = self._server.call(spec.model, "default_get", **named)
+            except (Fault, ConnectorBug):
+                continue
+            return frozenset(given | {name for name in required if defaults.get(name) not in (None, False)})
+        return frozenset(given)
 
     def _may(self, model: str, right: str) -> bool:
         if self._server.version >= 18:

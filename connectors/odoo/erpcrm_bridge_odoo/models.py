@@ -81,6 +81,15 @@ they stand, so that a write touches only what it names."""
 CREATABLE: Mapping[str, tuple[str, ...]] = {"account.move": ("move_type",), "res.currency.rate": ("currency_id",)}
 """Fields that ``fields_get`` tells as readonly, and that a create names all the same (observed)."""
 
+WORKED_OUT: Mapping[str, tuple[str, ...]] = {
+    "sale.order": ("partner_id", "partner_invoice_id", "partner_shipping_id", "warehouse_id"),
+    "account.move": ("partner_id", "date", "journal_id", "currency_id"),
+    "account.payment": ("move_id", "date", "journal_id", "company_id"),
+    "product.product": ("product_tmpl_id",),
+    "utm.campaign": ("name",),
+}
+"""Required columns that Odoo, or a derived field of ours, fills on a create, and for which ``default_get`` has no value (observed)."""
+
 POSTED_KEEPS: Mapping[str, tuple[str, ...]] = {
     "account.move": (
         "invoice_line_ids",

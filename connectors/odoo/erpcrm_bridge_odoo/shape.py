@@ -106,8 +106,16 @@ class Shape:
         return [{others.get(own, own): value for own, value in row.items()} for row in rows]
 
 
-def shape_of(spec: Spec, told: Mapping[str, Mapping[str, Any]], able: Mapping[str, bool], *, external_ids: bool) -> Shape:
-    """Return the shape of a stream from what ``fields_get`` of its model tells; ``able`` says what this user may do there."""
+def shape_of(
+    spec: Spec,
+    told: Mapping[str, Mapping[str, Any]],
+    able: Mapping[str, bool],
+    *,
+    external_ids: bool,
+    given: frozenset[str] = frozenset(),
+) -> Shape:
+    """Return the shape of a stream from what ``fields_get`` of its model tells; ``able`` says what this user may do there, ``given`` which
+    required columns a new record has by itself."""
     names = {own: name for name, owns in RENAMED.get(spec.model, {}).items() if name not in told for own in owns if own in told}
     columns: dict[str, Column] = {}
     fields: dict[str, Field] = {}
@@ -128,7 +136,7 @@ def shape_of(spec: Spec, told: Mapping[str, Mapping[str, Any]], able: Mapping[st
             bool(said.get("searchable", True)),
         )
         if kind != "list":
-            fields[name] = _field(name, kind, said, able)
+            fields[name] = _field(name, kind, said if own not in given else {**said, "required": False}, able)
     derived = {
         name: one for name, one in derived_of(spec, told).items() if all(need in columns for need in one.needs if need not in _OPTIONAL)
     }

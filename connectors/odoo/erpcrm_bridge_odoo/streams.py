@@ -263,6 +263,18 @@ def _order_of_invoice() -> Derived:
     return Derived(_read_only("sale_order_id", "reference", references=("sale.order",)), (), of)
 
 
+def _kind_of_row() -> Derived:
+    """What a row of an invoice is for, without the kinds that are none of its rows. Odoo makes all but products itself."""
+
+    def put(put: Putting) -> Mapping[str, Any]:
+        if put.value not in (None, "product"):
+            raise Refused("record", f"Odoo makes the rows of {put.value} itself: none can be added")
+        return {"display_type": "product"}
+
+    told = Field("display_type", "choice", choices=("product", "tax", "rounding", "discount", "epd"), restricted=True, updatable=False)
+    return Derived(told, ("display_type",), _each(("display_type",), lambda row: _text(row["display_type"])), put=put)
+
+
 def _invoice_amount() -> Derived:
     """An invoice row's amount as its document says it: the books credit what a customer is billed for."""
 
@@ -647,6 +659,7 @@ SPECS: Mapping[str, Spec] = {
             rows=(["display_type", "not in", ["payment_term", "line_section", "line_subsection", "line_note", "cogs"]],),
             derived={
                 "position": _position(),
+                "display_type": _kind_of_row(),
                 "product_code": _product_code(),
                 "net_price_unit": _net_price(("price_unit", "discount", "display_type")),
                 "amount": _invoice_amount(),

@@ -265,7 +265,7 @@ lists:
       quantity: {external: Quantity, via: [decimal]}
 """
 PASSED = ("tests:", 'passthrough: [{match: ".*__c", except: [Bridge_Id__c]}]\ntests:')
-MOVES = Capabilities(moves={"Active__c": {"confirmed": ("draft",)}})
+MOVES = Capabilities(moves={"Active__c": {"Yes": ("No",)}})  # in the system's own states
 UNCOVERED = ("Other: other}", "Misc: other}")
 
 
@@ -420,6 +420,11 @@ def test_each_code_is_found_where_its_mistake_is(
     found = run(tmp_path)
     assert any((one.level, one.code) == (level, code) and words in str(one) for one in found), "\n".join(map(str, found))
     assert all(one.level in CODES[one.code][0] for one in found)
+
+
+def test_a_move_is_offered_in_the_system_s_own_states(tmp_path: Path) -> None:
+    offers = Capabilities(moves={"Active__c": {"No": ("Yes",)}})
+    assert "move-not-offered" not in {found.code for found in one(tmp_path, text=ORDER, capabilities=offers)}
 
 
 def test_each_code_at_each_of_its_levels_has_its_mistake() -> None:

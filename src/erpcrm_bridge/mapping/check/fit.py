@@ -72,7 +72,7 @@ def check_fit(library: Library, spec: MappingSpec, against: Against) -> list[Fin
             _picklist(report, spec, plan, described)
             _sizes(report, plan, external, described)
         _refused(report, spec, plan, against.codes)
-        _moves(report, plan, stream)
+        _moves(report, spec, plan, stream)
     _newer(report, library, spec, compiled, stream)
     return report.findings
 
@@ -212,11 +212,17 @@ def values_known(spec: FieldSpec) -> tuple[str, ...]:
     return tuple(MINOR_UNITS) if spec.kind == "currency" else tuple(country_names()) if spec.kind == "country" else ()
 
 
-def _moves(report: Report, plan: Plan, stream: Stream) -> None:
+def _moves(report: Report, spec: MappingSpec, plan: Plan, stream: Stream) -> None:
+    """The mapping declares its moves in canonical states, the system in its own: the rule's table stands between them."""
+    table = table_of(spec, plan.spec)
+    pairs = table.pairs if table is not None else {}
     for start, ends in (plan.rule.state or {}).items():
         offered = stream.capabilities.moves.get(plan.rule.external[0], {})
+        starts = [state for state in offered if pairs.get(state, state if table is None else None) == start]
         for end in ends:
-            if end not in offered.get(start, ()):
+            written = (table.write if table is not None else {}).get(end)
+            ends_there = [written] if written is not None else [state for state, read in pairs.items() if read == end] or [end]
+            if not any(to in offered[one] for one in starts for to in ends_there):
                 there = "; ".join(f"{one} to {', '.join(to)}" for one, to in sorted(offered.items())) or "none"
                 what = f"{stream.name} has no call from {start} to {end}"
                 report.add("ERROR", "move-not-offered", (*plan.place, "moves", start), what, f"it offers: {there}")
