@@ -20,7 +20,7 @@ class Simulator(Running):
 
     def __init__(self, behind: Service, port: int = 0) -> None:
         self.service = behind
-        super().__init__(port, lambda request: route(behind, request))
+        super().__init__(port, lambda request: route(behind, request), behind.database.store.now)
 
     @property
     def key(self) -> str:
@@ -58,7 +58,9 @@ def route(behind: Service, request: Request) -> Response:
         return web.version(behind)
     if path == "/web/health":
         return web.health()
-    if path in ("/web/session/authenticate", "/web/dataset/call_kw") or path.startswith("/web/dataset/call_kw/"):
+    if path in ("/web/session/authenticate", "/web/webclient/version_info", "/web/dataset/call_kw") or path.startswith(
+        "/web/dataset/call_kw/"
+    ):
         return web.session(behind, request)
     if path.startswith("/_simulator/"):
         return control.answer(behind, request)

@@ -81,6 +81,10 @@ def need_field(env: Env, model: Model, spec: Field, operation: str) -> None:
     if may_field(env, spec):
         return
     listed = ", ".join(f"'{shown(env, group)}'" for group in spec.groups)
+    if env.version < 19:
+        head = "The requested operation can not be completed due to security restrictions."
+        what = f"Document type: {model.string} ({model.name})\nOperation: {operation}\nUser: {env.uid}"
+        raise errors.access(f"{head}\n\n{what}\nFields:\n- {spec.name} (allowed for groups {listed})")
     asked = f'You do not have enough rights to access the field "{spec.name}" on {model.string} ({model.name}).'
     raise errors.access(
         f"{asked} Please contact your system administrator.\n\nOperation: {operation}\nUser: {env.uid}\nGroups: allowed for groups {listed}"
@@ -102,9 +106,9 @@ def need_rows(env: Env, model: Model, ids: Sequence[int], operation: str) -> Non
     tests = rules(env, model.name)
     rows = env.store.table(model.name).rows
     if tests and any(not test(rows[key]) for key in ids if key in rows for test in tests):
-        user = env.row("res.users", env.uid)
+        partner = env.row("res.partner", env.row("res.users", env.uid)["partner_id"])
         raise errors.access(
-            f"Uh-oh! Looks like you have stumbled upon some top-secret records.\n\nSorry, {user['name']} (id={env.uid}) doesn't have "
+            f"Uh-oh! Looks like you have stumbled upon some top-secret records.\n\nSorry, {partner['name']} (id={env.uid}) doesn't have "
             f"'{operation}' access to:\n- {model.string} ({model.name})\n\nIf you really, really need access, perhaps you can win over "
             "your friendly administrator with a batch of freshly baked cookies."
         )

@@ -7,8 +7,10 @@ import json
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -83,6 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.server.answer(request)
         except NotSimulatedError as error:
             answer = not_simulated(error)
+        except Exception:
+            LOG.exception("the simulator itself failed")
+            answer = as_json({"name": "a mistake of the simulator's", "message": traceback.format_exc()}, 500)
         if "slow" in answer.met:
             time.sleep(answer.met["slow"].seconds)
         if "lost" in answer.met or "unheard" in answer.met:
@@ -101,6 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = _serve
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the time for the header ``Date``: the simulated server's own."""
+        return super().date_time_string(self.server.clock().timestamp() if timestamp is None else timestamp)
+
     def log_message(self, format: str, *args: Any) -> None:
         LOG.debug(format, *args)
 
@@ -110,9 +119,10 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Answer) -> None:
+    def __init__(self, port: int, answer: Answer, clock: Callable[[], datetime]) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
+        self.clock = clock
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         LOG.debug("a connection ended early", exc_info=True)
@@ -121,8 +131,8 @@ class _Server(ThreadingHTTPServer):
 class Running:
     """A server that is up on 127.0.0.1 until it is closed. Port 0 takes a free one."""
 
-    def __init__(self, port: int, answer: Answer) -> None:
-        self._server = _Server(port, answer)
+    def __init__(self, port: int, answer: Answer, clock: Callable[[], datetime]) -> None:
+        self._server = _Server(port, answer, clock)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 

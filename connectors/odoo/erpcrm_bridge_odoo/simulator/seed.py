@@ -185,13 +185,15 @@ def _company(sower: _Sower) -> None:
         )
     sower.plant("res.users", 1, "base.user_root", login="__system__", active=False, partner_id=2, company_id=1, company_ids=[1])
     for key, partner, login, name, marks in PEOPLE:
-        held = {"group_ids" if sower.database.version >= 19 else "groups_id": [groups[one] for one in marks]}
+        held = {"group_ids" if sower.database.version >= 19 else "groups_id": [groups[one] for one in marks], "sale_team_id": 1}
         if partner > 5:
             _partner(sower, partner, name, None, company_id=1)
         mark = ["base.user_admin"] if login == "admin" else []
         sower.plant("res.users", key, *mark, login=login, partner_id=partner, company_id=1, company_ids=[1], share=False, **held)
         sower.database.passwords[key] = login
     sower.database.store.table("res.users").last_id = 6
+    for name in ("Search engine", "Lead Recall", "Newsletter", "Facebook"):
+        sower.plant("utm.source", None, name=name)
     sower.plant("crm.team", 1, "sales_team.team_sales_department", name="Sales", company_id=None, sequence=0)
     for number, (name, rank) in enumerate((("New", 1), ("Qualified", 2), ("Proposition", 3), ("Won", 70)), 1):
         sower.plant("crm.stage", number, f"crm.stage_lead{number}", name=name, sequence=rank, is_won=name == "Won")
@@ -221,9 +223,8 @@ def _books(sower: _Sower) -> None:
         told = {"name": name, "amount": amount, "amount_type": "percent", "type_tax_use": use, "company_id": 1, "sequence": 1}
         sower.plant("account.tax", number, f"account.1_{mark}", **told)
     for key, mark, days, name in _lines(TERMS, 3):
-        sower.plant(
-            "account.payment.term", int(key), f"account.account_payment_term_{mark}", name=name, sequence=10, display_on_invoice=True
-        )
+        shown = {"name": name, "sequence": 10, "display_on_invoice": True, "discount_days": 10, "discount_percentage": 2.0}
+        sower.plant("account.payment.term", int(key), f"account.account_payment_term_{mark}", **shown)
         told = {"value": "percent", "value_amount": 100.0, "delay_type": "days_after", "nb_days": int(days)}
         sower.plant("account.payment.term.line", None, payment_id=int(key), **told)
     if version >= 19:

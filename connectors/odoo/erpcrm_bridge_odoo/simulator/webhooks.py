@@ -87,13 +87,13 @@ class Webhooks:
     def _refuse_restricted(self, env: Env, model: str, action: Row) -> None:
         if restricted(env, model, action.get("webhook_field_ids") or ()):
             name = "odoo.addons.base.models.ir_actions.ServerActionWithWarningsError"
-            raise errors.OdooError(name, f"Server action {action['name']} has one or more warnings, address them first.")
+            raise errors.OdooError(name, f"Server action {_name(env, action)} has one or more warnings, address them first.")
 
     def _post(self, env: Env, model: str, key: int, action: Row) -> Post:
         from erpcrm_bridge_odoo.simulator.orm import value
 
         row = env.row(model, key)
-        shown = action["name"] if env.version >= 19 else "Send Webhook Notification"
+        shown = _name(env, action) if env.version >= 19 else "Send Webhook Notification"
         payload: Row = {"_action": f"{shown}(#{action['id']})", "_id": key, "_model": model}
         for one in action.get("webhook_field_ids") or ():
             spec = env.model(model).known(env.row("ir.model.fields", one)["name"])
@@ -112,6 +112,12 @@ class Webhooks:
                 LOG.warning("webhook call to %s failed: %s", urlsplit(post.url).netloc, type(error).__name__)
             except http.client.HTTPException as error:
                 LOG.warning("webhook call to %s failed: %s", urlsplit(post.url).netloc, type(error).__name__)
+
+
+def _name(env: Env, action: Row) -> str:
+    from erpcrm_bridge_odoo.simulator.orm import value
+
+    return str(value(env, env.model("ir.actions.server").fields["name"], action))
 
 
 def _sent(post: Post) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from erpcrm_bridge_odoo.simulator import errors
 from erpcrm_bridge_odoo.simulator.calls import by_position
+from erpcrm_bridge_odoo.simulator.faces import rpc
 from erpcrm_bridge_odoo.simulator.faces.jsonrpc import refused
 from erpcrm_bridge_odoo.simulator.faults import Fault
 from erpcrm_bridge_odoo.simulator.http import Request, Response, as_json, page
@@ -52,7 +53,9 @@ def session(service: Service, request: Request) -> Response:
                 raise errors.denied()
             cookie = secrets.token_hex(20)
             service.sessions[cookie] = int(uid)
-            result: Any = {"uid": uid, "db": service.database.name, "username": params.get("login")}
+            result: Any = {**_session(service, int(uid)), "username": params.get("login")}
+        elif request.path == "/web/webclient/version_info":
+            result = rpc.version(service)
         else:
             result = _called(service, request, params, met)
     except errors.OdooError as error:
@@ -64,6 +67,22 @@ def session(service: Service, request: Request) -> Response:
         found.headers["Set-Cookie"] = f"session_id={cookie}; HttpOnly; Path=/"
     found.met = met
     return found
+
+
+def _session(service: Service, uid: int) -> dict[str, Any]:
+    told = f"{service.version}.0"
+    store = service.database.store
+    partner = store.table("res.partner").rows[store.table("res.users").rows[uid]["partner_id"]]
+    context = {"lang": partner["lang"] or "en_US", "tz": partner["tz"] or False, "uid": uid}
+    told_version = {"server_version": told, "server_version_info": INFO[service.version]}
+    return {
+        "uid": uid,
+        "db": service.database.name,
+        "user_context": context,
+        "partner_id": partner["id"],
+        "name": partner["name"],
+        **told_version,
+    }
 
 
 def _called(service: Service, request: Request, params: dict[str, Any], met: dict[str, Fault]) -> Any:

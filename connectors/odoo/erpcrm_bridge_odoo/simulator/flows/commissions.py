@@ -44,6 +44,13 @@ def _invoiced(env: Env, ids: list[int], changed: set[str] | None) -> None:
         env.set("account.move", move["id"], {"commission_total": total})
 
 
+@settles("account.move")
+def _worked_out(env: Env, ids: list[int], changed: set[str] | None) -> None:
+    """Take the lines' amounts once the document has worked them out."""
+    for key in ids:
+        _invoiced(env, [row["id"] for row in env.all("account.move.line", move_id=key)], changed or set())
+
+
 def _assigned(env: Env, model: str, line: int, partner: Row) -> None:
     for agent in _agents(env, partner):
         if agent["commission_id"]:

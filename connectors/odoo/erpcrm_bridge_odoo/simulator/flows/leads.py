@@ -48,6 +48,11 @@ def _settled(env: Env, ids: list[int], changed: set[str] | None) -> None:
         env.set("crm.lead", key, told)
 
 
+@prepares("utm.campaign")
+def _campaign(env: Env, vals: Row) -> Row:
+    return {"name": vals.get("title"), **vals}
+
+
 @method("crm.lead", "action_set_won")
 def action_set_won(self: Records) -> bool:
     won = next(row["id"] for row in self.env.all("crm.stage") if row["is_won"])

@@ -18,7 +18,7 @@ from zoneinfo import available_timezones
 
 from erpcrm_bridge_odoo.simulator.computes import COMPUTES, DISPLAYS, related
 from erpcrm_bridge_odoo.simulator.fields import MAGIC, Field, Model
-from erpcrm_bridge_odoo.simulator.schema.facts import ACCESS, CASCADE, DEFAULTS, DOMAINS, NO_COPY, RESTRICT, SHOWN_BY, UNIQUE
+from erpcrm_bridge_odoo.simulator.schema.facts import ACCESS, CASCADE, DEFAULTS, DOMAINS, LABELS_17, NO_COPY, RESTRICT, SHOWN_BY, UNIQUE
 
 AREAS = ("partners", "products", "sales", "accounting", "technical")
 LANGUAGES = (("en_US", "English (US)"),)
@@ -61,7 +61,7 @@ def _model(head: str, lines: list[str], version: int) -> Model | None:
             fields[spec.name] = spec
     return Model(
         name,
-        label,
+        LABELS_17.get(name, label) if version < 19 else label,
         fields,
         order=order17[0] if order17 and version < 19 else order,
         shown_by=SHOWN_BY.get(name, "name"),

@@ -103,6 +103,10 @@ DEFAULTS: dict[tuple[str, str], Any] = {
     ("account.move", "date"): _today,
     ("account.move.line", "quantity"): 1.0,
     ("account.move.line", "sequence"): 100,
+    ("account.payment.term", "discount_days"): 10,
+    ("account.payment.term", "discount_percentage"): 2.0,
+    ("account.tax", "country_id"): lambda env: env.row("res.partner", 1)["country_id"],
+    ("utm.campaign", "user_id"): _me,
     ("account.payment", "payment_type"): "inbound",
     ("account.payment", "partner_type"): "customer",
     ("account.payment", "state"): "draft",
@@ -242,6 +246,9 @@ NO_COPY = (
 DOMAINS: dict[tuple[str, str], tuple[Any, ...]] = {
     ("account.move", "invoice_line_ids"): (("display_type", "in", ("product", "line_section", "line_subsection", "line_note")),),
 }
+
+LABELS_17 = {"crm.lead": "Lead/Opportunity", "account.payment.register": "Register Payment"}
+"""Models that 17 calls otherwise."""
 
 SHOWN_BY = {
     "res.partner": "complete_name",
