@@ -213,6 +213,12 @@ def test_children_share_their_companys_address_and_name(odoo: Any) -> None:
     assert odoo.one("res.partner", child, "credit_limit", "use_partner_credit_limit", "credit") == [5000.5, True, 0.0]
 
 
+def test_a_company_is_made_with_its_people_in_one_call(odoo: Any) -> None:
+    company = odoo.partner(name="Top", is_company=True, child_ids=[[0, 0, {"name": "Kid"}]])
+    child = odoo.one("res.partner", company, "child_ids")[0]
+    assert odoo.one("res.partner", child, "display_name", "commercial_company_name") == ["Top, Kid", "Top"]
+
+
 def _messages(odoo: Any, key: int) -> tuple[int, int]:
     said = odoo.ask("mail.message", "search_count", [["model", "=", "res.partner"], ["res_id", "=", key]])
     following = odoo.ask("mail.followers", "search_count", [["res_model", "=", "res.partner"], ["res_id", "=", key]])

@@ -54,7 +54,7 @@ def _settled(env: Env, ids: list[int], changed: set[str] | None) -> None:
                     env.set("res.partner", child["id"], {name: env.row("res.partner", key)[name] for name in ADDRESS})
         if changed is None or {"parent_id", "is_company", *COMMERCIAL} & changed:
             _commercial(env, key)
-        if changed and {"name", "parent_id"} & changed:
+        if changed is None or {"name", "parent_id"} & changed:
             for child in children:
                 _related(env, child["id"])
             for move in env.all("account.move", partner_id=key):
@@ -75,7 +75,7 @@ def _related(env: Env, key: int) -> None:
     """Set what is stored of the family: the commercial partner, its name, and the complete name."""
     row = env.row("res.partner", key)
     parent = env.store.table("res.partner").rows.get(row["parent_id"] or 0)
-    company = key if row["is_company"] or parent is None else parent["commercial_partner_id"]
+    company = key if row["is_company"] or parent is None else parent["commercial_partner_id"] or parent["id"]
     top = env.row("res.partner", company)
     company_name = top["name"] if top["is_company"] else row.get("company_name")
     name = row["name"] or ""
