@@ -72,8 +72,9 @@ def test_a_sample_of_real_records_tells_counts_and_no_value(world: CliWorld) -> 
     done = world.ok("mapping", "check", "customer/csv-dataloader", "--no-laws", "--sample", "10")
     assert "2 records of crm-files tried" in done.out
     assert "status: 1 cannot be read by map and would be parked" in done.out
-    assert "Confidential" not in done.out + done.err
-    assert "Alpha" not in done.out + done.err
+    values = {value for row in world.crm().values() for value in row.values() if len(value) > 3}
+    assert {"Confidential", "Alpha GmbH"} <= values
+    assert [value for value in values if value in done.out + done.err] == []
     told = world.ok("mapping", "check", "customer/csv-dataloader", "--no-laws", "--sample", "1", "--json").object
     assert told["mappings"][0]["sample"]["records"] == 1
     assert told["mappings"][0]["sample"]["unread"] == [{"field": "status", "transform": "map", "count": 1}]

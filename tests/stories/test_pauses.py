@@ -14,6 +14,7 @@ from stories.world import MUST, TEXT, Died, World, row_write, says
 
 from erpcrm_bridge.connector import Field
 from erpcrm_bridge.errors import ConfigError
+from erpcrm_bridge.sync.run import undo_run
 from erpcrm_bridge.testing.memory import Rights
 
 
@@ -117,6 +118,27 @@ def test_a_pause_that_ends_in_a_run_that_dies_is_still_read_anew(make: Make) -> 
         with suppress(Died):
             world.sync()
         world.living()
+        world.sync_until_quiet()
+        assert says(customer(world, there), tel="3"), counted.where
+        if len(counted.where) < steps:
+            return
+        world.recall(kept)
+    raise AssertionError("the run does more than a test can go through")
+
+
+def test_a_run_that_dies_while_a_field_cannot_be_read_still_has_it_read_anew(make: Make) -> None:
+    world = make()
+    here, there = world.joined_customer(Phone="1")
+    world.crm.rights["bridge"] = Rights(hidden_fields={"Account": ("Phone",)})
+    world.crm.edit("Account", here, {"Phone": "3", "Email": "new@acme.example"})
+    kept = world.remember()
+    for steps in range(1, 40):
+        world.crm.rights["bridge"] = Rights(hidden_fields={"Account": ("Phone",)})
+        counted = world.dying(steps)
+        with suppress(Died):
+            world.sync()
+        world.living()
+        world.crm.rights["bridge"] = Rights()
         world.sync_until_quiet()
         assert says(customer(world, there), tel="3"), counted.where
         if len(counted.where) < steps:
@@ -288,6 +310,28 @@ def test_a_default_does_not_stand_in_for_a_field_that_is_gone(make: Make) -> Non
     assert says(customer(world, there), tel="1", mail="new@acme.example")
 
 
+def test_nobody_is_asked_by_a_field_that_is_gone_before_a_create(make: Make) -> None:
+    world = make()
+    world.crm.alter("Account", "Vat", None)
+    world.erp.create("customer", {"companyName": "Beta", "mail": "b@beta.example", "vat": "DE9"})
+    world.sync()
+    assert [fields["Name"] for fields in world.crm.all("Account").values()] == ["Beta"]
+
+
+def test_an_undo_writes_nothing_to_what_is_paused_and_says_so(make: Make) -> None:
+    world = make()
+    here, there = world.joined_customer(Phone="1", Email="a@acme.example")
+    world.erp.edit("customer", there, {"tel": "2", "mail": "b@acme.example"})
+    run = world.sync().run
+    world.crm.alter("Account", "Phone", None)
+    with world.at_work() as (flow, store, fence):
+        undone = undo_run(flow, store, run, folder=world.folder, fence=fence, clock=world.clock)
+    assert undone.undoing is not None
+    assert [(stays.fields, stays.why) for stays in undone.undoing.stays] == [(["Phone"], "the field is paused there")]
+    world.apply(undone)
+    assert says(account(world, here), Phone="2", Email="a@acme.example")
+
+
 def test_a_plan_made_before_a_pause_writes_nothing_of_it(make: Make) -> None:
     world = make()
     here, there = world.joined_customer(Phone="1")
@@ -316,9 +360,14 @@ def test_the_lines_of_a_document_pause_as_one_with_their_total_and_its_head_flow
     (line,) = (trade.erp.get("salesorder", other) or {})["items"]
     change = {"items": row_write(change={line["line"]: {"qty": Decimal(3), "amount": Decimal(30)}})}
     trade.erp.edit("salesorder", other, {"po": "PO-9", "total": Decimal(30)}, change)
+    trade.crm.edit("Order", order, {"Number": "SO-7"})
     trade.sync_until_quiet()
     assert says(trade.crm.get("Order", order) or {}, Po="PO-9", Total=Decimal(20))
-    assert {row.field for row in trade.parked()} >= {"lines"}
+    assert says(trade.erp.get("salesorder", other) or {}, docno="SO-7", total=Decimal(30))
+    waiting, link = trade.parked(), trade.links(trade.golden("order").id)["crm"]
+    assert {row.field for row in waiting} >= {"lines"}
+    trade.sync()
+    assert (trade.parked(), trade.links(trade.golden("order").id)["crm"].seq) == (waiting, link.seq)
     trade.assert_agree()
     trade.crm.alter("OrderItem", "Price", Field("", "number", precision=18, scale=6))
     trade.sync_until_quiet()
@@ -326,6 +375,7 @@ def test_the_lines_of_a_document_pause_as_one_with_their_total_and_its_head_flow
     assert says(row, Qty=Decimal(3), Amount=Decimal(30))
     assert says(trade.crm.get("Order", order) or {}, Total=Decimal(30))
     assert trade.parked() == []
+    assert trade.links(trade.golden("order").id)["crm"].held == {}
     trade.assert_quiet()
 
 
@@ -343,6 +393,19 @@ def test_a_new_document_waits_on_both_sides_while_its_lines_are_paused(trade: Wo
     trade.crm.rights["bridge"] = Rights()
     trade.sync_until_quiet()
     assert (len(trade.crm.all("Order")), len(trade.erp.all("salesorder"))) == (2, 2)
+    assert trade.parked() == []
+
+
+def test_no_document_is_created_without_the_currency_of_its_lines(trade: World) -> None:
+    _, there = trade.joined_customer()
+    trade.crm.alter("Order", "Currency", None)
+    trade.order_in_erp(there, ("B", 1, "5"))
+    trade.sync_until_quiet()
+    assert trade.crm.all("Order") == {}
+    assert [(row.field, row.error) for row in trade.parked()] == [("currency", "paused")]
+    trade.crm.alter("Order", "Currency", holds("Currency"))
+    trade.sync_until_quiet()
+    assert [fields["Currency"] for fields in trade.crm.all("Order").values()] == ["EUR"]
     assert trade.parked() == []
 
 

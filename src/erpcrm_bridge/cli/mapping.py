@@ -182,6 +182,7 @@ def _sampled(sample: Any) -> dict[str, Any]:
         "asleep": sample.asleep,
         "unread": [{"field": path, "transform": transform, "count": count} for (path, transform), count in sorted(sample.unread.items())],
         "changed": dict(sorted(sample.changed.items())),
+        "after_last_change": dict(sorted(sample.ahead.items())),
         "never_filled": sample.never_filled,
     }
 
@@ -199,6 +200,8 @@ def _show(checked: list[Checked], out: Output) -> None:
                 out.line(f"  {path}: {count} cannot be read{f' by {transform}' if transform else ''} and would be parked")
             for path, count in sorted(one.sample.changed.items()):
                 out.line(f"  {path}: {count} would read as something else once written")
+            for path, count in sorted(one.sample.ahead.items()):
+                out.line(f"  {path}: {count} lie after the last change of their record: is its time zone right?")
             if one.sample.never_filled:
                 out.line(f"  never filled: {', '.join(one.sample.never_filled)}")
     wrong = [finding for one in checked for finding in one.findings if finding.wrong]

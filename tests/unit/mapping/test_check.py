@@ -213,7 +213,7 @@ SEEDED: list[tuple[str, str, str, str]] = [
     ("a transform less that the canonical form makes harmless", "VAT_Number__c, via: [upper]", "VAT_Number__c", ""),
 ]
 MISSED = {"a wrong time zone that its test believes too", "a transform less that the canonical form makes harmless"}
-"""Only a look at real records can know the first (`mapping check --sample`); the second changes nothing."""
+"""Only a look at real records can know the first (`mapping check --sample`, see test_sample.py); the second changes nothing."""
 
 
 def seeded(right: str, wrong: str) -> tuple[str, str]:

@@ -144,3 +144,10 @@ def test_the_golden_records_that_hold_a_code_are_counted_lines_too(spec: Spec, t
     assert users_of(store, [customers, orders], "term", "Net 45") == 2
     assert users_of(store, [orders], "other", "Net 45") == 1
     store.close()
+
+
+def test_another_system_than_the_one_pinned_is_told_and_not_compared(spec: Spec) -> None:
+    one = spec(RULES, connector="memory", stream="Account")
+    there = Description("S1", {"Account": Stream("Account", FIELDS, Capabilities())}, TERMS)
+    (found,) = drift(Against("crm", there), Description("S2", {}, {}), [one])
+    assert (found.level, "another system was pinned (S1)" in found.what) == ("WARN", True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping import check, load_library, shipped
 from erpcrm_bridge.mapping.check.static import wholes_of
 from erpcrm_bridge.model.entities import MODELS, MONEY_DOCUMENTS, entity_spec
@@ -81,8 +84,15 @@ def test_the_mappings_of_one_stream_of_odoo_part_its_records_and_no_other_stream
 
 
 @pytest.mark.parametrize("entity", sorted(MONEY_DOCUMENTS))
-def test_a_money_document_is_never_deleted_by_a_sync(entity: str) -> None:
-    assert LIBRARY.entities[entity].on_delete in ("ask", "unlink")
+def test_a_money_document_is_never_deleted_by_a_sync(entity: str, tmp_path: Path) -> None:
+    """The shipped files say so, and one that says otherwise is not read."""
+    text = (shipped() / entity / "entity.yaml").read_text()
+    (tmp_path / entity).mkdir()
+    for rule in ("delete", "archive"):
+        (tmp_path / entity / "entity.yaml").write_text(re.sub(r"^on_delete: .*", f"on_delete: {rule}", text, count=1, flags=re.M))
+        with pytest.raises(ConfigError) as raised:
+            load_library([tmp_path])
+        assert [f"{entity} is a money document" in found.what for found in raised.value.complaints] == [True]
 
 
 @pytest.mark.parametrize("entity", MODELS)
