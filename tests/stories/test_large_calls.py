@@ -1,4 +1,4 @@
-"""Calls that are larger than what is settled at once."""
+"""Calls that are larger than what is settled at once, and rounds that are not needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.stories.world import Died, World
 
 from erpcrm_bridge.connector import Found, Outcome, Question, Selection, Write
-from erpcrm_bridge.sync import push
+from erpcrm_bridge.sync import push, run
 from erpcrm_bridge.testing.memory import MemoryConnector
 
 NEW = 7
@@ -71,3 +71,19 @@ def test_a_death_between_two_settles_of_one_call_makes_no_double_and_loses_nothi
         world.sync_until_quiet()
         assert erp_names(world) == [f"Firm {number}" for number in range(NEW)], counted.where[at - 1]
         assert world.parked() == [], counted.where[at - 1]
+
+
+def test_what_is_written_and_stands_as_it_was_asked_is_not_looked_at_again_in_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(tmp_path)
+    world.sync()
+    looked: list[object] = []
+    decide = push.decide_all
+    monkeypatch.setattr(run, "decide_all", lambda *args: (looked.append(args), decide(*args))[1])
+    for key in world.crm.all("Account"):
+        world.crm.edit("Account", key, {"Email": f"new-{key}@firm.example"})
+    world.sync()
+    assert len(looked) == 1
+    world.assert_agree()
+    world.assert_quiet()

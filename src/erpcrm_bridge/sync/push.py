@@ -38,6 +38,8 @@ class Pushed(Struct):
     counts: dict[str, int] = {}
     stale: list[Step] = []
     away: dict[str, str] = {}
+    more: bool = False
+    """whether another round may find something to do: something was created, moved meanwhile or came back, or is not done yet"""
 
     def add(self, name: str, count: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + count
@@ -372,6 +374,7 @@ def _prepared(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[St
         if is_stale(step, links.get(step.link_id), goldens.get(step.golden_id)):
             pushed.stale.append(step)
             pushed.add("stale")
+            pushed.more = True
         else:
             fresh.append(step)
     keys = _keys_for(flow, store, side, fresh)
@@ -438,6 +441,7 @@ def _not_there_yet(
         if unknown:
             again |= unknown - parked
             pushed.add("met on creating")
+            pushed.more = True
         elif step.link_id not in waiting:
             free.add(step.link_id)
     if again:
@@ -600,6 +604,7 @@ def _settle(
                 lines = [f"{name}.{path}" for name in step.lists for path in side.mapping.lists[name].writable]
                 news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
                 settled.append(link)
+                pushed.more = pushed.more or bool(news) or link.dirty or step.operation == "create"
                 history.append(_history_row(run, side, step, outcome))
                 closed.extend([f"blocked:{link.id}", f"record:{link.id}"])
                 closed.extend(f"{kind}:{link.id}:{path}" for path in (*step.settles, *step.lists, *lines) for kind in ("field", "later"))
@@ -611,6 +616,7 @@ def _settle(
                 closed.append(f"blocked:{link.id}")
                 parked.append(_rejected_row(run, side, step, outcome))
                 pushed.add("refused")
+                pushed.more = True  # the fields that were not refused
                 if intention:
                     dropped.append(intention.id)
                 if outcome.existing:
@@ -619,6 +625,7 @@ def _settle(
                 if step.key:
                     again.append(step.key)
                 pushed.add("moved meanwhile")
+                pushed.more = True
                 if intention:
                     dropped.append(intention.id)
             case Deferred():
@@ -636,6 +643,7 @@ def _settle(
                         handles.append((intention.id, outcome.handle))
                     parked.append(_open_row(run, side, step, "unknown", f"may exist: {outcome.reason}"))
                 pushed.add("unknown")
+                pushed.more = True
     with store.transaction(run.fence):
         seq = store.next_seq()
         for link in settled:
@@ -651,6 +659,7 @@ def _settle(
         for intention_id, handle in handles:
             store.set_intention_handle(intention_id, handle)
     if again:
+        pushed.more = True
         read_again(store, run, side, sorted(set(again)))
 
 

@@ -145,7 +145,7 @@ def _begin_adoption(flow: Flow, store: Store, run: RunNote) -> None:
 
 
 def _push_round(flow: Flow, store: Store, run: RunNote, folder: Path, report: Report) -> bool:
-    """Decide and push once; return whether anything was asked of a system that was reached."""
+    """Decide and push once; return whether another round may find something to do."""
     spool = Spool(plan_folder(folder))
     try:
         decide_all(flow, store, run, spool)
@@ -158,7 +158,7 @@ def _push_round(flow: Flow, store: Store, run: RunNote, folder: Path, report: Re
     finally:
         spool.discard()
     _count(report, run, pushed)
-    return any(name not in ("put off", "waiting", "deferred") for name in pushed.counts)
+    return pushed.more
 
 
 def _save_plan(flow: Flow, store: Store, run: RunNote, folder: Path, report: Report, adopting: bool) -> None:
