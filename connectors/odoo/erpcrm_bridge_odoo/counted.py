@@ -11,6 +11,7 @@ from typing import Any
 from erpcrm_bridge.connector import Capabilities, Change, Field, Found, Page, Question, Record, Selection, Stream
 from erpcrm_bridge.errors import SchemaDrift
 from erpcrm_bridge.model.values import Fields, digest, same
+from erpcrm_bridge_odoo.numbers import tidy
 from erpcrm_bridge_odoo.rpc import Server
 
 CURSOR = "counted anew each time"
@@ -40,11 +41,6 @@ class Counted:
         return Stream(name, {field.name: field for field in told}, OFFERS)
 
 
-def _number(value: Any) -> Decimal:
-    number = Decimal(str(value or 0))
-    return number.quantize(Decimal(1).scaleb(min(number.adjusted() - 14, -2))).normalize() if number else Decimal(0)
-
-
 def _read(server: Server, model: str, domain: list[Any], fields: Sequence[str], order: str = "id") -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = server.call(model, "search_read", domain=domain, fields=list(fields), order=order, load="")
     return rows
@@ -70,7 +66,7 @@ def _owed(server: Server) -> list[Fields]:
     for row in _read(server, "account.move", late, _INVOICE[:3]):
         amount, oldest = overdue.get(row["commercial_partner_id"], (Decimal(0), today))
         due = date.fromisoformat(row["invoice_date_due"])
-        overdue[row["commercial_partner_id"]] = (amount + _number(row["amount_residual_signed"]), min(oldest, due))
+        overdue[row["commercial_partner_id"]] = (amount + tidy(row["amount_residual_signed"]), min(oldest, due))
     found: list[Fields] = []
     unbilled = _unbilled(server)
     for row in _read(server, "res.partner", [["customer_rank", ">", 0]], _PARTNER[:4]):
@@ -81,9 +77,9 @@ def _owed(server: Server) -> list[Fields]:
             {
                 "id": str(row["id"]),
                 "partner_id": str(row["id"]),
-                "credit_limit": _number(row["credit_limit"]) if row["use_partner_credit_limit"] else None,
-                "balance": _number(row["credit"]),
-                "unbilled_amount": _number(unbilled.get(row["id"])),
+                "credit_limit": tidy(row["credit_limit"]) if row["use_partner_credit_limit"] else None,
+                "balance": tidy(row["credit"]),
+                "unbilled_amount": tidy(unbilled.get(row["id"])),
                 "overdue_amount": amount,
                 "days_overdue": (today - oldest).days,
                 "currency_id": str(first[0]["currency_id"]) if first else None,
@@ -137,9 +133,9 @@ def _levels(server: Server) -> list[Fields]:
                 "id": f"{place[0]}-{place[1]}",
                 "product_id": str(place[0]),
                 "location_id": str(place[1]),
-                "quantity": _number(lies),
-                "available_quantity": _number(lies - reserved),
-                "incoming_qty": _number(nearest["product_qty"]) if nearest else None,
+                "quantity": tidy(lies),
+                "available_quantity": tidy(lies - reserved),
+                "incoming_qty": tidy(nearest["product_qty"]) if nearest else None,
                 "incoming_date": str(nearest["date"])[:10] if nearest and nearest["date"] else None,
             }
         )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from erpcrm_bridge.connector import Field
 from erpcrm_bridge.connector import FieldType as Kind
 from erpcrm_bridge_odoo.models import CREATABLE, MOVES, RENAMED
+from erpcrm_bridge_odoo.numbers import tidy
 from erpcrm_bridge_odoo.streams import Derived, Row, Spec, derived_of
 
 XMLID = "$xmlid"
@@ -208,18 +209,7 @@ def _integer(value: Any) -> int:
 
 
 def _number(scale: int | None) -> Callable[[Any], Any]:
-    """Amounts come as binary floats (17 tells 19.990000000000002): they are rounded to the field's digits, or else to the fifteen
-    significant ones that a binary float holds for certain, never to less than two decimals."""
-
-    def rounded(value: Any) -> Any:
-        if not isinstance(value, Decimal):
-            return value or 0
-        exponent = -scale if scale is not None else min(value.adjusted() - 14, -2)
-        if value.as_tuple().exponent >= exponent:  # type: ignore[operator]  # no NaN comes in JSON
-            return value
-        return value.quantize(Decimal(1).scaleb(exponent)).normalize()
-
-    return rounded
+    return lambda value: tidy(value, scale) if isinstance(value, Decimal) else value or 0
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {

@@ -13,6 +13,7 @@ from typing import Any
 
 from erpcrm_bridge.connector import Field
 from erpcrm_bridge.model.records import RejectClass
+from erpcrm_bridge_odoo.numbers import tidy
 from erpcrm_bridge_odoo.rpc import Server
 
 Row = dict[str, Any]
@@ -165,16 +166,11 @@ def _net_price(needs: tuple[str, ...]) -> Derived:
     def of(row: Row) -> Any:
         if row.get("display_type") not in (None, False, "product"):
             return None
-        return _plain_number(Decimal(str(row["price_unit"])) * (100 - Decimal(str(row["discount"]))) / 100)
+        return tidy(Decimal(str(row["price_unit"])) * (100 - Decimal(str(row["discount"]))) / 100)
 
     return Derived(
         Field("net_price_unit", "number"), needs, _each(needs, of), put=lambda put: {"price_unit": put.value or 0, "discount": 0}
     )
-
-
-def _plain_number(value: Decimal) -> Decimal:
-    rounded = value.quantize(Decimal(1).scaleb(min(value.adjusted() - 14, -2)))
-    return rounded.normalize() if rounded else Decimal(0)
 
 
 def _position(needs: tuple[str, ...] = ("sequence",)) -> Derived:
@@ -282,7 +278,7 @@ def _invoice_amount() -> Derived:
         kinds = batch.of("account.move", (row["move_id"] for row in rows), ("move_type",))
         refunds = [row["move_id"] in kinds and kinds[row["move_id"]]["move_type"] == "out_refund" for row in rows]
         amounts = (Decimal(str(row["amount_currency"])) for row in rows)
-        return [_plain_number(amount if refund else -amount) for amount, refund in zip(amounts, refunds, strict=True)]
+        return [tidy(amount if refund else -amount) for amount, refund in zip(amounts, refunds, strict=True)]
 
     return Derived(_read_only("amount", "number"), ("amount_currency", "move_id"), of)
 
@@ -301,8 +297,7 @@ def _unapplied() -> Derived:
             applied[payment] = applied.get(payment, Decimal(0)) + Decimal(str(one["credit_amount_currency"]))
         void = ("cancel", "canceled", "rejected")
         return [
-            Decimal(0) if row["state"] in void else _plain_number(Decimal(str(row["amount"])) - applied.get(row["id"], Decimal(0)))
-            for row in rows
+            Decimal(0) if row["state"] in void else tidy(Decimal(str(row["amount"])) - applied.get(row["id"], Decimal(0))) for row in rows
         ]
 
     return Derived(_read_only("unapplied_amount", "number"), ("amount", "state"), of)
@@ -513,7 +508,7 @@ def _unit_factor() -> Mapping[str, Derived]:
     """19 says how many of the category's base unit make one, 17 how many of it one makes; categories are 17's."""
 
     def of(row: Row) -> Any:
-        return _plain_number(1 / Decimal(str(row["factor"]))) if row["factor"] else None
+        return tidy(1 / Decimal(str(row["factor"]))) if row["factor"] else None
 
     return {"factor": Derived(_read_only("factor", "number"), ("factor",), _each(("factor",), of))}
 
@@ -700,7 +695,7 @@ SPECS: Mapping[str, Spec] = {
                 "amount": Derived(
                     Field("amount", "number", updatable=False),
                     ("credit_amount_currency",),
-                    _each((), lambda row: _plain_number(Decimal(str(row["credit_amount_currency"])))),
+                    _each((), lambda row: tidy(row["credit_amount_currency"])),
                 ),
                 "position": _position(()),
             },

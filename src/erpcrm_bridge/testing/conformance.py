@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Struct
@@ -43,6 +44,7 @@ from erpcrm_bridge.connector import (
     Rejected,
     Selection,
     Stale,
+    Stream,
     Unknown,
     Write,
 )
@@ -1008,7 +1010,7 @@ def _has(bench: Bench, kind: type[T]) -> T:
 
 
 def _able(bench: Bench) -> Capabilities:
-    return bench.reconnect().describe().streams[bench.selection.stream].capabilities
+    return _stream(bench).capabilities
 
 
 def _creating(bench: Bench) -> Connector:
@@ -1117,9 +1119,19 @@ def _fits(field: Field, value: Any) -> bool:
     return fits and not (isinstance(value, str) and field.length is not None and len(value) > field.length)
 
 
+_described: WeakKeyDictionary[Bench, Stream] = WeakKeyDictionary()
+
+
+def _stream(bench: Bench) -> Stream:
+    """Return the bench's stream as it was described first: to find samples by, and what to ask; a system may be slow to describe."""
+    if bench not in _described:
+        _described[bench] = bench.reconnect().describe().streams[bench.selection.stream]
+    return _described[bench]
+
+
 def _updatable(bench: Bench) -> list[str]:
     """Return the fields of the samples that a write may change."""
-    shape = bench.reconnect().describe().streams[bench.selection.stream].fields
+    shape = _stream(bench).fields
     return [name for name in bench.samples[0] if shape[name].updatable]
 
 
@@ -1153,7 +1165,7 @@ def _two_values(bench: Bench, fields: Mapping[str, Any]) -> tuple[str, Any, Any]
 
 def _cleared(bench: Bench) -> tuple[str, Fields]:
     """Return a field that can be emptied, and a sample that holds a value in it."""
-    shape = bench.reconnect().describe().streams[bench.selection.stream].fields
+    shape = _stream(bench).fields
     for name in _updatable(bench):
         if shape[name].nullable and not shape[name].required:
             for sample in bench.samples:

@@ -102,8 +102,7 @@ def _posted(env: Env, key: int) -> int:
             row = env.row("account.move", move)
             both = {"debit": max(part, 0.0), "credit": max(-part, 0.0), "balance": part, "amount_currency": part}
             line = ledger.item(env, row, {**both, "account_id": account, "name": label, "display_type": "product", "date": payment["date"]})
-            if env.version < 19:
-                env.sql("account.move.line", line, {"payment_id": key})
+            env.sql("account.move.line", line, {"payment_id": key})
     billing.post(env, move)
     env.set("account.move", move, {"payment_reference": None, "amount_total": abs(amount), "amount_total_signed": abs(amount)})
     ledger.residuals(env, move)

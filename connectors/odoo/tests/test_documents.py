@@ -1,4 +1,4 @@
-"""From an order to its money, through the connector alone, on a real Odoo: states, invoices, applied payments, and what is refused."""
+"""From an order to its money, through the connector alone, on simulated servers and a real one: states, invoices, applied payments."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge_odoo import OdooConnector
 from erpcrm_bridge_odoo.rpc import Server
 
-PLACE = Place.from_environment()
-pytestmark = [pytest.mark.live_odoo, pytest.mark.skipif(PLACE is None, reason="ERPCRM_ODOO_URL, _DB, _USER and _KEY name no server")]
+LIVE = Place.from_environment()
 
 ORDER = Selection(
     "sale.order",
@@ -57,13 +56,12 @@ PAYMENT = Selection(
 
 
 class Shop:
-    """A connector on the real server, and what one sells there."""
+    """A connector on a server, and what one sells there."""
 
-    def __init__(self) -> None:
-        assert PLACE is not None
+    def __init__(self, place: Place) -> None:
         streams = ("sale.order", "sale.order.line", "account.move", "account.move.line", "account.payment", "account.partial.reconcile")
-        self.connector = OdooConnector(PLACE.settings(streams=streams))
-        self.people = Server(PLACE.settings(), budget=Budget())
+        self.connector = OdooConnector(place.settings(streams=streams))
+        self.people = Server(place.settings(), budget=Budget())
         self._stamp = str(self.people.call("sale.order", "search_count", domain=[]))
         self._written = 0
         self.customer = str(self.people.call("res.partner", "create", vals_list=[{"name": "Live customer", "is_company": True}])[0])
@@ -98,9 +96,13 @@ class Shop:
         return str(self.people.call("account.journal", "search", domain=[["type", "=", "bank"]], limit=1)[0])
 
 
-@pytest.fixture(scope="module")
-def shop() -> Shop:
-    return Shop()
+@pytest.fixture(scope="module", params=["17", "19", pytest.param("live", marks=pytest.mark.live_odoo)])
+def shop(request: pytest.FixtureRequest) -> Shop:
+    if request.param != "live":
+        return Shop(Place.simulated(request.param))
+    if LIVE is None:
+        pytest.skip("ERPCRM_ODOO_URL, _DB, _USER and _KEY name no server")
+    return Shop(LIVE)
 
 
 def test_an_order_is_made_confirmed_invoiced_and_paid(shop: Shop) -> None:
