@@ -137,7 +137,9 @@ def shape_of(
             bool(said.get("searchable", True)),
         )
         if kind != "list":
-            fields[name] = _field(name, kind, said if own not in given else {**said, "required": False}, able)
+            fields[name] = _field(name, kind, said, able)
+            if own in given:  # it cannot be emptied all the same
+                fields[name] = replace(fields[name], required=False)
     derived = {
         name: one for name, one in derived_of(spec, told).items() if all(need in columns for need in one.needs if need not in _OPTIONAL)
     }
@@ -172,7 +174,7 @@ def _field(name: str, kind: Kind, said: Mapping[str, Any], able: Mapping[str, bo
         scale=0 if said["type"] in ("integer", "many2one_reference") else digits[1] if digits else None,
         choices=choices,
         restricted=bool(choices),
-        nullable=said["type"] not in ("boolean", "integer", "float", "monetary") and name != "id",
+        nullable=said["type"] not in ("boolean", "integer", "float", "monetary") and name != "id" and not said.get("required"),
         creatable=not readonly and able["create"],
         updatable=not readonly and able["write"],
         required=bool(said.get("required")) and said["type"] != "boolean",
