@@ -274,6 +274,155 @@ def test_where_two_elements_have_the_flag_the_group_is_parked_and_the_rest_flows
     assert {row.field for row in book.parked("field")} == {"billing.line1", "billing.city"}
 
 
+# --- lists in slots ---------------------------------------------------------------------------------------------------------------
+
+SITES = StreamSpec(
+    "Site", fields("Label", "Street", "Town", Account=Field("", type="reference", references=("Account",))), ABLE, parent="Account"
+)
+IN_ROWS = {
+    "child": {"stream": "Site", "parent": "Account"},
+    "key": "Id",
+    "write": "keyed",
+    "fields": {"label": {"external": "Label"}, "line1": {"external": "Street"}, "city": {"external": "Town"}},
+}
+IN_SLOTS = {"slots": {"billing": {"prefix": "bill"}, "delivery": {"prefix": "ship"}}}
+PLACES: dict[str, Any] = {"line1": {"external": "Street"}, "city": {"external": "Town", "via": ["trim"]}}
+NAMED = {"label": {"external": "$slot", "write": "create_only"}}
+TWO = {"model": "canonical:AddressLine", "line_match": [["line1", "city"], ["label"]]}
+
+
+def slotted(tmp_path: Path, **more: Any) -> World:
+    """Return a CRM with further addresses as rows, and an ERP that keeps two in fields of its customer."""
+    erp = {"lists": {"addresses": {**IN_SLOTS, "fields": {**PLACES, **more}}}}
+    specs = {"crm.Site": SITES, "erp.customer": {"fields": fields("billStreet", "billTown", "shipStreet", "shipTown")}}
+    rules = {"customer": {"lists": {"addresses": TWO}, "fields": {"addresses": {"on_clash": {"prefer": ["crm", "erp"]}}}}}
+    return world(tmp_path, {"lists": {"addresses": IN_ROWS}}, erp, specs=specs, rules=rules)
+
+
+def site(world: World, account: str, **rows: Any) -> None:
+    world.crm.edit("Account", account, {}, {"Site": row_write(**rows)})
+
+
+@story("ListSpec.slots", "SlotSpec.prefix")
+def test_a_list_in_slots_is_read_and_written_slot_by_slot(tmp_path: Path) -> None:
+    kept = slotted(tmp_path)
+    customer = kept.erp.create("customer", {"companyName": "Acme", "shipStreet": "Weg 1", "shipTown": "Bonn"})
+    kept.sync_until_quiet()
+    account, held = kept.partner("erp", "customer", customer, "crm")
+    assert [(row["Street"], row["Town"]) for row in kept.crm.all("Site").values()] == [("Weg 1", "Bonn")]
+    (row,) = kept.crm.all("Site")
+    site(kept, account, change={row: {"Town": "Köln"}}, add=[{"Street": "Allee 2", "Town": "Kiel"}])
+    kept.sync_until_quiet()
+    held = kept.erp.get("customer", customer) or {}
+    assert says(held, shipStreet="Weg 1", shipTown="Köln", billStreet="Allee 2", billTown="Kiel")
+    kept.erp.edit("customer", customer, {"billTown": "Lübeck", "shipStreet": None, "shipTown": None})
+    kept.sync_until_quiet()
+    assert [(row["Street"], row["Town"]) for row in kept.crm.all("Site").values()] == [("Allee 2", "Lübeck")]
+    site(kept, account, remove=list(kept.crm.all("Site")))
+    kept.sync_until_quiet()
+    assert says(kept.erp.get("customer", customer) or {}, shipStreet=None, shipTown=None, billStreet=None, billTown=None)
+    kept.assert_agree()
+    kept.assert_quiet()
+
+
+def test_a_line_more_than_there_are_slots_parks_the_list_and_nothing_else(tmp_path: Path) -> None:
+    kept = slotted(tmp_path)
+    account = kept.crm.create("Account", {"Name": "Acme"})
+    site(kept, account, add=[{"Street": f"Weg {n}", "Town": "Bonn"} for n in (1, 2, 3)])
+    kept.sync_until_quiet()
+    customer, held = kept.partner("crm", "Account", account, "erp")
+    assert {held["billStreet"], held["shipStreet"]} < {"Weg 1", "Weg 2", "Weg 3"}
+    (parked,) = kept.parked("field")
+    assert (parked.field, parked.reason.partition(": ")[2]) == ("addresses", "it has more lines than the 2 slots there")
+    kept.crm.edit("Account", account, {"Phone": "5"})
+    kept.sync_until_quiet()
+    assert says(kept.erp.get("customer", customer) or {}, tel="5")
+    kept.assert_agree()
+    kept.assert_quiet()
+    first = next(key for key, row in kept.crm.all("Site").items() if row["Street"] == held["billStreet"])
+    site(kept, account, remove=[first])
+    kept.sync_until_quiet()
+    assert kept.parked() == []
+    held = kept.erp.get("customer", customer) or {}
+    assert {held["billStreet"], held["shipStreet"]} == {row["Street"] for row in kept.crm.all("Site").values()}
+    kept.assert_agree()
+
+
+def test_a_line_goes_into_the_slot_that_it_names(tmp_path: Path) -> None:
+    kept = slotted(tmp_path, **NAMED)
+    account = kept.crm.create("Account", {"Name": "Acme"})
+    site(kept, account, add=[{"Label": "delivery", "Street": "Weg 1", "Town": "Bonn"}])
+    kept.sync_until_quiet()
+    customer, held = kept.partner("crm", "Account", account, "erp")
+    assert says(held, shipStreet="Weg 1", billStreet=None)
+    kept.erp.edit("customer", customer, {"billStreet": "Allee 2"})
+    kept.sync_until_quiet()
+    assert {row["Street"]: row["Label"] for row in kept.crm.all("Site").values()} == {"Weg 1": "delivery", "Allee 2": "billing"}
+    site(kept, account, add=[{"Label": "attic", "Street": "Hof 3"}])
+    kept.sync_until_quiet()
+    assert [row.reason.partition(": ")[2] for row in kept.parked("field")] == [
+        "a line belongs into the slot `attic`, which the record does not have"
+    ]
+    kept.assert_quiet()
+
+
+def test_what_somebody_wrote_into_a_slot_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+    kept = slotted(tmp_path)
+    account, customer = kept.joined_customer()
+    site(kept, account, add=[{"Street": "Weg 1"}])
+    plan = kept.plan()
+    kept.erp.edit("customer", customer, {"billStreet": "Allee 2"})
+    kept.apply(plan)
+    kept.sync_until_quiet()
+    held = kept.erp.get("customer", customer) or {}
+    assert (held["billStreet"], held["shipStreet"]) == ("Allee 2", "Weg 1")
+    assert {row["Street"] for row in kept.crm.all("Site").values()} == {"Weg 1", "Allee 2"}
+
+
+ODD_SLOTS = [
+    ("slots: {a: {prefix: b}}, key: k, fields: {line1: {external: S}}", "a row's key is its slot"),
+    ("slots: {a: {prefix: b}}, write: keyed, fields: {line1: {external: S}}", "a row's key is its slot"),
+    ("slots: {a: {prefix: b}, c: {prefix: b}}, fields: {line1: {external: S}}", "have one prefix"),
+    ("slots: {a: {prefix: b}}, fields: {line1: {external: S.t}}", "a field of the record itself"),
+    ("slots: {a: {prefix: Na}}, fields: {line1: {external: me}}", "the slot `a` both write `Name`"),
+    ("slots: {a: {prefix: b}}, fields: {label: {external: $slot}}", "a line stays in the slot"),
+    ("inline: x, key: k, write: keyed, fields: {label: {external: $slot}}", "only $connection.NAME is known"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), ODD_SLOTS, ids=[words for _, words in ODD_SLOTS])
+def test_slots_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    refused(
+        "ListSpec.slots",
+        _complaints(tmp_path, HEAD + f"lists: {{addresses: {{{text}}}}}\n"),
+        words,
+        "customer/crm.yaml",
+        HEAD.count("\n") + 1,
+    )
+
+
+def test_the_check_tells_what_slots_lose_and_which_of_their_fields_are_not_there(tmp_path: Path) -> None:
+    kept = slotted(tmp_path)
+    told = {finding.code: finding.level for finding in check(kept.library, kept.library.specs["customer/erp"])}
+    assert told["slots"] == "LOSSY"
+    narrow = {**PLACES, "line2": {"external": "More"}}
+    kept.library = kept.mapped(
+        {"customer": {"lists": {"addresses": TWO}}}, {"customer/erp": {"lists": {"addresses": {**IN_SLOTS, "fields": narrow}}}}
+    )
+    with pytest.raises(ConfigError, match="cannot be compiled") as error:
+        kept.sync()
+    assert [str(one).partition("unknown-external: ")[2][:60] for one in error.value.complaints] == [
+        "customer has no field `billMore` for the slot `billing`",
+        "customer has no field `shipMore` for the slot `delivery`",
+    ] or all("for the slot" in str(one) for one in error.value.complaints)
+    lines = "lists: {lines: {slots: {a: {prefix: b}}, fields: {product: {external: P}}}}"
+    rules = ENTITY.replace("entity: customer", "entity: order").replace("Customer", "Order")
+    rules += "lists: {lines: {model: canonical:DocumentLine, sums_to: total, line_match: [[product]]}}\n"
+    head = HEAD.replace("entity: customer", "entity: order").replace("  name: ", "  number: ")
+    (tmp_path / "more").mkdir()
+    assert any("would not add up" in str(one) for one in _complaints(tmp_path / "more", head + lines, rules, "order"))
+
+
 # --- what a fallback reads --------------------------------------------------------------------------------------------------------
 
 KINDS = {"pairs": {"Buyer": "customer", "Prospect": "prospect", "Other": "other"}, "fallback": "other"}
@@ -1101,7 +1250,7 @@ ENTITIES: list[tuple[str, str, str]] = [
     ("MatchSpec.result", "match: [{keys: [name], result: maybe}]", "'review'"),
 ]
 DOCUMENTS: list[tuple[str, str, str]] = [
-    ("ListSpec.inline", f"lists: {{lines: {{key: k, write: keyed, fields: {LINES}}}}}", "`child` stream or `inline`"),
+    ("ListSpec.inline", f"lists: {{lines: {{key: k, write: keyed, fields: {LINES}}}}}", "a list lives either in"),
     (
         "ListSpec.child",
         f"lists: {{lines: {{inline: i, child: {{stream: s, parent: p}}, key: k, write: keyed, fields: {LINES}}}}}",
@@ -1109,6 +1258,8 @@ DOCUMENTS: list[tuple[str, str, str]] = [
     ),
     ("ChildSpec.stream", f"lists: {{lines: {{child: {{parent: p}}, key: k, write: keyed, fields: {LINES}}}}}", "`stream` is missing"),
     ("ChildSpec.parent", f"lists: {{lines: {{child: {{stream: s}}, key: k, write: keyed, fields: {LINES}}}}}", "`parent` is missing"),
+    ("ListSpec.slots", f"lists: {{lines: {{slots: {{}}, fields: {LINES}}}}}", "at least one"),
+    ("SlotSpec.prefix", f"lists: {{lines: {{slots: {{a: b}}, fields: {LINES}}}}}", "key: value"),
     ("ListSpec.key", f"lists: {{lines: {{inline: i, write: keyed, fields: {LINES}}}}}", "`key` is missing"),
     ("ListSpec.write", f"lists: {{lines: {{inline: i, key: k, write: append, fields: {LINES}}}}}", "never appended to"),
     ("ListSpec.optional", f"lists: {{lines: {{inline: i, key: k, write: keyed, optional: maybe, fields: {LINES}}}}}", "true or false"),

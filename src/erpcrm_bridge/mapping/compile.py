@@ -14,6 +14,7 @@ from erpcrm_bridge.mapping.pause import Pause
 from erpcrm_bridge.mapping.rules import (
     CONNECTION,
     GRAMMAR,
+    SLOT,
     Part,
     Plan,
     Rule,
@@ -33,6 +34,9 @@ from erpcrm_bridge.settings.yaml import Path
 LANGUAGE = 1
 """Raised whenever the same file begins to mean something else: it is part of every digest."""
 
+_NOTHING = (None, "", False)
+"""What a field of a slot holds that holds nothing."""
+
 Refs: TypeAlias = Mapping[tuple[str, str], str]
 """For get: (entity, external key) to golden id; for put: (entity, golden id) to external key. A put may be given both: keys of aliases in
 the base are then known as the reference that golden holds, and are not written over."""
@@ -41,7 +45,8 @@ the base are then known as the reference that golden holds, and are not written 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledList:
     """The rules of one list. ``external`` is the name under which a record holds its rows, ``key`` a row's own key field, ``writes``
-    the fields of a row that are written."""
+    the fields of a row that are written. ``slots``, by name: the fields of the record that make up each row, by their names in the row;
+    such a list is written as fields."""
 
     name: str
     external: str
@@ -52,11 +57,37 @@ class CompiledList:
     readable: frozenset[str]
     writable: frozenset[str]
     writes: tuple[str, ...]
+    slots: dict[str, dict[str, str]]
+    names: frozenset[str]
+    """The fields of a record in which the rows stand."""
     source: dict[str, str] = field(repr=False)
     _get: Callable[..., Fields] = field(repr=False)
     _put: Callable[..., Fields] = field(repr=False)
     _plans: tuple[Plan, ...] = field(repr=False)
     _world: World = field(repr=False)
+
+    def held(self, fields: Fields) -> list[Fields] | None:
+        """Return the rows that a record holds under its own name of the list, or in its slots; None where they were not said."""
+        if not self.slots:
+            rows: list[Fields] | None = fields.get(self.external)
+            return rows
+        if fields.keys().isdisjoint(self.names):
+            return None
+        found = [{SLOT: slot, **{name: fields.get(at) for name, at in row.items()}} for slot, row in self.slots.items()]
+        return [row for row in found if any(value not in _NOTHING for name, value in row.items() if name != SLOT)]
+
+    def in_slots(
+        self, add: Mapping[str, Fields], change: Mapping[str, Mapping[str, Any]], remove: Iterable[str], *, create: bool
+    ) -> Fields:
+        """Return the fields of the record by which lines are added (by line id, each with its slot), changed (by slot) and removed."""
+        written = [name for name in self.writes if name != SLOT]
+        put: Fields = {} if create else {self.slots[slot][name]: None for slot in remove for name in written}
+        for row in add.values():
+            at = self.slots[row[SLOT]]
+            put.update({at[name]: row.get(name) for name in written if not create or row.get(name) is not None})
+        for slot, fields in change.items():
+            put.update({self.slots[slot][name]: value for name, value in fields.items()})
+        return put
 
     def get(self, row: Fields, document: Fields, refs: Refs, errors: list[FieldError]) -> Fields:
         """Return the canonical fields of a line, without its id. ``document`` holds the canonical fields of the document around it.
@@ -81,6 +112,8 @@ class CompiledList:
 
     def rows(self, fields: Fields) -> list[Fields]:
         """Return the rows that a record holds; none where the list was not said or is null."""
+        if self.slots:
+            return self.held(fields) or []
         parts = (self.external,) if self.child is not None else self._world.parts(self.external)
         try:
             return dig(fields, parts) or []
@@ -226,6 +259,8 @@ def compile_mapping(
         for name, body in spec.body.lists.items()
         if _known_list(world, name, body)
     }
+    for name, of_list in line_plans.items():
+        _check_slots(world, name, of_list, plans)
     when = _when(world)
     _key(world, plans)
     findings.raise_any(f"The mapping {spec.name} cannot be compiled.")
@@ -281,8 +316,10 @@ def _paused(world: World, plans: Sequence[Plan], lists: Mapping[str, Sequence[Pl
         external = world.spec.body.lists[name].inline
         pause = world.pause(name)
         reasons = [pause.gone, silent.get(world.field_name(external), "") if external is not None else ""]
+        reasons += [silent.get(at, "") for row in _slots(world, name, of_list).values() for at in row.values()]
         reasons += [
-            pause.silent.get(one, "") for one in (world.spec.body.lists[name].key, *(n for p in of_list for n in (*p.reads, *p.externals)))
+            pause.silent.get(one, "")
+            for one in (str(world.spec.body.lists[name].key), *(n for p in of_list for n in (*p.reads, *p.externals)))
         ]
         reasons += [found.get(path, "") for plan in of_list for path in plan.arguments]
         if why := next(filter(None, reasons), None):
@@ -354,18 +391,22 @@ def _functions(
 def _compile_list(world: World, name: str, body: ListSpec, plans: Sequence[Plan], own: str) -> CompiledList:
     get, put, source = _functions(world, plans, f"{world.spec.name} {name}", own, around="document")
     child = None
+    slots = _slots(world, name, plans)
+    external = body.child.stream if body.child is not None else f"${name}" if slots else str(body.inline)
     if body.child is not None:
-        child = Child(body.child.stream, body.child.parent, body.key, _named(world, plans))
+        child = Child(body.child.stream, body.child.parent, str(body.key), _named(world, plans))
     return CompiledList(
         name=name,
-        external=body.child.stream if body.child is not None else str(body.inline),
-        key=body.key,
-        write=body.write,
+        external=external,
+        key=body.key or SLOT,
+        write=body.write or "keyed",
         child=child,
         rules=tuple(plan.rule for plan in plans),
         readable=_readable(plans),
         writable=_writable(plans),
         writes=tuple(dict.fromkeys(name for plan in plans if plan.puts for name in plan.rule.external)),
+        slots=slots,
+        names=frozenset(at for row in slots.values() for at in row.values()) or frozenset((external,)),
         source=source,
         _get=get,
         _put=put,
@@ -380,9 +421,50 @@ def _known_list(world: World, name: str, body: ListSpec) -> bool:
         what = f"unknown-canonical: {world.spec.entity} has no list `{name}`"
         world.findings.add(("lists", name), what, f"known: {', '.join(known)}" if known else "it has none")
         return False
-    if (body.child is None) == (body.inline is None):
-        world.findings.add(("lists", name), "a list lives either in a `child` stream or `inline`", "give one of the two")
+    add = world.findings.add
+    if sum(place is not None for place in (body.child, body.inline, body.slots)) != 1:
+        add(("lists", name), "a list lives either in a `child` stream, `inline`, or in `slots`", "give one of the three")
+    given = [part for part, said in (("key", body.key), ("write", body.write)) if said is not None]
+    for part in {"key", "write"} - set(given) if body.slots is None else ():
+        add(("lists", name), f"`{part}` is missing", "add it")
+    for part in given if body.slots is not None else ():
+        add(("lists", name, part), f"`{part}` stands beside `slots`: a row's key is its slot, and it is written in its fields", "remove it")
     return True
+
+
+def _slots(world: World, name: str, plans: Sequence[Plan]) -> dict[str, dict[str, str]]:
+    """Return, by slot, the record's fields by their names in a row."""
+    slots = world.spec.body.lists[name].slots or {}
+    named = [external for external in _named(world, plans) if external != SLOT]
+    return {slot: {external: one.prefix + external for external in named} for slot, one in slots.items()}
+
+
+def _check_slots(world: World, name: str, plans: Sequence[Plan], own: Sequence[Plan]) -> None:
+    """Complain of slots that share their fields with another, or with a rule that writes them, and of fields that are not there."""
+    body, add = world.spec.body.lists[name], world.findings.add
+    first: dict[str, str] = {}
+    for slot, one in (body.slots or {}).items():
+        other = first.setdefault(one.prefix, slot)
+        if other != slot:
+            what = f"two-writers: the slots `{other}` and `{slot}` have one prefix, and so the same fields"
+            add(("lists", name, "slots", slot, "prefix"), what, "give each its own")
+    written = {external: plan for plan in own if plan.puts for external in plan.externals}
+    fields = world.stream.fields if world.stream is not None else None
+    for plan in plans if body.slots else ():
+        place = (*plan.place, "external")
+        if SLOT in plan.externals and plan.puts and plan.rule.write != "create_only":
+            add(place, "a line stays in the slot that it is in", "set write: create_only, or direction: to_canonical")
+        for external in (one for one in dict.fromkeys((*plan.externals, *plan.reads)) if one != SLOT):
+            if len(world.parts(external)) > 1:
+                add(place, f"`{external}`: what stands in a slot is a field of the record itself", "name it without the prefix")
+            for slot, one in (body.slots or {}).items():
+                at = one.prefix + external
+                if fields is not None and at not in fields:
+                    what = f"unknown-external: {world.spec.stream} has no field `{at}` for the slot `{slot}`"
+                    add(place, what, near(at, fields))
+                if plan.puts and at in written:
+                    what = f"two-writers: `{written[at].rule.name}` and the slot `{slot}` both write `{at}`"
+                    add(place, what, "leave one of them to the other")
 
 
 def _when(world: World) -> tuple[Callable[[Fields], bool], tuple[str, ...]] | None:
@@ -454,7 +536,7 @@ def _named(world: World, plans: Sequence[Plan]) -> tuple[str, ...]:
 
 
 def _selection(world: World, plans: Sequence[Plan], lists: Mapping[str, CompiledList], when: tuple[str, ...]) -> Selection:
-    inline = [compiled.external for name, compiled in lists.items() if compiled.child is None and name not in world.paused]
+    inline = [at for name, one in lists.items() if one.child is None and name not in world.paused for at in sorted(one.names)]
     named = (*_named(world, plans), *(world.field_name(name) for name in (*when, *inline)))
     silent = world.pause().silent
     fields = [name for name in named if name not in silent]
@@ -491,7 +573,7 @@ def _affected(world: World, plans: Sequence[Plan], lists: Mapping[str, CompiledL
             for path in plan.rule.canonical:
                 reads[path] = own
     for compiled in lists.values():
-        own = {compiled.external, world.top(compiled.external)}
+        own = {compiled.external, world.top(compiled.external), *compiled.names}
         for plan in compiled._plans:
             for path in plan.arguments:
                 own |= reads.get(path, set())

@@ -1,7 +1,4 @@
-"""The shape of entity.yaml and of a mapping file, and how a departure from it becomes a complaint with its place.
-
-What the mapping language has and this version does not yet run is refused by name, never skipped over.
-"""
+"""The shape of entity.yaml and of a mapping file, and how a departure from it becomes a complaint with its place."""
 
 from __future__ import annotations
 
@@ -18,10 +15,6 @@ Direction: TypeAlias = Literal["both", "to_canonical", "from_canonical"]
 When: TypeAlias = Literal["always", "create_only", "update_only"]
 Scalar: TypeAlias = Any
 """Text, whole number, Decimal, boolean or null; ``$connection.NAME`` where the text says so."""
-
-NOT_YET = {
-    "slots": "lists in slots are not supported yet: use `inline` or `child`",
-}
 
 
 class _Strict(BaseModel):
@@ -165,13 +158,20 @@ class ChildSpec(_Strict):
     parent: str
 
 
+class SlotSpec(_Strict):
+    """One slot of a list that lives in fields of the record itself: what stands before the names of its fields."""
+
+    prefix: str
+
+
 class ListSpec(_Strict):
-    """A list of a document, in this stream."""
+    """A list of a document, in this stream. In ``slots`` a row's key is the name of its slot; else ``key`` and ``write`` are needed."""
 
     child: ChildSpec | None = None
     inline: str | None = None
-    key: str
-    write: Literal["keyed", "replace"]
+    slots: dict[str, SlotSpec] | None = Field(None, min_length=1)
+    key: str | None = None
+    write: Literal["keyed", "replace"] | None = None
     optional: bool = False
     fields: dict[str, RuleSpec]
 
@@ -291,8 +291,6 @@ def _words(model: type[BaseModel], path: Path, problem: Any) -> tuple[str, str]:
     if kind == "extra_forbidden":
         if path[-1] == "write" and "append" in str(problem["input"]):
             return "append: a list is never appended to", "write `keyed` or `replace`"
-        if str(last) in NOT_YET:
-            return f"`{last}` stands here", NOT_YET[str(last)]
         known = _keys_at(model, path[:-1])
         near = get_close_matches(str(last), known, 1)
         return f"unknown key `{last}`", f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"

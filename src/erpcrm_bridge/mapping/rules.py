@@ -20,6 +20,8 @@ from erpcrm_bridge.model.fields import CUSTOM, FieldSpec, field_at
 from erpcrm_bridge.settings.yaml import Path
 
 CONNECTION = "$connection."
+SLOT = "$slot"
+"""In the rules of a list in slots: the name of the slot."""
 GRAMMAR = "docs/reference/mapping.md has what an expression may be"
 
 
@@ -287,10 +289,16 @@ def _known_external(world: World, place: Path, name: str, scope: Scope) -> None:
         world.findings.add(place, f"`{name}`: a flag in brackets tells one element of a list", "as in items[isDefault].city")
     elif isinstance(parts[-1], tuple):
         world.findings.add(place, f"`{name}` ends in an element, which is no value", "name one of the element's fields behind it")
+    elif name == SLOT and _in_slots(world, scope):
+        return
     elif name.startswith("$"):
         world.findings.add(place, f"`{name}`: only $connection.NAME is known, as a value", "name a field")
     elif scope.described and world.stream is not None and world.field_name(name) not in world.stream.fields:
         world.findings.add(place, f"unknown-external: {world.stream.name} has no field `{name}`", near(name, world.stream.fields))
+
+
+def _in_slots(world: World, scope: Scope) -> bool:
+    return scope.place[0] == "lists" and world.spec.body.lists[str(scope.place[1])].slots is not None
 
 
 def _known_canonical(world: World, place: Path, path: str, scope: Scope) -> None:

@@ -13,6 +13,8 @@ from erpcrm_bridge.store.rows import GoldenRow, LinkRow
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.merge import Clash, Unit, base_means
 
+SLOTS = "slots"
+"""Stands as the transform in the error of a list of which a line fits no slot: it holds the list alone."""
 UNREADABLE = "unreadable"
 """Stands in ``LinkRow.held`` for a field whose value could not be read: it is not written either, until it can be."""
 
@@ -162,6 +164,7 @@ def _create(
             line["id"]: compiled.put(line, golden.fields, None, refs_out, errors, create=True) for line in golden.fields.get(name) or ()
         }
         lists[name] = LineSteps(add=added)
+        _into_slots(compiled, lists[name], {}, errors)
     sorted_out = _sort_out(errors, mapping, put, frozen, paused)
     if sorted_out.blocked or sorted_out.held:
         return sorted_out
@@ -203,7 +206,7 @@ def _sort_out(
                 decision.pending[error.path] = error.reference
             continue
         decision.errors.append(error)
-        if error.path in required or error.path.partition(".")[0] in mapping.lists:
+        if error.path in required or (error.path.partition(".")[0] in mapping.lists and error.transform != SLOTS):
             decision.held = f"{error.path}: {error.reason}"
     if not decision.held:
         decision.held = next((f"its {name} are in clash" for name in mapping.lists if name in frozen), "")
@@ -257,7 +260,7 @@ def _update(
     withheld = _withheld(errors, unit)
     if withheld & wanted - {error.path for error in errors}:
         put = mapping.put(golden.fields, base, refs_out, [], create=False, paths=wanted - state_paths - withheld)
-    lists, line_errors, list_answers = _list_steps(golden, link, mapping, base, frozen, refs_in, refs_out)
+    lists, line_errors, list_answers = _list_steps(golden, link, mapping, base, frozen | held, refs_in, refs_out)
     for name in [name for name in lists if name in paused]:
         del lists[name]
         if name not in held:
@@ -272,7 +275,7 @@ def _update(
                 decision.blocked.append(error.reference)
         else:
             decision.errors.append(error)
-    if any(error.reference is None for error in line_errors):
+    if any(error.reference is None and error.transform != SLOTS for error in line_errors):
         return decision  # a bad line holds its document (L9)
     failed = withheld | {error.path for error in decision.errors} | set(decision.pending)
     settles = sorted(path for path in wanted - state_paths if path not in failed)
@@ -351,7 +354,7 @@ def _list_steps(
     errors: list[FieldError] = []
     answered: dict[str, str] = {}
     for name, compiled in mapping.lists.items():
-        if compiled.external not in base and link.base is not None and not golden.fields.get(name):
+        if compiled.held(base) is None and link.base is not None and not golden.fields.get(name):
             continue
         if not compiled.writable or name in frozen:
             continue
@@ -374,7 +377,7 @@ def _one_list(
 ) -> LineSteps:
     name = compiled.name
     keys = link.line_keys.get(name, {})
-    rows = {str(row[compiled.key]): row for row in base.get(compiled.external) or ()}
+    rows = {str(row[compiled.key]): row for row in compiled.held(base) or ()}
     step = LineSteps()
     kept: set[str] = set()
     for line in golden.fields.get(name) or ():
@@ -401,7 +404,29 @@ def _one_list(
             answered.update({f"{stem}/{field}": digest(value) for field, value in moved.items()})
     gone = [key for line_id, key in keys.items() if key in rows and key not in kept and f"{name}/{line_id}" not in frozen]
     step.remove = sorted(gone)
+    _into_slots(compiled, step, rows, errors)
     return step
+
+
+def _into_slots(compiled: CompiledList, step: LineSteps, rows: Mapping[str, Fields], errors: list[FieldError]) -> None:
+    """Give each line that is to be added its slot: the one that its rules name, else the first that is free. One that fits none is left
+    out, and the list is parked."""
+    if not compiled.slots:
+        return
+    free = [slot for slot in compiled.slots if slot not in rows or slot in step.remove]
+    named = {line_id: row[compiled.key] for line_id, row in step.add.items() if row.get(compiled.key) is not None}
+    for line_id in sorted(step.add, key=lambda line_id: line_id not in named):
+        slot = named.get(line_id) or next(iter(free), None)
+        if slot in free:
+            free.remove(slot)
+            step.add[line_id] = {**step.add[line_id], compiled.key: slot}
+            continue
+        del step.add[line_id]
+        why = "which another line holds" if slot in compiled.slots else "which the record does not have"
+        reason = (
+            f"a line belongs into the slot `{slot}`, {why}" if slot else f"it has more lines than the {len(compiled.slots)} slots there"
+        )
+        errors.append(FieldError(compiled.name, compiled.name, reason, transform=SLOTS))
 
 
 def _why(golden: GoldenRow, paths: list[str]) -> dict[str, str]:

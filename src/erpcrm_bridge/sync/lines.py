@@ -55,8 +55,9 @@ def match_lines(
     """Return the line id of each row by the row's key; None where it is in doubt which line is which.
 
     ``known`` are line ids by row key; other rows are matched with golden lines that no row is known to be, by the first rule with exactly
-    one hit in both directions; a row that no rule says anything of is new. A row that several lines could be, or a line that several
-    rows could be, is doubt under the last rule that was in doubt, unless they are as many and alike in all they say.
+    one hit in both directions (one that is empty there hits nothing); a row that no rule says anything of is new. A row that several lines
+    could be, or a line that several rows could be, is doubt under the last rule that was in doubt, unless they are as many and alike in all
+    they say.
     """
     found = {key: known[key] for key, _ in rows if key in known}
     taken = set(known.values())
@@ -68,10 +69,11 @@ def match_lines(
         by_line = _grouped((str(line["id"]), line) for line in lines if line["id"] not in found.values())
         by_line_form: dict[str, list[str]] = {}
         for line_id, line in by_line.items():
-            by_line_form.setdefault(_form(line, rule), []).append(line_id)
+            if _says(line, rule):
+                by_line_form.setdefault(_form(line, rule), []).append(line_id)
         by_row_form: dict[str, list[str]] = {}
         for key, fields in open_rows:
-            if key not in found:
+            if key not in found and _says(fields, rule):
                 by_row_form.setdefault(_form(fields, rule), []).append(key)
         doubt = False
         for text, keys in by_row_form.items():
@@ -97,6 +99,11 @@ def _alike(lines: Sequence[Fields]) -> bool:
 
 def _grouped(pairs: Iterable[tuple[str, Fields]]) -> dict[str, Fields]:
     return dict(pairs)
+
+
+def _says(fields: Fields, rule: Sequence[str]) -> bool:
+    """Tell whether a line holds anything by which a rule could know it."""
+    return any(fields.get(path) is not None for path in rule)
 
 
 def _form(fields: Fields, rule: Sequence[str]) -> str:

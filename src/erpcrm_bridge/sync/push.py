@@ -458,8 +458,13 @@ def _natural_questions(side: Side, step: Step) -> Iterator[Fields]:
 
 def _write(side: Side, step: Step, link: LinkRow, golden: GoldenRow, keys: Mapping[str, str]) -> Write:
     lists: dict[str, ListWrite] = {}
+    in_slots: Fields = {}
     for name, steps in step.lists.items():
         compiled = side.mapping.lists[name]
+        if compiled.slots:
+            changes = {slot: {field: pair[1] for field, pair in row.items()} for slot, row in steps.change.items()}
+            in_slots |= compiled.in_slots(steps.add, changes, steps.remove, create=step.operation == "create")
+            continue
         lists[compiled.external] = ListWrite(
             add={line_id: _filled(fields, keys) for line_id, fields in steps.add.items()},
             change={key: {field: pair[1] for field, pair in fields.items()} for key, fields in steps.change.items()},
@@ -468,14 +473,19 @@ def _write(side: Side, step: Step, link: LinkRow, golden: GoldenRow, keys: Mappi
             rows=tuple(_whole_list(compiled, steps, link, golden, keys)) if compiled.write == "replace" else (),
         )
     expect: Fields = {name: pair[0] for name, pair in step.fields.items()} if step.operation != "create" else {}
+    expect |= {name: (link.base or {}).get(name) for name in in_slots if step.operation != "create"}
     for name, steps in step.lists.items():
-        if step.operation != "create" and (steps.change or steps.remove or side.mapping.lists[name].write == "replace"):
+        if (
+            step.operation != "create"
+            and not side.mapping.lists[name].slots
+            and (steps.change or steps.remove or side.mapping.lists[name].write == "replace")
+        ):
             expect[side.mapping.lists[name].external] = (link.base or {}).get(side.mapping.lists[name].external)
     return Write(
         ref=step.link_id,
         operation=cast(Operation, step.operation),
         key=step.key,
-        fields=_filled({name: pair[1] for name, pair in step.fields.items()}, keys),
+        fields=_filled({name: pair[1] for name, pair in step.fields.items()} | in_slots, keys),
         version=link.version or None,
         expect=expect,
         reference=step.golden_id if step.operation == "create" and side.selection.external_id else None,
@@ -692,11 +702,13 @@ def settle_applied(
     for name, compiled in mapping.lists.items():
         keys = dict(link.line_keys.get(name, {}))
         keys.update(outcome.line_keys.get(compiled.external, {}))
+        if compiled.slots and name in step.lists:
+            keys.update({line_id: row[compiled.key] for line_id, row in step.lists[name].add.items()})
         if compiled.external in asked_lists:
             known = _rows_known(compiled, old, outcome.fields, write, keys)
             surprising = surprising or not same(known, base.get(compiled.external) or [])
             base[compiled.external] = known
-        there = {str(row[compiled.key]) for row in [*(base.get(compiled.external) or ()), *(outcome.fields.get(compiled.external) or ())]}
+        there = {str(row[compiled.key]) for row in [*(compiled.held(base) or ()), *(compiled.held(outcome.fields) or ())]}
         link.line_keys = {**link.line_keys, name: {line_id: key for line_id, key in keys.items() if key in there}}
     link.stand_at(outcome.version)
     link.key, link.base, link.state = outcome.key, base, "live"
@@ -746,7 +758,7 @@ def _as_canonical(side: Side, link: LinkRow, base: Fields, refs: Mapping[tuple[s
         by_key = {key: line_id for line_id, key in link.line_keys.get(name, {}).items()}
         said[name] = [
             {"id": by_key[str(row[compiled.key])], **compiled.get(row, said, refs, errors)}
-            for row in base.get(compiled.external) or ()
+            for row in compiled.held(base) or ()
             if str(row[compiled.key]) in by_key
         ]
     return said

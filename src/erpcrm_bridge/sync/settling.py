@@ -236,7 +236,7 @@ def _document(member: Member, refs: Refs, errors: list[FieldError]) -> tuple[Fie
     said = mapping.get(fields, refs, errors)
     keyed: dict[str, list[tuple[str, Fields]]] = {}
     for name, compiled in mapping.lists.items():
-        rows = fields.get(compiled.external)
+        rows = compiled.held(fields)
         if rows is None:
             continue
         keyed[name] = [(str(row[compiled.key]), compiled.get(row, said, refs, errors)) for row in rows]
@@ -467,12 +467,11 @@ def _moved(
     externals = [name for name, value in fields.items() if name not in base or not same(value, base[name])]
     unread = [name for name in externals if name not in base]
     before = mapping.get(base, refs, [])
-    names = {compiled.external: name for name, compiled in mapping.lists.items()}
     for name, compiled in mapping.lists.items():
         keys = {key: line_id for line_id, key in link.line_keys.get(name, {}).items()}
         before[name] = [
             {"id": keys[str(row[compiled.key])], **compiled.get(row, before, refs, [])}
-            for row in base.get(compiled.external) or ()
+            for row in compiled.held(base) or ()
             if str(row[compiled.key]) in keys
         ]
     flat_before = flatten(before, lists)
@@ -482,8 +481,8 @@ def _moved(
     for path in link.pending:
         flat_before.pop(path, None)
     moved = {path for path in touched if path in flat and "/" not in path and not same(flat[path], flat_before.get(path))}
-    for external, name in names.items():
-        if external in externals:
+    for name, compiled in mapping.lists.items():
+        if not compiled.names.isdisjoint(externals):
             stem = name + "/"
             paths = {path for path in (*flat, *flat_before) if path.startswith(stem)}
             for path in paths:

@@ -135,7 +135,7 @@ def _flat(side: Side, link: LinkRow, fields: Fields, refs: dict[tuple[str, str],
         line_ids = {key: line_id for line_id, key in link.line_keys.get(name, {}).items()}
         said[name] = [
             {"id": line_ids.get(str(row[compiled.key]), f"?{row[compiled.key]}"), **compiled.get(row, said, refs, errors)}
-            for row in fields.get(compiled.external) or ()
+            for row in compiled.held(fields) or ()
         ]
     return flatten(said, side.mapping.lists)
 

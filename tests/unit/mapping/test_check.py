@@ -265,6 +265,8 @@ lists:
       quantity: {external: Quantity, via: [decimal]}
 """
 PASSED = ("tests:", 'passthrough: [{match: ".*__c", except: [Bridge_Id__c]}]\ntests:')
+SLOTS = ("tests:", "lists: {addresses: {slots: {a: {prefix: Ship}}, fields: {city: {external: City}}}}\ntests:")
+SUMMED = "lists: {addresses: {model: canonical:AddressLine, sums_to: credit_limit, line_match: [[label]]}}\n"
 MOVES = Capabilities(moves={"Active__c": {"Yes": ("No",)}})  # in the system's own states
 UNCOVERED = ("Other: other}", "Misc: other}")
 
@@ -309,6 +311,9 @@ EACH: list[tuple[str, str, str, Callable[[Path], list[Finding]]]] = [
     ("ERROR", "when-overlap", "with Type Supplier", lambda at: one(at, ("Type != 'Supplier'", "Type != 'Vendor'"))),
     ("ERROR", "ref-cycle", "customer needs customer", lambda at: one(at, ("required: false}", "required: true}"))),
     ("ERROR", "append", "keyed", lambda at: one(at, ("write: keyed", "write: append"), text=ORDER)),
+    ("LOSSY", "slots", "the 1 slots hold", lambda at: one(at, SLOTS, ShipCity=Field("ShipCity"))),
+    ("ERROR", "slots", "the credit_limit", lambda at: one(at, SLOTS, entity=ENTITY + SUMMED, ShipCity=Field("ShipCity"))),
+    ("ERROR", "not-writable", "ShipCity", lambda at: one(at, SLOTS, ShipCity=Field("ShipCity", updatable=False))),
     ("ERROR", "group-policy", "billing", lambda at: one(at, entity=ENTITY + "  billing.city: {group: billing, write_by: [crm]}\n")),
     ("WARN", "group-partial", "without billing.city", lambda at: one(at, ("  billing.city:         {external: BillingCity}\n", ""))),
     ("ERROR", "not-writable", "updated", lambda at: one(at, (", write: create_only", ""))),

@@ -484,9 +484,8 @@ def test_two_rules_for_one_field_have_no_single_meaning(compiled: Compile) -> No
     [
         ('passthrough: [{match: "("}]', "no regular expression"),
         ("assigns_keys: somebody", "nobody"),
-        ("lists: {lines: {slots: {a: {prefix: b}}, key: k, write: keyed, fields: {}}}", "lists in slots are not supported yet"),
         ("lists: {lines: {inline: x, key: k, write: append, fields: {}}}", "never appended"),
-        ("lists: {lines: {key: k, write: keyed, fields: {}}}", "`child` stream or `inline`"),
+        ("lists: {lines: {key: k, write: keyed, fields: {}}}", "a `child` stream, `inline`"),
         ("lists: {rows: {inline: x, key: k, write: keyed, fields: {}}}", "no list `rows`"),
         ("unknown: 1", "known here"),
         ('when: "a ="', "not an expression"),

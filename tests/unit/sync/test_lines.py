@@ -106,3 +106,8 @@ def test_a_complaint_names_no_amount() -> None:
     assert complaint is not None
     assert "98765" not in complaint
     assert "12345" not in complaint
+
+
+def test_what_is_empty_in_both_matches_nothing() -> None:
+    golden = [{"id": "N1", "label": None, "city": "Bonn"}]
+    assert match_lines([("k1", {"city": "Kiel"})], {}, golden, [["city"], ["label"]], ids()) == {"k1": "new1"}

@@ -9,7 +9,7 @@ from typing import Any
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping.compile import CompiledList, CompiledMapping, compile_mapping
 from erpcrm_bridge.mapping.format import MappingSpec, TestSpec
-from erpcrm_bridge.mapping.rules import Rule
+from erpcrm_bridge.mapping.rules import SLOT, Rule
 from erpcrm_bridge.mapping.source import FieldError
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.fields import FieldSpec
@@ -82,7 +82,13 @@ def _outward(compiled: CompiledMapping, test: TestSpec) -> Iterator[str]:
             if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
                 yield f"`{one.name}` in `given` is no list of lines"
                 return
-            got[one.external] = [_row(one, entity.lists[one.name], line, golden, errors) for line in test.given[one.name]]
+            rows = [_row(one, entity.lists[one.name], line, golden, errors) for line in test.given[one.name]]
+            if one.slots:
+                free = [slot for slot in one.slots if slot not in {row.get(SLOT) for row in rows}]
+                placed = {str(n): {**row, SLOT: row.get(SLOT) or next(iter(free[n:]), "")} for n, row in enumerate(rows)}
+                got |= one.in_slots({n: row for n, row in placed.items() if row[SLOT] in one.slots}, {}, (), create=True)
+            else:
+                got[one.external] = rows
     parked = {name for error in errors for name in (error.path, *_externals_of(compiled.rules, error.rule))}
     yield from _compare(test.expect, got, parked)
     for error in errors:

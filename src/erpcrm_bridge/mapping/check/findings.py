@@ -56,6 +56,7 @@ CODES: dict[str, tuple[tuple[Level, ...], str]] = {
     "GetPutGet": (("LAW", "ok"), "what was read, written to a new record and read again is something else"),
     "fixpoint": (("LAW",), "two systems rewrite one another: a second lap changes what the first one settled"),
     "fallback": (("ok",), "values of the pick-list that read by fallback"),
+    "slots": (("LOSSY", "ERROR"), "a list in slots may have more lines than there are slots; an error where its lines make a total"),
     "length": (("LOSSY",), "text may be longer than the field holds"),
     "precision": (("LOSSY",), "a number may have more digits than the field holds"),
     "scale": (("LOSSY",), "a number may have more decimals than the field holds"),

@@ -67,8 +67,8 @@ def check_fit(library: Library, spec: MappingSpec, against: Against) -> list[Fin
     stream = streams[spec.stream]
     _required(report, spec, compiled, stream)
     for list_name, plan in plans_of(compiled):
-        for external, described in _described(report, compiled, list_name, plan, stream, streams):
-            _rights(report, plan, external, described, stream)
+        for name, external, described in _described(report, compiled, list_name, plan, stream, streams):
+            _rights(report, plan, name, external, described, stream)
             _picklist(report, spec, plan, described)
             _sizes(report, plan, external, described)
         _refused(report, spec, plan, against.codes)
@@ -79,10 +79,14 @@ def check_fit(library: Library, spec: MappingSpec, against: Against) -> list[Fin
 
 def _described(
     report: Report, compiled: CompiledMapping, list_name: str, plan: Plan, stream: Stream, streams: Mapping[str, Stream]
-) -> Iterator[tuple[str, Field]]:
-    """Yield the described fields that a rule stands on. Those of child streams, which the compiler does not look up, are complained of."""
+) -> Iterator[tuple[str, str, Field]]:
+    """Yield the described fields that a rule stands on: the name in the rule, the field's own, and the field. Those of child streams, which
+    the compiler does not look up, are complained of."""
     child = compiled.lists[list_name].child if list_name else None
     if list_name and child is None:
+        for row in compiled.lists[list_name].slots.values():
+            named = [(name, row[name]) for name in plan.rule.external or plan.reads if name in row]
+            yield from ((name, at, stream.fields[at]) for name, at in named if at in stream.fields)
         return
     home = stream if child is None else streams.get(child.stream)
     if home is None:
@@ -92,17 +96,17 @@ def _described(
     for external in plan.rule.external or plan.reads:
         described = home.fields.get(external)
         if described is not None:
-            yield external, described
+            yield external, external, described
         elif child is not None:
             report.add("ERROR", "unknown-external", (*plan.place, "external"), f"{home.name} has no field `{external}`")
 
 
-def _rights(report: Report, plan: Plan, external: str, described: Field, stream: Stream) -> None:
+def _rights(report: Report, plan: Plan, name: str, external: str, described: Field, stream: Stream) -> None:
     if plan.gets and not described.readable:
         report.add(
             "ERROR", "not-readable", plan.place, f"{stream.name}.{external} cannot be read by this credential", "ask for the right to"
         )
-    if not plan.puts or external not in plan.rule.external:
+    if not plan.puts or name not in plan.rule.external:
         return
     needed = {"always": (True, True), "create_only": (True, False), "update_only": (False, True)}[plan.rule.write]
     if plan.rule.state is not None:

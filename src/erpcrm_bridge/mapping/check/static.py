@@ -34,6 +34,7 @@ def check(library: Library, spec: MappingSpec) -> list[Finding]:
     _cycle(report, library, spec)
     _untested(report, spec)
     _groups(report, library, spec, compiled)
+    _slots(report, library, spec)
     for _, plan in plans_of(compiled):
         _choices(report, spec, plan)
     for number, test in enumerate(spec.body.tests):
@@ -184,6 +185,19 @@ def _untested(report: Report, spec: MappingSpec) -> None:
             if not named & ({prefix + path for path in paths} | {rows + name for name in externals}):
                 what = f"no test expects anything of `{prefix}{place[-1]}`"
                 report.add("ERROR", "untested", place, what, "add it to the `expect` of a test")
+
+
+def _slots(report: Report, library: Library, spec: MappingSpec) -> None:
+    rules = library.entities.get(spec.entity)
+    for name, body in spec.body.lists.items():
+        if body.slots is None:
+            continue
+        total = rules.lists[name].sums_to if rules is not None and name in rules.lists else None
+        if total is not None:
+            what = f"the {name} make the {total}: where one of them fits no slot, the document would not add up"
+            report.add("ERROR", "slots", ("lists", name, "slots"), what, "read them from `inline` or a `child` stream")
+        what = f"golden may have more {name} than the {len(body.slots)} slots hold; then they are parked"
+        report.add("LOSSY", "slots", ("lists", name, "slots"), what, about=name)
 
 
 def _groups(report: Report, library: Library, spec: MappingSpec, compiled: CompiledMapping) -> None:
