@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -12,11 +12,7 @@ from erpcrm_bridge.cli.output import Answer, Output
 from erpcrm_bridge.cli.session import Session, complete_flow
 
 if TYPE_CHECKING:
-    from erpcrm_bridge.store import Store
     from erpcrm_bridge.sync.binding import Deed
-    from erpcrm_bridge.sync.flow import Flow
-
-    Act = Callable[[Flow, Store, bool], Deed]
 
 Named: TypeAlias = Annotated[str, typer.Argument(help="A record: KEY, or CONNECTION:KEY.")]
 OfFlow: TypeAlias = Annotated[
@@ -27,22 +23,37 @@ Plan: TypeAlias = Annotated[bool, typer.Option("--plan", help="Only show what it
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def carried_out(session: Session, flow: str | None, act: Act, *, plan: bool, yes: bool) -> Answer:
-    """Show the deed that ``act`` comes to and, unless only that was asked for, do it once a person agrees."""
+def carried_out(
+    session: Session,
+    what: Literal["link", "unlink", "unmerge"],
+    *records: str,
+    flow: str | None,
+    entity: str | None,
+    plan: bool,
+    yes: bool,
+) -> Answer:
+    """Show what it comes to with these records and, unless only that was asked for, do it once a person agrees."""
     name = session.flow(flow)
     settings = session.settings()
     from msgspec.structs import asdict
 
+    from erpcrm_bridge.sync import binding
     from erpcrm_bridge.work import at_work
 
+    act: Callable[..., Deed] = getattr(binding, what)
     out = session.output
     with at_work(settings, name) as (opened, store, _):
-        deed = act(opened, store, False)
+
+        def deed_of(*, do: bool) -> Deed:
+            places = (binding.place(opened, store, record, entity) for record in records)
+            return act(opened, store, *places, person=session.person, do=do)
+
+        deed = deed_of(do=False)
         if not plan:
             for line in deed.says:
                 out.line(line)
             agreed = yes or out.confirm("Do it?", option="--yes")
-            deed = act(opened, store, True) if agreed else deed
+            deed = deed_of(do=True) if agreed else deed
     done = not plan and agreed
 
     def show(out: Output) -> None:

@@ -8,7 +8,6 @@ import typer
 
 from erpcrm_bridge.cli.by_hand import Named, OfEntity, OfFlow, Plan, Yes, carried_out
 from erpcrm_bridge.cli.output import Answer
-from erpcrm_bridge.cli.session import Session
 
 
 def command(
@@ -22,15 +21,4 @@ def command(
     yes: Yes = False,
 ) -> Answer:
     """Say that a record is the same thing as another. The next sync merges them; `unlink` takes it back."""
-    session: Session = ctx.obj
-    from erpcrm_bridge.sync.binding import link, place
-
-    return carried_out(
-        session,
-        flow,
-        lambda flow, store, do: link(
-            flow, store, place(flow, store, record, entity), place(flow, store, what, entity), person=session.person, do=do
-        ),
-        plan=plan,
-        yes=yes,
-    )
+    return carried_out(ctx.obj, "link", record, what, flow=flow, entity=entity, plan=plan, yes=yes)

@@ -6,20 +6,10 @@ import typer
 
 from erpcrm_bridge.cli.by_hand import Named, OfEntity, OfFlow, Plan, Yes, carried_out
 from erpcrm_bridge.cli.output import Answer
-from erpcrm_bridge.cli.session import Session
 
 
 def command(
     ctx: typer.Context, record: Named, *, flow: OfFlow = None, entity: OfEntity = None, plan: Plan = False, yes: Yes = False
 ) -> Answer:
     """Say that a record is not what it is linked with. No sync binds or creates it again until a person says what it is."""
-    session: Session = ctx.obj
-    from erpcrm_bridge.sync.binding import place, unlink
-
-    return carried_out(
-        session,
-        flow,
-        lambda flow, store, do: unlink(flow, store, place(flow, store, record, entity), person=session.person, do=do),
-        plan=plan,
-        yes=yes,
-    )
+    return carried_out(ctx.obj, "unlink", record, flow=flow, entity=entity, plan=plan, yes=yes)
