@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from erpcrm_bridge.cli.app import run
 from erpcrm_bridge.cli.mappings import check
 from erpcrm_bridge.errors import ConfigError, TransientError
 from erpcrm_bridge.mapping import shipped
@@ -290,3 +291,21 @@ def test_a_system_that_does_not_answer_is_held_as_it_was_pinned(world: CliWorld)
     (world.folder / "mappings.lock").unlink()
     with pytest.raises(TransientError):
         check(settings, None, 0, 0, lambda *_: None, lambda _: cast(Any, Silent(TransientError("no route"))))
+
+
+def test_a_column_that_only_this_installation_has_travels_once_an_overlay_passes_it_through(
+    world: CliWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = world.folder / "config.yaml"
+    config.write_text(CONFIG + "mappings: [./mappings/local]\n")
+    local = world.folder / "mappings" / "local" / "customer"
+    local.mkdir(parents=True)
+    for name in ("csv-dataloader", "csv-savedsearch"):
+        head = f"apiVersion: erpcrm-bridge/v1\nkind: Mapping\nextends: customer/{name}\n"
+        (local / f"{name}.yaml").write_text(head + "passthrough: [{match: Region.*, into: custom}]\n")
+    for path, values in ((world.accounts, ("Region", "north", "", "south")), (world.customers, ("Region", "", "", "west"))):
+        lines = path.read_text().splitlines()
+        path.write_text("".join(f"{line},{value}\n" for line, value in zip(lines, values, strict=True)))
+    for command in (["mapping", "lock"], ["adopt"], ["apply", "--yes"]):
+        assert run(["--config", str(config), *command]) == 0, capsys.readouterr()
+    assert {key: row["Region"] for key, row in world.erp().items()} == {"1001": "north", "1002": "", "1003": "west"}

@@ -50,6 +50,11 @@ def test_each_field_of_each_entity_is_mapped_or_excused(entity: str, dialect: st
         assert [str(found) for found in check(LIBRARY, spec) if found.level == "ERROR"] == []
 
 
+def test_no_shipped_mapping_passes_through_what_it_does_not_know() -> None:
+    """Decision 0027."""
+    assert [name for name, spec in LIBRARY.specs.items() if spec.body.passthrough] == []
+
+
 def test_a_field_that_one_dialect_lacks_is_read_by_finance() -> None:
     """No field is there for nothing: both sides carry it, or a calculation reads what the one side says."""
     fields = {(entity, path) for entity in MODELS for path in paths_of(entity)}
