@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from watch import NASTY_TEXTS, altered, ending, nasty_text, nasty_value, refused, searched, soon
 
 from erpcrm_bridge.errors import BridgeError, ConfigError
-from erpcrm_bridge.mapping import CompiledMapping, FieldError, check, compile_mapping, load_library, shipped
+from erpcrm_bridge.mapping import CompiledMapping, FieldError, check_mapping, compile_mapping, load_library, shipped
 from erpcrm_bridge.mapping.format import EntityFile, MappingFile, MappingSpec, parse
 from erpcrm_bridge.mapping.library import Library
 from erpcrm_bridge.settings.yaml import read_yaml
@@ -41,7 +41,7 @@ def plain(path: Path) -> str:
 def checked(text: str) -> list[CompiledMapping]:
     """Read, check and compile a mapping; its inline tests are run."""
     spec = read(text)
-    ending(lambda: check(Library({}, {spec.name: spec}), spec))
+    ending(lambda: check_mapping(Library({}, {spec.name: spec}), spec))
     return [compile_mapping(spec, codes={}, values={}, stream=None)]
 
 
@@ -198,7 +198,7 @@ def test_a_mapping_file_may_have_any_name(tmp_path: Path, name: bytes) -> None:
         file.write((shipped() / "customer" / "csv-dataloader.yaml").read_bytes())
     library = load_library([tmp_path])
     (spec,) = library.specs.values()
-    assert check(library, spec) == []
+    assert check_mapping(library, spec) == []
 
 
 @pytest.mark.parametrize("kind", ["pipe", "zero", "loop", "folder", "large", "not UTF-8", "NUL"])

@@ -17,7 +17,7 @@ from tests.stories.world import ABLE, MAPPINGS, TEXT, World, row_write, says
 
 from erpcrm_bridge.connector import Budget, Connector, Field, Write
 from erpcrm_bridge.errors import ConfigError
-from erpcrm_bridge.mapping import PlugIn, check, load_library, transforms
+from erpcrm_bridge.mapping import PlugIn, check_mapping, load_library, transforms
 from erpcrm_bridge.mapping import format as form
 from erpcrm_bridge.mapping.format import TestSpec
 from erpcrm_bridge.mapping.transforms import GROUP
@@ -403,7 +403,7 @@ def test_slots_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, words
 
 def test_the_check_tells_what_slots_lose_and_which_of_their_fields_are_not_there(tmp_path: Path) -> None:
     kept = slotted(tmp_path)
-    told = {finding.code: finding.level for finding in check(kept.library, kept.library.specs["customer/erp"])}
+    told = {finding.code: finding.level for finding in check_mapping(kept.library, kept.library.specs["customer/erp"])}
     assert told["slots"] == "LOSSY"
     narrow = {**PLACES, "line2": {"external": "More"}}
     kept.library = kept.mapped(
@@ -526,6 +526,25 @@ def test_a_record_that_two_mappings_take_is_parked_and_named(tmp_path: Path) -> 
     assert row.error == "when-overlap"
     assert "customer/crm and customer/crm-partners" in row.reason
     assert shared.erp.all("customer") == {}
+
+
+def test_a_linked_record_that_two_mappings_take_is_parked_like_any_other_and_goes_on_when_one_does(tmp_path: Path) -> None:
+    more = {"customer/crm-partners": {**PARTNERS["customer/crm-partners"], "when": "Name == 'Both'"}}
+    shared = world(tmp_path, specs={"crm.Account": {"fields": fields("Kind", "Mobile")}}, mappings=more)
+    account, customer = shared.joined_customer(Phone="1")
+    shared.crm.edit("Account", account, {"Name": "Both", "Phone": "2", "Mobile": "3"})
+    shared.erp.edit("customer", customer, {"mail": "new@acme.example"})
+    shared.sync_until_quiet()
+    (row,) = shared.parked("record")
+    assert row.error == "when-overlap"
+    assert says(shared.erp.get("customer", customer) or {}, companyName="Acme", tel="1")
+    assert says(shared.crm.get("Account", account) or {}, Email="info@acme.example")
+    shared.crm.edit("Account", account, {"Name": "One"})
+    shared.sync_until_quiet()
+    assert shared.parked() == []
+    assert says(shared.erp.get("customer", customer) or {}, companyName="One", tel="2")
+    assert says(shared.crm.get("Account", account) or {}, Email="new@acme.example")
+    shared.assert_quiet()
 
 
 # --- documents --------------------------------------------------------------------------------------------------------------------
@@ -1368,4 +1387,4 @@ def _complaints(folder: Path, mapping: str, rules: str = ENTITY, entity: str = "
         library = load_library([folder])
     except ConfigError as error:
         return list(error.complaints)
-    return [finding.complaint for finding in check(library, library.specs[f"{entity}/crm"])]
+    return [finding.complaint for finding in check_mapping(library, library.specs[f"{entity}/crm"])]

@@ -8,8 +8,7 @@ from typing import Any
 
 from erpcrm_bridge.connector import Connector, Description
 from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError
-from erpcrm_bridge.mapping import Finding, Library, MappingSpec
-from erpcrm_bridge.mapping import check as check_mapping
+from erpcrm_bridge.mapping import Finding, Library, MappingSpec, check_mapping
 from erpcrm_bridge.mapping.check import Against, check_fit, check_together
 from erpcrm_bridge.mapping.lock import installed_library
 from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings

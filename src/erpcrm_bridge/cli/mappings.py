@@ -16,8 +16,7 @@ from erpcrm_bridge.cli.stores import to_read
 from erpcrm_bridge.connector import Connector, Description
 from erpcrm_bridge.errors import AuthError, BridgeError, ConfigError, PermissionDenied, StoreError, TransientError, UsageError
 from erpcrm_bridge.mapping import CompiledMapping, Finding, Library, MappingSpec, compile_mapping, load_library, shipped
-from erpcrm_bridge.mapping.check import Against, check_fit, check_fixpoint, check_laws, check_together, run_test
-from erpcrm_bridge.mapping.check import check as check_mapping
+from erpcrm_bridge.mapping.check import Against, check_fit, check_fixpoint, check_laws, check_mapping, check_together, run_test
 from erpcrm_bridge.mapping.check.sample import Sampled, sample
 from erpcrm_bridge.mapping.drift import Drift, drift
 from erpcrm_bridge.mapping.lock import Lock, installed_library, read_lock, write_lock

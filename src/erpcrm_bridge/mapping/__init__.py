@@ -4,7 +4,7 @@ A rule is *canonical path ↔ external path, through named transforms*, each wit
 words is never written (GetPut); a field that cannot be mapped is an error of that field and of nothing else.
 """
 
-from erpcrm_bridge.mapping.check import Finding, check
+from erpcrm_bridge.mapping.check import Finding, check_mapping
 from erpcrm_bridge.mapping.compile import CompiledList, CompiledMapping, Refs, compile_mapping
 from erpcrm_bridge.mapping.expression import Refused
 from erpcrm_bridge.mapping.format import MappingSpec
@@ -31,7 +31,7 @@ __all__ = [
     "Refused",
     "RelatedRule",
     "Rule",
-    "check",
+    "check_mapping",
     "compile_mapping",
     "fitted",
     "held_against",

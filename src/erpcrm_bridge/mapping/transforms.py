@@ -626,12 +626,17 @@ def _date(options: dict[str, Any], _setting: Setting) -> Transform:
 
     @lru_cache(maxsize=8192)
     def put(value: Any) -> str:
-        text = date.fromisoformat(_text(value)).strftime(form)
+        text = _written(date.fromisoformat(_text(value)), form)
         if get(text) != value:
             raise Refused(f"the date cannot be written as {form}")
         return text
 
     return Transform("date", "iso", get, put)
+
+
+def _written(day: date, form: str) -> str:
+    """Return a day or moment in a format, its year in four digits: the C library leaves leading zeros out, and then nothing can read it."""
+    return day.strftime(re.sub("%[%Y]", lambda found: found[0] if found[0] == "%%" else f"{day.year:04d}", form))
 
 
 def _try_format(form: str, needed: str, sample: date) -> None:
@@ -667,13 +672,13 @@ def _wall_time(options: dict[str, Any], _setting: Setting) -> Transform:
 
     def put(value: Any) -> str:
         local = _moment(value).astimezone(zone).replace(tzinfo=None)
-        return local.strftime(form) if form else local.isoformat(timespec="seconds")
+        return _written(local, form) if form else local.isoformat(timespec="seconds")
 
     return Transform("wall_time", "retract", get, put)
 
 
 def _utc_text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def _moment(value: Any) -> datetime:

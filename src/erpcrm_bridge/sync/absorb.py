@@ -10,8 +10,8 @@ import msgspec
 from erpcrm_bridge.mapping import EntityRules
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, Store
 from erpcrm_bridge.sync.continuing import continue_records
-from erpcrm_bridge.sync.flow import Flow
-from erpcrm_bridge.sync.joining import beside_golden, join_unlinked
+from erpcrm_bridge.sync.flow import Flow, Side
+from erpcrm_bridge.sync.joining import beside_golden, join_unlinked, taken_once
 from erpcrm_bridge.sync.lines import lines_sum, sum_complaint
 from erpcrm_bridge.sync.natural import drawn_by
 from erpcrm_bridge.sync.notes import RunNote
@@ -120,10 +120,13 @@ def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
             groups = store.incoming_linked(stream_ids, after, BATCH)
         after = groups[-1][0]
         goldens = store.golden([golden_id for golden_id, _ in groups])
+        twice = _taken_twice(flow, store, run, entity, [row for _, rows in groups for row in rows], links)
         works = []
         for golden_id, rows in groups:
             members = []
             for row in rows:
+                if (row.stream_id, row.key) in twice:
+                    continue
                 link = links[row.link_id or ""]
                 before = flow.side_of(link, {})
                 side = before if row.fields is None else flow.side(row.stream_id, link.entity, row.fields)
@@ -135,6 +138,25 @@ def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
         merged += len(works)
         run.progress(f"merge {entity}", merged)
     return parted
+
+
+def _taken_twice(
+    flow: Flow, store: Store, run: RunNote, entity: str, rows: list[IncomingRow], links: Mapping[str, LinkRow]
+) -> set[tuple[int, str]]:
+    """Park the states that two mappings over their stream take, as those of unlinked records are; return stream and key of each."""
+    sharing = flow.streams()
+    by_side: dict[int, tuple[Side, list[IncomingRow]]] = {}
+    for row in rows:
+        if row.fields is None or len(sharing.get(row.stream_id, ())) < 2 or links[row.link_id or ""].entity != entity:
+            continue
+        side = flow.side(row.stream_id, entity, row.fields)
+        if side is not None and side.mapping.applies(row.fields):
+            by_side.setdefault(id(side), (side, []))[1].append(row)
+    found: set[tuple[int, str]] = set()
+    for side, of_side in by_side.values():
+        once = {row.key for row in taken_once(store, run, side, sharing[side.stream_id], of_side)}
+        found |= {(row.stream_id, row.key) for row in of_side if row.key not in once}
+    return found
 
 
 def _replaced(store: Store, rows: list[IncomingRow], links: Mapping[str, LinkRow]) -> list[str]:

@@ -156,7 +156,7 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
                     store.set_incoming_state(side.stream_id, held, "parked")
                 rows = [row for row in rows if row.key not in held]
             ours = [row for row in rows if row.fields is not None and side.mapping.applies(row.fields)]
-            ours = _taken_once(store, run, side, sharing[side.stream_id], ours)
+            ours = taken_once(store, run, side, sharing[side.stream_id], ours)
             if len(ours) < len(rows):
                 _forget(store, run, side.stream_id, [row.key for row in rows if not _is_somebodys(row, sharing[side.stream_id])])
             refs = refs_of(flow, store, side, [row.fields for row in ours if row.fields is not None])
@@ -220,7 +220,7 @@ def _taken_apart(flow: Flow, store: Store, entity: str) -> set[tuple[int, str]]:
     return {(row.stream_id or 0, row.key or "") for row in rows if row.entity == entity and row.error == "unlinked"}
 
 
-def _taken_once(store: Store, run: RunNote, side: Side, sharing: Sequence[Side], rows: list[IncomingRow]) -> list[IncomingRow]:
+def taken_once(store: Store, run: RunNote, side: Side, sharing: Sequence[Side], rows: list[IncomingRow]) -> list[IncomingRow]:
     """Return the rows that no other mapping over the stream takes; for the others it would not be known what they are: they are parked."""
     others = [other for other in sharing if other is not side]
     twice = {row.key: names for row in rows if (names := [o.mapping.name for o in others if o.mapping.applies(row.fields or {})])}

@@ -14,7 +14,7 @@ import pytest
 
 from erpcrm_bridge.connector import Capabilities, Description, Field, Stream
 from erpcrm_bridge.errors import ConfigError
-from erpcrm_bridge.mapping import Library, MappingSpec, check, load_library, shipped
+from erpcrm_bridge.mapping import Library, MappingSpec, check_mapping, load_library, shipped
 from erpcrm_bridge.mapping.check import CODES, Against, Finding, check_fit, check_fixpoint, check_laws, check_together
 from erpcrm_bridge.mapping.check.findings import of_complaint
 from erpcrm_bridge.mapping.format import MappingFile, parse
@@ -161,7 +161,7 @@ def everything(folder: Path, text: str = GOOD, entity: str = ENTITY, held: Again
     except ConfigError as error:
         return [of_complaint(complaint) for complaint in error.complaints]
     known = Library(library.entities, {spec.name: spec})
-    found = [*check(known, spec), *check_fit(known, spec, held), *check_together([read(SUPPLIER, "supplier"), spec], held)]
+    found = [*check_mapping(known, spec), *check_fit(known, spec, held), *check_together([read(SUPPLIER, "supplier"), spec], held)]
     return found if wanted in codes(found) else [*found, *check_laws(spec, held, examples=EXAMPLES)]
 
 

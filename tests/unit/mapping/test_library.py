@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from erpcrm_bridge.errors import Complaint, ConfigError
-from erpcrm_bridge.mapping import EntityRules, FieldPolicy, Library, MappingSpec, MatchRule, RelatedRule, check, load_library, shipped
+from erpcrm_bridge.mapping import (
+    EntityRules,
+    FieldPolicy,
+    Library,
+    MappingSpec,
+    MatchRule,
+    RelatedRule,
+    check_mapping,
+    load_library,
+    shipped,
+)
 from erpcrm_bridge.model.entities import MODELS, entity_spec
 
 ENTITY = """apiVersion: erpcrm-bridge/v1
@@ -67,7 +77,7 @@ def refused(*folders: Path) -> list[Complaint]:
 
 def test_in_the_shipped_mappings_nothing_is_wrong() -> None:
     library = load_library([shipped()])
-    assert {name: [str(found) for found in check(library, spec) if found.wrong] for name, spec in library.specs.items()} == {
+    assert {name: [str(found) for found in check_mapping(library, spec) if found.wrong] for name, spec in library.specs.items()} == {
         name: [] for name in library.specs
     }
     assert {"customer/csv-dataloader", "customer/csv-savedsearch", "order/csv-savedsearch", "invoice/csv-savedsearch"} <= set(library.specs)
@@ -238,7 +248,7 @@ Spec = Callable[..., MappingSpec]
 
 
 def findings(spec: MappingSpec) -> list[str]:
-    return [found.what for found in check(Library({}, {spec.name: spec}), spec)]
+    return [found.what for found in check_mapping(Library({}, {spec.name: spec}), spec)]
 
 
 def test_a_whole_and_tested_mapping_has_no_finding(spec: Spec) -> None:
@@ -277,7 +287,7 @@ def test_a_declared_loss_passes(spec: Spec) -> None:
 def test_a_circle_of_required_references_is_found_across_mappings(spec: Spec) -> None:
     order = spec("\n  customer: {external: C, ref: {entity: customer, required: true}}\n", entity="order")
     customer = spec("\n  parent: {external: C, ref: {entity: customer, required: false}}\n")
-    assert not any("ref-cycle" in found.what for found in check(Library({}, {"a": order, "b": customer}), order))
+    assert not any("ref-cycle" in found.what for found in check_mapping(Library({}, {"a": order, "b": customer}), order))
 
 
 # Inline tests

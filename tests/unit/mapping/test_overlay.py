@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from erpcrm_bridge.errors import Complaint, ConfigError
-from erpcrm_bridge.mapping import Library, check, compile_mapping, load_library
+from erpcrm_bridge.mapping import Library, check_mapping, compile_mapping, load_library
 from erpcrm_bridge.model.entities import entity_spec
 
 ENTITY = """apiVersion: erpcrm-bridge/v1
@@ -76,7 +76,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def wrong(library: Library) -> list[str]:
-    return [str(found) for found in check(library, library.specs["customer/list"]) if found.wrong]
+    return [str(found) for found in check_mapping(library, library.specs["customer/list"]) if found.wrong]
 
 
 def test_an_entry_is_replaced_whole_and_the_others_stay(place: Place) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from erpcrm_bridge.errors import ConfigError
-from erpcrm_bridge.mapping import check, load_library, shipped
+from erpcrm_bridge.mapping import check_mapping, load_library, shipped
 from erpcrm_bridge.mapping.check.static import wholes_of
 from erpcrm_bridge.model.entities import MODELS, MONEY_DOCUMENTS, entity_spec
 
@@ -47,7 +47,7 @@ def test_each_field_of_each_entity_is_mapped_or_excused(entity: str, dialect: st
         excused = {path for path in paths_of(entity) if {path, *wholes_of(path)} & spec.body.unmapped.keys()}
         assert paths_of(entity) - mapped(entity, dialect) == excused
         assert all(len(why) > 20 for why in spec.body.unmapped.values())
-        assert [str(found) for found in check(LIBRARY, spec) if found.level == "ERROR"] == []
+        assert [str(found) for found in check_mapping(LIBRARY, spec) if found.level == "ERROR"] == []
 
 
 def test_no_shipped_mapping_passes_through_what_it_does_not_know() -> None:

@@ -202,6 +202,22 @@ def test_split_name_reads_first_and_last_name(name: str, parts: tuple[str, str])
     assert there(made("split_name", "name", "owner", two_way=False), name) == parts
 
 
+@pytest.mark.parametrize(
+    ("entry", "canonical", "written"),
+    [
+        ("date", "0999-02-03", "0999-02-03"),
+        ({"date": {"format": "%d.%m.%Y"}}, "0007-02-03", "03.02.0007"),
+        ({"date": {"format": "100%%Y %d/%m/%Y"}}, "0007-02-03", "100%Y 03/02/0007"),
+        ({"wall_time": {"tz": "UTC", "format": "%d.%m.%Y %H:%M"}}, "0999-02-03T04:05:00.000Z", "03.02.0999 04:05"),
+        ("instant", "0999-02-03T04:05:06.007Z", "0999-02-03T04:05:06.007Z"),
+    ],
+)
+def test_a_day_of_a_year_before_1000_is_written_so_that_it_can_be_read(entry: Any, canonical: str, written: str) -> None:
+    transform = made(entry)
+    assert back(transform, canonical) == written
+    assert there(transform, written) == canonical
+
+
 def test_one_way_transforms_have_no_way_back() -> None:
     assert not made("hash").two_way
     assert not made("first_of_list").two_way

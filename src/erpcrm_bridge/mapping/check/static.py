@@ -20,7 +20,7 @@ from erpcrm_bridge.settings.yaml import Path
 _DELETED = {"isdeleted", "deleted", "active", "isactive", "inactive", "isinactive", "archived", "isarchived"}
 
 
-def check(library: Library, spec: MappingSpec) -> list[Finding]:
+def check_mapping(library: Library, spec: MappingSpec) -> list[Finding]:
     """Return every finding about one mapping that needs no system: its rules, its coverage, its inline tests."""
     report = Report(spec.document)
     try:
