@@ -463,6 +463,8 @@ def money(env: Env, amount: float, currency: int | None) -> float:
 
 def stored_amount(amount: float, unit: float, version: int) -> float:
     """Round to a unit and cut off the noise that 17 leaves behind the last decimal."""
+    if unit == 0.01 and round(amount, 2) == amount:
+        return amount
     return round(rounded_to(amount, unit, version), 6)
 
 
