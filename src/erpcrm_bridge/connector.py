@@ -11,6 +11,7 @@ The contract, law by law:
 * ``read`` returns the records that exist, as they stand at some moment after the call began; a key that does not exist is left out.
 * ``write`` returns exactly one outcome for each write, keyed by its ref, in any order. It touches only what a write names, never
   creates from an update, and never says Applied of what it does not know to be held.
+* A page may tell keys and versions before its records are made (``Heads``): of what has not moved, none is made then.
 * A connector fills every asked field. A field that the credential may not read raises PermissionDenied or SchemaDrift at ``describe``,
   and is never delivered as null.
 * It keeps within its ``Budget`` and leaves the rest of the system's limits to people.

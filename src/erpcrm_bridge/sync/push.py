@@ -28,7 +28,7 @@ from erpcrm_bridge.sync.settling import clash_paths, pending_paths
 
 BATCH = 2_000
 """So many links are looked at, and so many writes settled, at once."""
-CALL = 20_000
+CALL = 10_000
 """So many writes go into one call at most: a system that rewrites a whole file for each call takes ten thousand as it takes ten."""
 
 
