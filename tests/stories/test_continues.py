@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import msgspec
 import pytest
 from tests.stories.world import ABLE, MAPPINGS, RULES, TEXT, Died, World, row_write, says
 
+from erpcrm_bridge.cli import planning
+from erpcrm_bridge.cli.output import Output
 from erpcrm_bridge.connector import Field
 from erpcrm_bridge.sync.desk import bind, found_new
 from erpcrm_bridge.sync.explain import explain, field_story
@@ -145,7 +148,11 @@ def test_an_order_made_elsewhere_of_a_quote_takes_over_its_record_and_the_plan_s
     assert plan.counts["moved on"] == 1
     assert plan.head is not None
     assert plan.head.counts == {"erp:move": 1}
-    assert '"becomes":"order"' in Path(plan.plan or "").read_text()
+    shown, made = StringIO(), planning.made(plan, None)
+    planning.show(Output(StringIO(), shown, StringIO(), {"COLUMNS": "200"}, lambda: None), made, whole=True)
+    assert "Links that have moved: 1 to what their records have become." in shown.getvalue()
+    assert "moves on to order; state moves to sale" in shown.getvalue()
+    assert planning.told(made)["moved_links"] == {"moved to another mapping": 0, "moved on": 1}
     world.apply(plan)
     world.sync_until_quiet()
     assert says(world.erp.get("deal", deal) or {}, state="sale", docno="Q-1")
@@ -296,6 +303,28 @@ def test_a_lead_becomes_a_customer_in_the_system_that_calls_both_by_one_name(tmp
     assert done(world, "erp", "customer", "create", "delete") == []
     world.assert_agree()
     world.assert_quiet()
+
+
+def test_what_may_become_either_of_two_becomes_the_one_that_its_system_calls_it(tmp_path: Path) -> None:
+    lead = {"stream": "customer", "when": "sort == 'lead'", "fields": {"company": {"external": "companyName"}}}
+    deal = {"stream": "customer", "when": "sort == 'deal'", "fields": {"name": {"external": "companyName", "required": True}}}
+    rules = {"lead": {"model": "canonical:Lead"}, "customer": {"continues": "lead -> customer"}}
+    rules["opportunity"] = {"model": "canonical:Opportunity", "continues": "lead -> opportunity"}
+    world = World(
+        tmp_path,
+        entities=("lead", "customer", "opportunity"),
+        specs={"erp.customer": {"fields": _fields("sort")}},
+        rules=rules,
+        mappings={"lead/erp": lead, "opportunity/erp": deal, "customer/erp": {"when": "sort == 'customer'"}},
+    )
+    keys = {sort: world.erp.create("customer", {"companyName": sort, "sort": "lead"}) for sort in ("customer", "deal")}
+    world.sync_until_quiet()
+    for sort, key in keys.items():
+        world.erp.edit("customer", key, {"sort": sort})
+    world.sync_until_quiet()
+    assert [golden.fields["name"] for golden in (world.golden("customer"), world.golden("opportunity"))] == ["customer", "deal"]
+    assert [len(world.links(golden.id)) for golden in world.goldens("lead")] == [0, 0]
+    assert len(world.crm.all("Account")) == 1
 
 
 @pytest.mark.parametrize("at", [5, 7, 8, 12])

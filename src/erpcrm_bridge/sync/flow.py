@@ -144,8 +144,11 @@ class Flow:
     def has_become(self, entity: str, stream_id: int, fields: Fields) -> Side | None:
         """Return the side that takes a record of ``entity`` now as one of an entity that continues it; None where none does."""
         for other, sides in self.sides.items():
-            if (entity, True) == (self.continued(other)[0], stream_id in self.continued(other)[1]):
-                return next((side for side in sides if side.stream_id == stream_id and side.mapping.applies(fields)), None)
+            start, streams = self.continued(other)
+            if start == entity and stream_id in streams:
+                for side in sides:
+                    if side.stream_id == stream_id and side.mapping.applies(fields):
+                        return side
         return None
 
     def is_on_its_way(self, side: Side, link: LinkRow, fields: Fields) -> bool:
