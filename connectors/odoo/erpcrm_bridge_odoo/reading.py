@@ -310,26 +310,40 @@ def _rank(told: Sequence[Row], by_parent: Mapping[int, list[Fields]]) -> None:
 
 def by_keys(source: Source, keys: Sequence[str]) -> list[Record]:
     """Return the records that exist. Raises PermissionDenied, naming them, where some may not be read: that is not to be gone."""
-    ids = list(dict.fromkeys(int(key) for key in keys if key.isascii() and key.isdigit()))
-    found: list[Record] = []
-    for start in range(0, len(ids), source.settings.page):
-        found += records(source, _rows(source, ids[start : start + source.settings.page]))
-    return found
-
-
-def _rows(source: Source, ids: list[int]) -> list[Row]:
-    try:
-        if source.shape.spec.domain:  # a record that has left the stream is not there
-            ids = source.server.call(source.model, "search", domain=[["id", "in", ids], *source.shape.spec.domain])
-        rows: list[Row] = source.server.call(source.model, "read", ids, fields=asked(source), load="")
-    except Fault as fault:
-        if fault.known.reject != "permission":
-            raise
-        hidden = _hidden(source, ids)
+    found, hidden = told_apart(source, keys)
+    if hidden:
         raise PermissionDenied(
             f"{source.model} {', '.join(map(str, hidden[:10]))} may not be read by {source.settings.user}.",
             way_out="Widen the record rules of the user's groups, or add the records' company to `companies`.",
-        ) from None
+        )
+    return found
+
+
+def told_apart(source: Source, keys: Sequence[str]) -> tuple[list[Record], list[int]]:
+    """Return the records that can be read, and the ids of those that exist and may not be read; what is in neither does not exist."""
+    ids = list(dict.fromkeys(int(key) for key in keys if key.isascii() and key.isdigit()))
+    found: list[Record] = []
+    hidden: list[int] = []
+    for start in range(0, len(ids), source.settings.page):
+        some = ids[start : start + source.settings.page]
+        if source.shape.spec.domain:  # a record that has left the stream is not there
+            some = source.server.call(source.model, "search", domain=[["id", "in", some], *source.shape.spec.domain])
+        try:
+            rows = _read(source, some)
+        except Fault as fault:
+            if fault.known.reject != "permission":
+                raise
+            out_of_sight = _hidden(source, some)
+            if not out_of_sight:  # it is no rule that hides records: a field, or the model, may not be read
+                raise
+            hidden += out_of_sight
+            rows = _read(source, [one for one in some if one not in out_of_sight])
+        found += records(source, rows)
+    return found, hidden
+
+
+def _read(source: Source, ids: list[int]) -> list[Row]:
+    rows: list[Row] = source.server.call(source.model, "read", ids, fields=asked(source), load="") if ids else []
     return rows
 
 
@@ -394,6 +408,8 @@ def _answers(source: Source, names: Sequence[str], questions: Sequence[Question]
 def _term(shape: Shape, name: str, value: Any) -> list[Any]:
     """Return what a search can say of a field; of one that is worked out, nothing: its values are compared here."""
     column = shape.columns.get(name)
+    if name == "id":
+        return [["id", "=", int(value) if str(value).isdigit() else 0]]
     if name in shape.derived or column is None or not column.searchable:
         return []
     if column.type == "many2many":

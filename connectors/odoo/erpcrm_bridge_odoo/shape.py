@@ -151,6 +151,7 @@ def shape_of(
             fields[name] = replace(fields[name], creatable=able["create"])
     for name, choices in ((name, fields[name].choices) for name in MOVES.get(spec.name, {}) if name in fields):
         fields[name] = replace(fields[name], creatable=able["create"], updatable=False, choices=choices)
+    fields["id"] = Field("id", nullable=False, creatable=False, updatable=False)  # keys are texts
     if external_ids:
         fields[XMLID] = Field(XMLID, updatable=False)
     return Shape(spec, columns, derived, fields)

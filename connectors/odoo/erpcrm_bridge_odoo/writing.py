@@ -19,7 +19,7 @@ from erpcrm_bridge.transport import AnswerLost
 from erpcrm_bridge_odoo import applying, external, moving
 from erpcrm_bridge_odoo.answers import Fault, look_up
 from erpcrm_bridge_odoo.models import KEPT, POSTED_KEEPS
-from erpcrm_bridge_odoo.reading import Rows, Source, by_keys
+from erpcrm_bridge_odoo.reading import Rows, Source, by_keys, told_apart
 from erpcrm_bridge_odoo.shape import XMLID, Shape, load_header, to_load, to_write
 from erpcrm_bridge_odoo.streams import Batch, Putting, Refused, Row
 
@@ -423,11 +423,14 @@ def _apart_name(source: Source, stream: str, write: Write, line: str) -> str | N
 
 def _as_expected(told: _Told, writes: Sequence[Write]) -> list[Write]:
     """Return the writes whose records are as they expect; the others are Stale."""
-    present = {record.key: record for record in by_keys(told.source, [one.key or "" for one in writes])}
+    found, hidden = told_apart(told.source, [one.key or "" for one in writes])
+    present, out_of_sight = {record.key: record for record in found}, {str(one) for one in hidden}
     live = []
     for one in writes:
         record = present.get(one.key or "")
-        if record is None or not as_expected(one, record):
+        if one.key in out_of_sight:
+            told.say(Rejected(one.ref, "permission", f"{told.source.settings.user} may not read {told.source.model} {one.key}"))
+        elif record is None or not as_expected(one, record):
             told.say(Stale(one.ref, gone=record is None))
         else:
             told.before[one.ref] = record

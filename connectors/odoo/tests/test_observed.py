@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from odoo_bench import HASTE, Wire
 
-from erpcrm_bridge.connector import Applied, Budget, Record, Rejected, Selection, Unknown, Write
-from erpcrm_bridge.errors import QuotaExhausted
+from erpcrm_bridge.connector import Applied, Budget, Record, Rejected, Selection, Stale, Unknown, Write
+from erpcrm_bridge.errors import PermissionDenied, QuotaExhausted
 from erpcrm_bridge_odoo import OdooConnector, OdooSettings
 from erpcrm_bridge_odoo.rpc import Server
 from erpcrm_bridge_odoo.simulator import Simulator, start
@@ -171,3 +171,24 @@ def test_the_budget_counts_and_ends(world: World) -> None:
         connector.describe()
     assert budget.spent == 3
     connector.close()
+
+
+def test_what_may_not_be_read_is_told_from_what_is_gone_and_harms_no_neighbour(world: World) -> None:
+    """A salesman sees his own leads: a search leaves the others out as if they were not there, a read of them is refused as a whole."""
+    leads = Selection("crm.lead", "id", ("name", "function"))
+    world.simulator.service.database.keys["key-of-the-seller"] = 5
+    seller = world.connect(user="salesuser", key="key-of-the-seller", uuid="said in the settings", streams=("crm.lead",))
+    said = seller.describe()
+    assert said.identity == "said in the settings"
+    assert not said.streams["crm.lead"].capabilities.upsert, "without ir.model.data there are no references to find a create by"
+    theirs, gone = world.people.call("crm.lead", "create", vals_list=[{"name": "Theirs", "user_id": 2}, {"name": "Gone", "user_id": 5}])
+    own = world.people.call("crm.lead", "create", vals_list=[{"name": "Own", "user_id": 5}])[0]
+    world.people.call("crm.lead", "unlink", [gone])
+    keys = [str(one) for one in (own, theirs, gone)]
+    with pytest.raises(PermissionDenied, match=f"crm.lead {theirs} may not be read"):
+        seller.read(leads, keys)
+    assert [record.key for record in seller.read(leads, [str(own), str(gone)])] == [str(own)]
+    outcomes = seller.write(leads, [Write(key, "update", key, {"function": "x"}, expect={"function": None}) for key in keys])
+    assert [type(one) for one in outcomes] == [Applied, Rejected, Stale]
+    assert isinstance(outcomes[1], Rejected)
+    assert outcomes[1].reject == "permission"

@@ -17,6 +17,7 @@ ACCOUNT_READ = "account.group_account_readonly"
 ACCOUNT = "account.group_account_invoice"
 CONTACT = "base.group_partner_manager"
 EMPLOYEE = "base.group_user"
+MANAGER = "base.group_erp_manager"
 SALES = "sales_team.group_sale_salesman"
 SALES_ALL = "sales_team.group_sale_salesman_all_leads"
 SALES_MANAGER = "sales_team.group_sale_manager"
@@ -29,6 +30,7 @@ GROUPS = {
     ACCOUNT: ("Accounting / Invoicing", "Invoicing / Billing"),
     CONTACT: ("Contact/Creation", "Extra Rights/Contact Creation"),
     EMPLOYEE: ("Role / User", "User types/Internal User"),
+    MANAGER: ("Access Rights", "Administration/Access Rights"),
     SALES: ("Sales/User: Own Documents Only", "Sales/User: Own Documents Only"),
     SALES_ALL: ("Sales/User: All Documents", "Sales/User: All Documents"),
     SALES_MANAGER: ("Sales/Administrator", "Sales/Administrator"),
@@ -38,7 +40,7 @@ GROUPS = {
 }
 """External id, and the name shown in 19 and in 17."""
 
-_IMPLIED = {SALES_ALL: (SALES,), SALES_MANAGER: (SALES, SALES_ALL), STOCK_MANAGER: (STOCK,), ACCOUNT: (ACCOUNT_READ,)}
+_IMPLIED = {SYSTEM: (MANAGER,), SALES_ALL: (SALES,), SALES_MANAGER: (SALES, SALES_ALL), STOCK_MANAGER: (STOCK,), ACCOUNT: (ACCOUNT_READ,)}
 _OWN_ONLY = {"crm.lead": "user_id", "sale.order": "user_id"}
 """A salesman with his own documents only sees his and nobody's."""
 

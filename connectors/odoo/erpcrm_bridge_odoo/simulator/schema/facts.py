@@ -9,6 +9,7 @@ from erpcrm_bridge_odoo.simulator.access import (
     ACCOUNT_READ,
     CONTACT,
     EMPLOYEE,
+    MANAGER,
     SALES,
     SALES_MANAGER,
     STOCK,
@@ -183,6 +184,7 @@ ACCESS: dict[str, _Rights] = {
     "res.users": _SET_UP,
     "res.company": _SET_UP,
     "ir.config_parameter": dict.fromkeys(("read", "write", "create", "unlink"), (SYSTEM,)),
+    "ir.model.data": dict.fromkeys(("read", "write", "create", "unlink"), (MANAGER,)),
     "base.automation": _SET_UP,
     "ir.actions.server": _SET_UP,
 }
