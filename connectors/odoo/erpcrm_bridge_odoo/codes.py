@@ -42,9 +42,14 @@ def code_tables(server: Server) -> dict[str, dict[str, str]]:
     countries = tables.get("country", {})
     if states is not None:
         tables["region"] = {
-            str(row["id"]): f"{countries[str(row['country_id'])]}-{row['code']}" for row in states if str(row["country_id"]) in countries
+            str(row["id"]): _region(countries[str(row["country_id"])], row["code"]) for row in states if str(row["country_id"]) in countries
         }
     return tables
+
+
+def _region(country: str, code: str) -> str:
+    """Return the code of ISO 3166-2. Some countries' states carry it whole: Bavaria is BY in 17 and DE-BY in 19 (observed)."""
+    return code if code.startswith(f"{country}-") else f"{country}-{code}"
 
 
 def _rows(server: Server, model: str, fields: list[str], domain: list[Any]) -> list[_Row] | None:

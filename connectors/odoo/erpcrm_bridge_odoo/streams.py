@@ -354,9 +354,11 @@ def _currency(name: str, put: Put, look_up: Callable[[Batch, set[Any]], Mapping[
 
 
 def _currency_of_order() -> Derived:
+    """The first active price list in that currency, as Odoo itself takes the first. A line's price is written, so the list tells nothing else."""
+
     def look_up(batch: Batch, values: set[Any]) -> Mapping[Any, Any]:
         told = batch.server.call(
-            "product.pricelist", "search_read", domain=[["active", "=", True]], fields=["currency_id"], order="id", load=""
+            "product.pricelist", "search_read", domain=[["active", "=", True]], fields=["currency_id"], order="sequence, id", load=""
         )
         return {value: [row["id"] for row in told if str(row["currency_id"]) == str(value)] for value in values}
 
@@ -367,8 +369,9 @@ def _currency_of_order() -> Derived:
         fitting = put.found or []
         if named is not None and int(named) in fitting:
             return {}
-        if named is not None or len(fitting) != 1:
-            raise Refused("field", f"{len(fitting)} active price lists are in the order's currency: exactly one, or the one named, must be")
+        if named is not None or not fitting:
+            what = "the price list named is in another currency" if named is not None else "no active price list is in this currency"
+            raise Refused("field", f"{what}: an order is in that of its price list")
         return {"pricelist_id": str(fitting[0])}
 
     return _currency("currency_id", put, look_up)
