@@ -354,7 +354,7 @@ def _currency(name: str, put: Put, look_up: Callable[[Batch, set[Any]], Mapping[
 
 
 def _currency_of_order() -> Derived:
-    """The first active price list in that currency, as Odoo itself takes the first. A line's price is written, so the list tells nothing else."""
+    """The first active price list in that currency, as Odoo takes the first. Prices go with the lines: the list tells nothing else."""
 
     def look_up(batch: Batch, values: set[Any]) -> Mapping[Any, Any]:
         told = batch.server.call(
