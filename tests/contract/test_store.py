@@ -394,8 +394,11 @@ def test_natural_keys_are_matched_by_entity_and_rule_and_noted_once(store: Store
     store.add_match_keys("customer", [(1, low, "Ga"), (1, low, "Gc")])
     store.add_match_keys("contact", [(1, low, "Gd")])
     assert sorted(store.match("customer", 1, [low, high, 5])) == [(low, "Ga"), (low, "Gc"), (high, "Ga")]
-    store.drop_match_keys(["Ga"])
+    store.drop_match_keys("customer", [(1, low, "Ga"), (1, high, "Ga"), (1, 5, "Ga")])
     assert store.match("customer", 1, [low, high]) == [(low, "Gc")]
+    store.forget_match_keys("customer")
+    assert store.match("customer", 1, [low, high]) == []
+    assert store.match("contact", 1, [low]) == [(low, "Gd")]
 
 
 def test_who_carries_a_key_is_noted_once_and_found_by_it(store: Store) -> None:

@@ -36,6 +36,7 @@ LANGUAGE = 1
 
 _NOTHING = (None, "", False)
 """What a field of a slot holds that holds nothing."""
+_NO_PATHS: frozenset[str] = frozenset()
 
 Refs: TypeAlias = Mapping[tuple[str, str], str]
 """For get: (entity, external key) to golden id; for put: (entity, golden id) to external key. A put may be given both: keys of aliases in
@@ -150,6 +151,8 @@ class CompiledMapping:
     stops: str
     """What stands for all that is paused; empty where nothing is."""
     source: dict[str, str] = field(repr=False)
+    written: tuple[str, ...]
+    """The writable paths that are no lists."""
     unread: frozenset[str]
     """Paths that are written and never read, and take neither a reference nor moves: golden and base alone decide what is written."""
     _applies: Callable[[Fields], bool] | None = field(repr=False)
@@ -159,6 +162,7 @@ class CompiledMapping:
     _world: World = field(repr=False)
     _affected: dict[str, frozenset[str]] = field(repr=False)
     _guessing: tuple[Plan, ...] = field(repr=False)
+    _referring: tuple[Plan, ...] = field(repr=False)
 
     def applies(self, fields: Fields) -> bool:
         """Tell whether the record is one of this mapping's (`when`). A record for which it cannot be worked out is not: it sleeps."""
@@ -215,11 +219,13 @@ class CompiledMapping:
 
     def guessed(self, fields: Fields) -> frozenset[str]:
         """Return the canonical paths whose values here are a fallback's: what the record holds was not understood."""
+        if not self._guessing:
+            return _NO_PATHS
         return frozenset(path for plan in self._guessing if _is_guess(self._world, plan, fields) for path in plan.rule.canonical)
 
     def references_in(self, fields: Fields) -> set[tuple[str, str]]:
         """Return (entity, external key) of every reference that get will look up, lists included."""
-        found = _keys_in(self._world, self._plans, fields)
+        found = _keys_in(self._world, self._referring, fields)
         for compiled in self.lists.values():
             for row in compiled.rows(fields):
                 found |= _keys_in(self._world, compiled._plans, row)
@@ -289,6 +295,7 @@ def compile_mapping(
         unfilled=_unfilled(world, plans),
         stops=digest([world.paused, unwritten]) if world.paused or unwritten else "",
         source=source,
+        written=tuple(sorted(_writable(plans) - lists.keys())),
         unread=_writable([plan for plan in plans if plan.rule.reference is None and plan.rule.state is None]) - _readable(plans),
         _applies=when[0] if when else None,
         _get=get,
@@ -296,6 +303,7 @@ def compile_mapping(
         _plans=tuple(plans),
         _world=world,
         _affected=_affected(world, plans, lists),
+        _referring=tuple(plan for plan in plans if plan.gets and plan.rule.reference),
         _guessing=tuple(plan for plan in plans if plan.gets and any(transform.guesses for transform in plan.via)),
     )
 

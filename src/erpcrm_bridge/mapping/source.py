@@ -19,6 +19,7 @@ from erpcrm_bridge.mapping.pause import Pause
 from erpcrm_bridge.mapping.rules import Part, Plan, World, document_scope, line_scope
 from erpcrm_bridge.mapping.transforms import Argument, Transform
 from erpcrm_bridge.model.fields import FieldSpec
+from erpcrm_bridge.model.kinds import plain_text
 
 READ = "read"
 CANONICAL = "canonical form"
@@ -367,7 +368,10 @@ def _canonical_form(source: Source, plan: Plan, spec: FieldSpec, depth: int, *, 
         source.add(depth, f"if v not in {source.bind('c', frozenset(spec.choices))}: no_choice()", plan, CANONICAL)
         return
     if spec.normalise is not None:
-        source.add(depth, f"v = {source.bind('n', spec.normalise)}(v)", plan, CANONICAL)
+        normalise = f"{source.bind('n', spec.normalise)}(v)"
+        if spec.normalise is plain_text:  # of most values all that is left to do, and no call is made for it
+            normalise = f"(v.strip() or None) if v.__class__ is str and '\\r' not in v else {normalise}"
+        source.add(depth, f"v = {normalise}", plan, CANONICAL)
     if spec.max_length is not None and spec.kind == "text":
         source.add(depth, f"if v is not None and len(v) > {spec.max_length}: too_long({spec.max_length})", plan, CANONICAL)
 

@@ -19,7 +19,8 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
 
 
-def _text(value: Any) -> Any:
+def plain_text(value: Any) -> Any:
+    """Return text without what surrounds it, its lines parted in one way; None where nothing is left."""
     if not isinstance(value, str):
         raise ValueError(f"{type(value).__name__} is not text")  # noqa: TRY004 - callers catch ValueError
     if "\r" in value:
@@ -28,18 +29,20 @@ def _text(value: Any) -> Any:
 
 
 def _lower(value: Any) -> Any:
-    text = _text(value)
+    text = plain_text(value)
     return text.lower() if text else text
 
 
 def _upper(value: Any) -> Any:
-    text = _text(value)
+    text = plain_text(value)
     return text.upper() if text else text
 
 
 def _tax_id(value: Any) -> Any:
-    text = _text(value)
-    return _NOT_IN_TAX_IDS.sub("", text.upper()) or None if text else text
+    text = _upper(value)
+    if text is None or (text.isascii() and text.isalnum()):
+        return text
+    return _NOT_IN_TAX_IDS.sub("", text) or None
 
 
 def _currency(value: Any) -> Any:
@@ -81,7 +84,7 @@ def _integer(value: Any) -> Any:
 
 
 def _t(length: int) -> Meta:
-    return Meta("text", max_length=length, normalise=_text)
+    return Meta("text", max_length=length, normalise=plain_text)
 
 
 Text20 = Annotated[str | None, _t(20)]
@@ -91,7 +94,7 @@ Text255 = Annotated[str | None, _t(255)]
 LongText = Annotated[str | None, _t(4000)]
 Website = Annotated[str | None, Meta("text", max_length=255, normalise=_lower)]
 Email = Annotated[str | None, Meta("text", max_length=254, normalise=_lower)]
-Phone = Annotated[str | None, Meta("text", max_length=40, normalise=_text)]
+Phone = Annotated[str | None, Meta("text", max_length=40, normalise=plain_text)]
 TaxId = Annotated[str | None, Meta("text", max_length=20, normalise=_tax_id)]
 Currency = Annotated[str | None, Meta("currency", max_length=3, normalise=_currency)]
 Country = Annotated[str | None, Meta("country", max_length=2, normalise=_country)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -61,7 +62,14 @@ def normal(value: Any) -> Any:
 
 def digest(value: Any) -> str:
     """Return 16 hexadecimal characters that stand for ``value``; equal values have equal digests."""
+    return _digest_of_compound(value) if isinstance(value, (list, dict)) else _digest_of_scalar(value)
+
+
+def _digest_of_compound(value: Any) -> str:
     return hashlib.blake2b(_encoder.encode(normal(value)), digest_size=8).hexdigest()
+
+
+_digest_of_scalar = lru_cache(maxsize=8192, typed=True)(_digest_of_compound)  # it is asked again for each system that holds the value
 
 
 def same(one: Any, other: Any) -> bool:

@@ -72,7 +72,8 @@ _UNLINKED = f"""
     SELECT {c.listed(c.INCOMING, "NULL")} FROM incoming WHERE stream_id = ? AND key > ? AND golden_id IS NULL
     AND state IN (SELECT j.value FROM {{texts}}) ORDER BY key LIMIT ?"""
 _INCOMING_BY_KEY = f"""
-    SELECT {_INCOMING} FROM {{texts}} CROSS JOIN incoming LEFT JOIN link ON link.stream_id = incoming.stream_id AND link.key = incoming.key
+    SELECT {_INCOMING} FROM {{texts}} CROSS JOIN incoming
+    LEFT JOIN link ON incoming.golden_id IS NOT NULL AND link.stream_id = incoming.stream_id AND link.key = incoming.key
     WHERE incoming.stream_id = ? AND incoming.key = j.value"""
 _INCOMING_STATE = "UPDATE incoming SET state = ? WHERE stream_id = ? AND key IN (SELECT j.value FROM {texts})"
 _INCOMING_DROP = "DELETE FROM incoming WHERE stream_id = ? AND key IN (SELECT j.value FROM {texts})"
@@ -107,7 +108,7 @@ _GOLDEN_OF = f"{_LINKED_KEYS} AND link.state IN ('live', 'asleep', 'missing', 'a
 _MATCH = """
     SELECT match_key.hash, match_key.golden_id FROM {numbers} CROSS JOIN match_key
     WHERE match_key.entity = ? AND match_key.rule = ? AND match_key.hash = j.value"""
-_MATCH_DROP = "DELETE FROM match_key WHERE golden_id IN (SELECT j.value FROM {texts})"
+_MATCH_DROP = "DELETE FROM match_key WHERE entity = ? AND rule = ? AND hash = ? AND golden_id = ?"
 
 _CROSSED = "SELECT cross_id.value, cross_id.link_id FROM {texts} CROSS JOIN cross_id WHERE cross_id.value = j.value"
 
@@ -302,20 +303,20 @@ class Store:
 
     def put_incoming(self, rows: Sequence[IncomingRow]) -> None:
         """Note states that were read. Of two states of a record the one with the greater ``seq`` stays, of equal ones the later put."""
-        newest: dict[tuple[int, str], IncomingRow] = {}
+        by_stream: dict[int, dict[str, IncomingRow]] = {}
         for row in rows:
-            before = newest.get((row.stream_id, row.key))
+            newest = by_stream.get(row.stream_id)
+            if newest is None:
+                newest = by_stream[row.stream_id] = {}
+            before = newest.get(row.key)
             if before is None or row.seq >= before.seq:
-                newest[row.stream_id, row.key] = row
-        by_stream: dict[int, list[IncomingRow]] = {}
-        for row in newest.values():
-            by_stream.setdefault(row.stream_id, []).append(row)
-        if not newest:
+                newest[row.key] = row
+        if not by_stream:
             return
         with self._within():
             for stream_id, members in by_stream.items():
-                linked: dict[str, str] = dict(self._look_up(_LINKED_KEYS, [row.key for row in members], stream_id))
-                values = (c.incoming_values(row, linked.get(row.key)) for row in members)
+                linked: dict[str, str] = dict(self._look_up(_LINKED_KEYS, members, stream_id))
+                values = (c.incoming_values(row, linked.get(key)) for key, row in members.items())
                 self._db.insert(c.INCOMING, values, _INCOMING_NEWER)
 
     def incoming_linked(self, stream_ids: Sequence[int], after: str, limit: int) -> list[tuple[str, list[IncomingRow]]]:
@@ -464,11 +465,20 @@ class Store:
         values = [(entity, *row) for row in sorted(set(rows))]
         self._add(c.MATCH_KEY, tuple, values, "ON CONFLICT DO NOTHING")
 
-    def drop_match_keys(self, golden_ids: Iterable[str]) -> None:
-        self._for_all(_MATCH_DROP, golden_ids)
+    def drop_match_keys(self, entity: str, rows: Sequence[tuple[int, int, str]]) -> None:
+        """Drop what was noted; what is not there is left out."""
+        if rows:
+            with self._within():
+                for row in rows:
+                    self._db.run(_MATCH_DROP, (entity, *row))
+
+    def forget_match_keys(self, entity: str) -> None:
+        """Drop all that was noted of an entity."""
+        with self._within():
+            self._db.run("DELETE FROM match_key WHERE entity = ?", (entity,))
 
     def match(self, entity: str, rule: int, hashes: Iterable[int]) -> list[tuple[int, str]]:
-        """Return each (hash, golden id) that was noted under the rule."""
+        """Return each (hash, golden id) that was noted under the rule. What was noted may have been true of the golden record once."""
         return [(hash, golden_id) for hash, golden_id in self._look_up(_MATCH, set(hashes), entity, rule)]
 
     def add_cross_ids(self, rows: Iterable[tuple[str, str]]) -> None:

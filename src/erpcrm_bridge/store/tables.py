@@ -139,10 +139,10 @@ class Incoming(Table, table=True):
 
 
 class MatchKey(Table, table=True):
-    """Hashes of natural keys."""
+    """Hashes of natural keys: where to look. Whether the golden record still has the key is told by its fields."""
 
     __tablename__ = "match_key"
-    __table_args__ = (Index("match_key_golden", "golden_id"), {"sqlite_with_rowid": False})
+    __table_args__ = ({"sqlite_with_rowid": False},)
     entity: str = _key(TEXT)
     rule: int = _key(NUMBER)
     hash: int = _key(NUMBER)

@@ -48,6 +48,8 @@ def _draw_anew(store: Store, run: RunNote, rules: EntityRules) -> None:
     name, drawn, after = f"match:{rules.entity}", drawn_by(rules), ""
     if store.fact(name) == drawn:
         return
+    with store.transaction(run.fence):
+        store.forget_match_keys(rules.entity)
     while goldens := store.golden_page(rules.entity, after, BATCH):
         after = goldens[-1].id
         with store.transaction(run.fence):

@@ -265,7 +265,6 @@ def _give_up(store: Store, run: RunNote, lost: GoldenRow, won: str, seq: int, pe
     """A golden record whose only record has left for another is gone; what referred to it refers to that one."""
     store.drop_links([link.id for link in store.links_of([lost.id])[lost.id] if link.key is None])
     store.close_parked([row.subject for row in store.parked(golden_ids=[lost.id], limit=1_000)], person, run.at)
-    store.drop_match_keys([lost.id])
     refer(store, lost, won, run, seq, person)
     lost.state, lost.seq = "gone", seq
     store.put_golden([lost])

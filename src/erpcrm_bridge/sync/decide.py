@@ -444,19 +444,26 @@ def _waits(put: Fields, lists: Mapping[str, LineSteps]) -> list[str]:
 def answers_unread(golden: Fields, link: LinkRow, mapping: CompiledMapping) -> dict[str, str]:
     """Return the answered values of the paths that the mapping writes and never reads, where a write of them would change nothing: a base
     cannot mean golden there by what is read of it. Empty where it would."""
-    paths = frozenset([path for path in mapping.unread if not base_means(path, golden.get(path), None, link.answered)])
+    wanted = []
+    for path in mapping.unread:
+        value = golden.get(path)
+        if (value is not None or path in link.answered) and not base_means(path, value, None, link.answered):
+            wanted.append(path)
     errors: list[FieldError] = []
-    if not paths or mapping.put(golden, link.base, {}, errors, create=False, paths=paths) or errors:
+    if not wanted or mapping.put(golden, link.base, {}, errors, create=False, paths=frozenset(wanted)) or errors:
         return {}
-    return {path: digest(golden.get(path)) for path in paths}
+    return {path: digest(golden.get(path)) for path in wanted}
 
 
 def is_dirty(golden: Fields, link: LinkRow, mapping: CompiledMapping, said: Fields) -> bool:
     """Tell whether a link whose base reads as ``said`` has yet to be looked at by the push: some written path does not mean golden."""
-    for path in mapping.writable:
-        if path in mapping.lists:
-            continue
-        if not base_means(path, golden.get(path), said.get(path), link.answered):
+    held, read, answered = golden.get, said.get, link.answered
+    for path in mapping.written:
+        now, then = held(path), read(path)
+        if path in answered:
+            if not base_means(path, now, then, answered):
+                return True
+        elif now is not then and not (now.__class__ is str and now == then) and not same(then, now):
             return True
     if mapping.lists:
         names = list(mapping.lists)

@@ -275,7 +275,6 @@ def _merge(store: Store, row: ParkedRow, lost: GoldenRow, run: RunNote, seq: int
     store.update_links(moved)
     lost.state, lost.seq = "gone", seq
     store.put_golden([lost])
-    store.drop_match_keys([lost.id])
     refer(store, lost, won.id, run, seq, person)
     losers = {path: [{"by": lost.id, "values": [value]}] for path, value in lost.fields.items() if value != won.fields.get(path)}
     told = {"kind": "settle", "unit": [], "person": person, "took": f"{lost.id} merged into it", "losers": losers}

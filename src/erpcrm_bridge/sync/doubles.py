@@ -7,7 +7,7 @@ from typing import Any
 
 from erpcrm_bridge.store import GoldenRow, LinkRow, Store
 from erpcrm_bridge.sync.flow import Side
-from erpcrm_bridge.sync.natural import agrees, hashes
+from erpcrm_bridge.sync.natural import agrees
 
 
 def doubles(store: Store, side: Side, links: Sequence[LinkRow], goldens: Mapping[str, GoldenRow]) -> dict[str, list[str]]:
@@ -31,21 +31,26 @@ def doubles(store: Store, side: Side, links: Sequence[LinkRow], goldens: Mapping
 
 def _near(store: Store, side: Side, wanting: Sequence[GoldenRow]) -> dict[str, set[str]]:
     """Return, by golden id, the other living golden records that share a natural key with it and agree in what its rule compares."""
-    mine = {golden.id: (golden, hashes(side.policies.rules, golden.fields)) for golden in wanting}
+    natural_keys = side.policies.natural_keys
+    mine = {golden.id: (golden, natural_keys.of(golden.fields)) for golden in wanting}
     shared: list[tuple[int, str, str]] = []
     for number, rule in enumerate(side.policies.rules.match):
         by_hash: dict[int, list[str]] = {}
+        kept = natural_keys.numbers[number]
         for golden_id, (_, found) in mine.items():
-            natural = found[number]
-            if natural is not None and not rule.review:
+            natural = found[kept]
+            if natural is not None and found[number] is not None and not rule.review:
                 by_hash.setdefault(natural, []).append(golden_id)
-        for natural, other in store.match(side.entity, number, by_hash) if by_hash else ():
+        for natural, other in store.match(side.entity, kept, by_hash) if by_hash else ():
             shared.extend((number, golden_id, other) for golden_id in by_hash[natural] if golden_id != other)
     others = store.golden({other for _, _, other in shared}) if shared else {}
+    theirs = {other: natural_keys.of(row.fields) for other, row in others.items()}
     near: dict[str, set[str]] = {}
     for number, golden_id, other in shared:
-        row = others.get(other)
-        if row is not None and row.state == "live" and agrees(side.policies.rules.match[number], mine[golden_id][0].fields, row.fields):
+        row, (golden, found) = others.get(other), mine[golden_id]
+        if row is None or row.state != "live" or theirs[other][number] != found[number]:
+            continue
+        if agrees(side.policies.rules.match[number], golden.fields, row.fields):
             near.setdefault(golden_id, set()).add(other)
     return near
 

@@ -8,17 +8,17 @@ person unless another rule, or what hangs on the records, tells it apart.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from itertools import combinations
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 from rapidfuzz import fuzz, process
 
 from erpcrm_bridge.mapping import MatchRule
-from erpcrm_bridge.model.values import Fields
-from erpcrm_bridge.sync.natural import agrees, contradict, cross_form, form, likeness
+from erpcrm_bridge.sync.natural import Read, agrees, contradict, cross_form, form, likeness, says_something
 
 K = TypeVar("K")
 TOO_MANY = 200
@@ -39,7 +39,7 @@ class Node(Struct, gc=False):
     stream_id: int
     key: str
     hashes: Sequence[int | None]
-    compare: Fields
+    compare: Read
     reference: str | None = None
     golden_id: str | None = None
     linked: frozenset[int] = frozenset()
@@ -96,7 +96,7 @@ def identify(
     one stream may mean a key of the other.
     """
     joining = _Joining(nodes, related or {}, apart)
-    for bucket in _buckets(nodes, lambda node: node.reference or node.golden_id):
+    for bucket in _buckets([node.reference or node.golden_id for node in nodes]):
         places = {nodes[i].stream_id for i in bucket if not nodes[i].golden_id}
         joining.consider(bucket, "external id", any(nodes[i].gone and not places <= nodes[i].left for i in bucket))
     if crosses is not None:
@@ -106,12 +106,27 @@ def identify(
     compared = list(dict.fromkeys(path for rule in rules for path in rule.compare))
     for number, rule in enumerate(rules):
         why = " + ".join(rule.keys)
-        for bucket in _buckets(nodes, partial(_hash, number)):
+        keys = [node.hashes[number] or None if node.hashes else None for node in nodes]
+        for bucket in _buckets(keys, joining.roots()):
             for cluster in _agreeing(bucket, nodes, rule, joining):
                 if rule.related:
                     joining.by_related(cluster, why, rule.related)
                 joining.consider(cluster, why, rule.review)
     return joining.result(compared)
+
+
+class _Numbered(Generic[K]):
+    """Things with a number each, in the order in which they were first met."""
+
+    def __init__(self) -> None:
+        self.named: list[K] = []
+        self._numbers: dict[K, int] = {}
+
+    def number(self, thing: K) -> int:
+        found = self._numbers.setdefault(thing, len(self.named))
+        if found == len(self.named):
+            self.named.append(thing)
+        return found
 
 
 class _Joining:
@@ -122,12 +137,13 @@ class _Joining:
         """whether what joins now is a rule, and not an id that says it outright"""
         self._nodes = nodes
         self._apart = apart
-        self._held: dict[int, tuple[tuple[str, ...], ...]] = {}
+        self._with = array("q", range(len(nodes)))
+        """by node, another one that was joined with it, and so on round to itself"""
         self._related = related
-        self._parent = list(range(len(nodes)))
-        self._streams: dict[int, frozenset[int]] = {}
-        self._unions: dict[frozenset[int], frozenset[int]] = {}
-        self._how: dict[int, str] = {}
+        self._parent = array("q", range(len(nodes)))
+        # By node, numbers of what is told in few ways: there may be a million nodes.
+        self._streams, self._unions = array("i", [-1]) * len(nodes), _Numbered[frozenset[int]]()
+        self._how, self._ways = array("i", [-1]) * len(nodes), _Numbered[str]()
         self._doubts: dict[int, tuple[str, list[int]]] = {}
         self._goldens: dict[int, str] = {i: node.golden_id for i, node in enumerate(nodes) if node.golden_id}
 
@@ -138,10 +154,14 @@ class _Joining:
             i = parent[i]
         return i
 
+    def roots(self) -> Sequence[int]:
+        """Return, for each node, the one that stands for it now."""
+        return array("q", [i if parent == i else self.root(i) for i, parent in enumerate(self._parent)])
+
     def _streams_of(self, i: int) -> frozenset[int]:
-        known = self._streams.get(i)
-        if known is not None:
-            return known
+        known = self._streams[i]
+        if known >= 0:
+            return self._unions.named[known]
         node = self._nodes[i]
         return node.linked if node.golden_id else _only(node.stream_id)
 
@@ -149,26 +169,28 @@ class _Joining:
         first = roots[0]
         for other in roots[1:]:
             self._parent[other] = first
-            both = self._streams_of(first) | self._streams_of(other)
-            self._streams[first] = self._unions.setdefault(both, both)
+            self._streams[first] = self._unions.number(self._streams_of(first) | self._streams_of(other))
             if other in self._goldens:
                 self._goldens[first] = self._goldens[other]
-        if self._apart:
-            self._held[first] = tuple(map(tuple, self._held_by(roots).values()))
-        self._how[first] = why
+            self._with[first], self._with[other] = self._with[other], self._with[first]
+        self._how[first] = self._ways.number(why)
+
+    def _joined_with(self, i: int) -> Iterator[int]:
+        """Yield a node and all that were joined with it."""
+        yield i
+        other = self._with[i]
+        while other != i:
+            yield other
+            other = self._with[other]
 
     def _held_by(self, roots: list[int]) -> dict[str, set[str]]:
-        """Return the forms of the fields that tell apart, as these nodes and what was joined to them hold them."""
-        found: dict[str, set[str]] = {path: set() for path in self._apart}
-        for i in roots:
-            if i in self._held:
-                for path, held in zip(self._apart, self._held[i], strict=True):
-                    found[path].update(held)
-                continue
-            for path, values in found.items():
-                text = form(path, self._nodes[i].compare.get(path))
-                if text is not None:
-                    values.add(text)
+        """Return the forms of the fields that tell apart, as these nodes and what was joined to them hold them, where they hold several."""
+        nodes = [self._nodes[i] for root in roots for i in self._joined_with(root)]
+        found: dict[str, set[str]] = {}
+        for path in self._apart:
+            written = {value for node in nodes if (value := node.compare.get(path)) is not None}
+            if len(written) > 1:
+                found[path] = {text for value in written if (text := form(path, value)) is not None}
         return found
 
     def _contradict(self, roots: list[int]) -> bool:
@@ -182,10 +204,10 @@ class _Joining:
 
     def consider(self, members: list[int], why: str, reviewed: bool) -> None:
         """Join the members if they can be one thing in one way alone; else each of them is doubtful, unless it is told apart elsewhere."""
-        roots = list(dict.fromkeys(self.root(i) for i in members))
+        roots = list(dict.fromkeys(map(self.root, members)))
         if len(roots) < 2:
             return
-        apart = _disjoint([self._streams_of(i) for i in roots]) and sum(1 for i in roots if i in self._goldens) < 2
+        apart = _disjoint([self._streams_of(i) for i in roots]) and (not self._goldens or sum(map(self._goldens.__contains__, roots)) < 2)
         if apart and not reviewed and not (self.by_rules and self._contradict(roots)):
             self._join(roots, why)
         elif not reviewed or self._could_be_one(roots):
@@ -210,16 +232,19 @@ class _Joining:
 
     def result(self, compared: Sequence[str]) -> Identified:
         nodes, found = self._nodes, Identified([], [])
-        members: dict[int, list[int]] = {}
         for i, node in enumerate(nodes):
-            if not node.golden_id:
-                members.setdefault(self.root(i), []).append(i)
-        for at, group in members.items():
-            if len(group) == 1 and at not in self._goldens and group[0] in self._doubts:
-                found.doubts.append(self._doubt(at, group[0], compared))
+            if node.golden_id:
                 continue
-            own = [(nodes[i].stream_id, nodes[i].key) for i in group]
-            found.groups.append(Group(self._goldens.get(at), own, self._how.get(at, "new"), nodes[group[0]].hashes))
+            at = self.root(i)
+            group = [i] if self._with[i] == i else sorted(j for j in self._joined_with(i) if not nodes[j].golden_id)
+            if group[0] != i:
+                continue  # it was told with the first of them
+            if len(group) == 1 and at not in self._goldens and i in self._doubts:
+                found.doubts.append(self._doubt(at, i, compared))
+                continue
+            own = [(nodes[j].stream_id, nodes[j].key) for j in group]
+            how = self._ways.named[self._how[at]] if self._how[at] >= 0 else "new"
+            found.groups.append(Group(self._goldens.get(at), own, how, node.hashes))
         return found
 
     def _doubt(self, at: int, i: int, compared: Sequence[str]) -> Doubt:
@@ -279,20 +304,19 @@ def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     return [sorted(cluster) for cluster in {id(cluster): cluster for cluster in clusters.values()}.values()]
 
 
-def _buckets(nodes: Sequence[Node], key_of: Callable[[Node], K | None]) -> list[list[int]]:
-    found: dict[K, int | list[int]] = {}
-    for i, node in enumerate(nodes):
-        key = key_of(node)
-        if key is None:
-            continue
-        there = found.get(key)
-        if there is None:
-            found[key] = i
-        elif isinstance(there, list):
-            there.append(i)
-        else:
-            found[key] = [there, i]
-    return [bucket for bucket in found.values() if isinstance(bucket, list)]
+def _buckets(keys: Sequence[K | None], roots: Sequence[int] | None = None) -> list[list[int]]:
+    """Return the places that hold the same key, where they are several; where ``roots`` are given, several of these."""
+    roots = roots or range(len(keys))
+    first: dict[K, int] = {}
+    shared: dict[K, list[int]] = {}
+    for key, root in zip(keys, roots, strict=True):
+        if key is not None and first.setdefault(key, root) != root:
+            shared[key] = []
+    if shared:
+        for i, key in enumerate(keys):
+            if key in shared:
+                shared[key].append(i)
+    return sorted(shared.values())
 
 
 def _agreeing(bucket: list[int], nodes: Sequence[Node], rule: MatchRule, joining: _Joining) -> list[list[int]]:
@@ -306,8 +330,11 @@ def _agreeing(bucket: list[int], nodes: Sequence[Node], rule: MatchRule, joining
     return _connected((i, j) for i, j in _near(bucket, nodes, rule) if agrees(rule, nodes[i].compare, nodes[j].compare))
 
 
-def _written_alike(one: Fields, other: Fields, rule: MatchRule) -> bool:
-    return all(one.get(path) == other.get(path) and form(path, one.get(path)) is not None for path in rule.compare)
+def _written_alike(one: Read, other: Read, rule: MatchRule) -> bool:
+    for path in rule.compare:  # noqa: SIM110 - asked of each pair; all() takes twice as long
+        if one.get(path) != other.get(path) or not says_something(path, one.get(path)):
+            return False
+    return True
 
 
 def _near(bucket: list[int], nodes: Sequence[Node], rule: MatchRule) -> Iterator[tuple[int, int]]:
@@ -320,17 +347,15 @@ def _near(bucket: list[int], nodes: Sequence[Node], rule: MatchRule) -> Iterator
             yield i, j
 
 
-def _hash(number: int, node: Node) -> int | None:
-    return node.hashes[number] or None if number < len(node.hashes) else None
-
-
 @cache
 def _only(stream_id: int) -> frozenset[int]:
     return frozenset((stream_id,))
 
 
 def _disjoint(sets: list[frozenset[int]]) -> bool:
-    return len(frozenset().union(*sets)) == sum(len(one) for one in sets)
+    if len(sets) == 2:
+        return sets[0].isdisjoint(sets[1])
+    return len(frozenset().union(*sets)) == sum(map(len, sets))
 
 
 def _stands_in(node: Node, stream_id: int) -> bool:

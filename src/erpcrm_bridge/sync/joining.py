@@ -18,8 +18,8 @@ from erpcrm_bridge.store import GoldenRow, IncomingRow, LinkRow, ParkedRow, Stor
 from erpcrm_bridge.sync.crossing import carried, leading_to, led_to
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group, Node
-from erpcrm_bridge.sync.merge import author_of
-from erpcrm_bridge.sync.natural import hashes
+from erpcrm_bridge.sync.merge import Policies, author_of
+from erpcrm_bridge.sync.natural import Held
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
 from erpcrm_bridge.sync.related import identify_all
@@ -89,7 +89,7 @@ def join_unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting:
         rules, run.old_until = (), store.seq()
     elif not adopted:
         store.set_adopted(flow.name, entity, run.at)
-    found = [*nodes, *_golden_nodes(flow, store, entity, nodes, len(rules))]
+    found = [*nodes, *_golden_nodes(flow, store, entity, nodes, bool(rules))]
     identified = identify_all(flow, store, entity, found, rules)
     groups, doubts = identified.groups, identified.doubts
     if not adopted and not rules:
@@ -140,14 +140,14 @@ def _needs_adoption(nodes: Sequence[Node], flow: Flow, store: Store, entity: str
 
 def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[Node], list[tuple[IncomingRow, Side, list[FieldError]]]]:
     """Return a node for each unlinked record, and those that wait for a parent."""
-    rules = flow.policies[entity].rules
-    compared, natural = _looked_at(rules)
+    policies = flow.policies[entity]
+    compared, natural = _looked_at(policies.rules)
     sharing = flow.streams()
     nodes: list[Node] = []
     waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
     taken_apart = _taken_apart(flow, store, entity)
     for side in flow.sides[entity]:
-        get = side.mapping.narrowed(natural)
+        get, external_id = side.mapping.narrowed(natural), side.selection.external_id
         after = ""
         while rows := store.incoming_unlinked(side.stream_id, after, BATCH):
             after = rows[-1].key
@@ -167,15 +167,15 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
                 if blocked:
                     waiting.append((row, side, blocked))
                     continue
-                reference = (row.fields or {}).get(side.selection.external_id) if side.selection.external_id else None
-                nodes.append(_node(side, row, rules, said, compared, reference if is_golden_id(reference) else None))
+                reference = (row.fields or {}).get(external_id) if external_id else None
+                nodes.append(_node(side, row, policies, said, compared, reference if is_golden_id(reference) else None))
     return nodes, waiting
 
 
-def _looked_at(rules: EntityRules) -> tuple[set[str], set[str]]:
+def _looked_at(rules: EntityRules) -> tuple[tuple[str, ...], set[str]]:
     """Return the paths that rules compare, and all by which they tell who is who."""
     compared = {path for rule in rules.match for path in rule.compare}.union(rules.apart)
-    return compared, compared.union(path for rule in rules.match for path in rule.keys)
+    return tuple(sorted(compared)), compared.union(path for rule in rules.match for path in rule.keys)
 
 
 def join_moved(flow: Flow, store: Store, run: RunNote, entity: str, moved: Mapping[tuple[int, str], Moved]) -> None:
@@ -183,8 +183,8 @@ def join_moved(flow: Flow, store: Store, run: RunNote, entity: str, moved: Mappi
 
     Records that were one are one, with the golden record that one of them has become before. What they carry still names what they were.
     """
-    rules = flow.policies[entity].rules
-    compared, natural = _looked_at(rules)
+    policies = flow.policies[entity]
+    compared, natural = _looked_at(policies.rules)
     nodes: list[Node] = []
     waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
     for one in moved.values():
@@ -194,21 +194,21 @@ def join_moved(flow: Flow, store: Store, run: RunNote, entity: str, moved: Mappi
         if blocked := blocking(one.side, errors):
             waiting.append((one.row, one.side, blocked))
         else:
-            nodes.append(_node(one.side, one.row, rules, said, compared, one.successor or one.origin.id))
+            nodes.append(_node(one.side, one.row, policies, said, compared, one.successor or one.origin.id))
     _store_waiting(store, run, waiting)
     if nodes:
-        found = [*nodes, *_golden_nodes(flow, store, entity, nodes, len(rules.match))]
-        identified = identify_all(flow, store, entity, found, rules.match)
+        match = policies.rules.match
+        identified = identify_all(flow, store, entity, [*nodes, *_golden_nodes(flow, store, entity, nodes, bool(match))], match)
         _found(flow, store, run, entity, identified.groups, {}, moved)
         _store_doubts(flow, store, run, entity, identified.doubts)
 
 
-def _node(side: Side, row: IncomingRow, rules: EntityRules, said: Fields, compared: Iterable[str], reference: str | None) -> Node:
+def _node(side: Side, row: IncomingRow, policies: Policies, said: Fields, compared: tuple[str, ...], reference: str | None) -> Node:
     return Node(
         side.stream_id,
         row.key,
-        array("q", [h or 0 for h in hashes(rules, said)]),  # a third of what a list takes
-        {path: said.get(path) for path in compared},
+        array("q", [h or 0 for h in policies.natural_keys.of(said)]),  # a third of what a list takes
+        Held(compared, tuple([said.get(path) for path in compared])),
         reference,
         crosses=((side.stream_id, cross),) if (cross := carried(side, row.fields)) else (),
     )
@@ -223,6 +223,8 @@ def _taken_apart(flow: Flow, store: Store, entity: str) -> set[tuple[int, str]]:
 def taken_once(store: Store, run: RunNote, side: Side, sharing: Sequence[Side], rows: list[IncomingRow]) -> list[IncomingRow]:
     """Return the rows that no other mapping over the stream takes; for the others it would not be known what they are: they are parked."""
     others = [other for other in sharing if other is not side]
+    if not others:
+        return rows
     twice = {row.key: names for row in rows if (names := [o.mapping.name for o in others if o.mapping.applies(row.fields or {})])}
     if not twice:
         return rows
@@ -261,26 +263,24 @@ def _forget(store: Store, run: RunNote, stream_id: int, keys: list[str]) -> None
             store.close_parked([f"{kind}:{stream_id}:{key}" for key in keys for kind in ("review", "record")], "gone", run.at)
 
 
-def _golden_nodes(flow: Flow, store: Store, entity: str, nodes: Sequence[Node], rules: int) -> list[Node]:
+def _golden_nodes(flow: Flow, store: Store, entity: str, nodes: Sequence[Node], matching: bool) -> list[Node]:
     """Return a node for each golden record whose external id an unlinked record carries, that a cross id joins to one, or that lives and
     shares a natural key."""
-    by_rule: dict[str, list[int | None]] = {}
-    for number in range(rules if store.golden_page(entity, "", 1) else 0):
+    keys = flow.policies[entity].natural_keys
+    sharing: set[str] = set()
+    for number in sorted(set(keys.numbers)) if matching and store.golden_page(entity, "", 1) else ():
         wanted = sorted({h for node in nodes if (h := node.hashes[number])})
-        for found, golden_id in store.match(entity, number, wanted) if wanted else ():
-            by_rule.setdefault(golden_id, [None] * rules)[number] = found
+        sharing.update(golden_id for _, golden_id in store.match(entity, number, wanted))
     leading = leading_to(flow, store, entity, nodes)
     crossed = led_to(flow, store, entity, nodes).union(leading)
     named = {node.reference for node in nodes if node.reference} | crossed
-    for reference in named:
-        by_rule.setdefault(reference, [None] * rules)
-    rows = store.golden(sorted(by_rule))
+    rows = store.golden(sorted(sharing | named))
     links = store.links_of(sorted(rows))
     return [
         Node(
             0,
             "",
-            by_rule[golden_id] if row.state == "live" else [],
+            keys.of(row.fields) if row.state == "live" else [],
             row.fields,
             None,
             golden_id,
@@ -306,6 +306,8 @@ def _found(
     moved: Mapping[tuple[int, str], Moved] | None = None,
 ) -> None:
     """Bind each group to its golden record, or found one, and merge what its members say. The links of what has ``moved`` go with it."""
+    streams = [side.stream_id for side in flow.sides[entity]]
+    alone = {side.stream_id: side for side in flow.sides[entity] if streams.count(side.stream_id) == 1}
     for start in range(0, len(groups), BATCH):
         part = groups[start : start + BATCH]
         by_stream: dict[int, list[str]] = {}
@@ -323,13 +325,13 @@ def _found(
             golden = goldens.get(group.golden_id) if group.golden_id else None
             new = golden is None
             if golden is None:
-                carried = (references[member] for member in group.members if member in references)
-                free = next((reference for reference in carried if reference not in goldens), None)
+                carried = [references[member] for member in group.members if member in references] if references else []
+                free = next((reference for reference in carried if reference not in goldens), None) if carried else None
                 golden = GoldenRow(free or run.golden_ids.new(), entity, {}, {})
             members = []
             for stream_id, key in group.members:
                 row = incoming[stream_id].get(key)
-                side = flow.side(stream_id, entity, row.fields if row else None)
+                side = alone.get(stream_id) or flow.side(stream_id, entity, row.fields if row else None)
                 if side is None or row is None:
                     continue
                 link = wanted.get((golden.id, stream_id))

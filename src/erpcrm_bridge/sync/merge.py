@@ -6,8 +6,9 @@ line exists, ``lines/ID/field`` what it says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.fields import field_at
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store.rows import Author
+from erpcrm_bridge.sync.natural import NaturalKeys
 
 Unit: TypeAlias = tuple[str, ...]
 
@@ -109,7 +111,11 @@ def merge(
     this value from this system twice before while another took it back (L6).
     """
     merged = Merged(fields=dict(golden))
-    sayings = sorted(sayings, key=lambda saying: (saying.role, saying.by))
+    if len(sayings) > 1:
+        sayings = sorted(sayings, key=_role_and_by)
+    first = not (golden or frozen) and all([saying.before is None for saying in sayings])  # noqa: C419 - twice as quick as a generator
+    if first and _in_accord(sayings, policies, merged):
+        return merged
     for unit in _units(_take_uncontested(golden, sayings, policies, merged, frozen), policies):
         line = line_of(unit[0])
         if line is not None and line != unit[0] and (_line_is_gone(line, golden, merged) or (line,) in frozen):
@@ -118,6 +124,28 @@ def merge(
         speaking = sayings if line in (None, unit[0]) else [saying for saying in sayings if saying.said.get(str(line)) is True]
         _merge_unit(unit, golden, authors, speaking, policies, merged, roles, frozen, rewritten)
     return merged
+
+
+def _role_and_by(saying: Saying) -> tuple[str, str]:
+    return saying.role, saying.by
+
+
+class _Accord(NamedTuple):
+    """Who is taken at his word where several systems first speak of a record that nobody spoke of, if they agree.
+
+    ``takes`` are, by the place of a saying, the paths that are taken from it, what they replace, and what picks their values out of it;
+    ``agree`` the places of two sayings and what picks out of each the values in which they have to agree.
+    """
+
+    takes: list[tuple[int, Unit, tuple[None, ...], Callable[[Fields], tuple[Any, ...]]]]
+    agree: list[tuple[int, int, Callable[[Fields], tuple[Any, ...]]]]
+
+
+def _picker(paths: Sequence[str]) -> Callable[[Fields], tuple[Any, ...]]:
+    if len(paths) > 1:
+        return itemgetter(*paths)
+    (path,) = paths
+    return lambda said: (said[path],)
 
 
 class Policies:
@@ -138,22 +166,66 @@ class Policies:
                 self._units[path] = tuple(members)
         self.natural = frozenset(path for rule in rules.match for path in rule.keys)
         """paths of which some rule makes a natural key"""
-        self._sorted_out: dict[tuple[str, frozenset[str]], tuple[list[Unit], list[Unit]]] = {}
+        self.natural_keys = NaturalKeys(rules)
+        self._accords: dict[tuple[Any, ...], _Accord | None] = {}
+        self._sorted_out: dict[tuple[str, frozenset[str]], tuple[list[str], list[Unit], list[Unit]]] = {}
         self.totals = frozenset(of.sums_to for of in rules.lists.values() if of.sums_to)
 
-    def sort_out(self, role: str, paths: frozenset[str]) -> tuple[list[Unit], list[Unit]]:
-        """Return the units of these paths that a role may write, and those that it may not."""
+    def sort_out(self, role: str, paths: frozenset[str]) -> tuple[list[str], list[Unit], list[Unit]]:
+        """Return the units of these paths that a role may write, those of one path (as such) and the groups, and the units that it may
+        not write."""
         found = self._sorted_out.get((role, paths))
         if found is None:
             if len(self._sorted_out) > 1_000:
                 self._sorted_out.clear()  # each line of each document has paths of its own
-            may: list[Unit] = []
+            single: list[str] = []
+            groups: list[Unit] = []
             may_not: list[Unit] = []
-            for unit in dict.fromkeys(map(self.unit, paths)):
+            for unit in sorted(set(map(self.unit, paths))):
                 writers = self.policy(unit[0]).write_by
-                (may if writers is None or role in writers else may_not).append(unit)
-            found = self._sorted_out[role, paths] = may, may_not
+                if writers is not None and role not in writers:
+                    may_not.append(unit)
+                elif len(unit) > 1:
+                    groups.append(unit)
+                else:
+                    single.append(unit[0])
+            found = self._sorted_out[role, paths] = single, groups, may_not
         return found
+
+    def accord(self, spoke: tuple[tuple[str, frozenset[str]], ...]) -> _Accord | None:
+        """Return whose word is taken where systems in these roles first speak, each of these paths; None where they cannot agree in all."""
+        if spoke in self._accords:
+            return self._accords[spoke]
+        if len(self._accords) > 1_000:
+            self._accords.clear()
+        found = self._accords[spoke] = self._accord(spoke)
+        return found
+
+    def _accord(self, spoke: tuple[tuple[str, frozenset[str]], ...]) -> _Accord | None:
+        taken: dict[Unit, int] = {}
+        refused: list[tuple[Unit, int]] = []
+        compared: dict[tuple[int, int], list[str]] = {}
+        for place, (role, moved) in enumerate(spoke):
+            single, together, may_not = self.sort_out(role, moved)
+            refused.extend((unit, place) for unit in may_not)
+            for unit in [*((path,) for path in single), *together]:
+                first = taken.setdefault(unit, place)
+                if first != place:
+                    compared.setdefault((first, place), []).extend(unit)
+        for unit, place in refused:
+            if unit not in taken:
+                return None
+            compared.setdefault((taken[unit], place), []).extend(unit)
+        for (one, other), paths in compared.items():
+            if any((path in spoke[one][1]) != (path in spoke[other][1]) for path in paths):
+                return None  # of a group one says a member that the other does not say
+        takes = []
+        for place, (_, moved) in enumerate(spoke):
+            own = [path for unit, of in taken.items() if of == place for path in unit if path in moved]
+            if own:
+                takes.append((place, tuple(own), (None,) * len(own), _picker(own)))
+        agree = [(one, other, [path for path in paths if path in spoke[one][1]]) for (one, other), paths in compared.items()]
+        return _Accord(takes, [(one, other, _picker(paths)) for one, other, paths in agree if paths])
 
     def policy(self, path: str) -> FieldPolicy:
         """Return the policy of a path; that of a line's field is written ``lines.unit_price`` in entity.yaml."""
@@ -176,33 +248,70 @@ class Policies:
         return self._units.get(path) or (path,)
 
 
+def _in_accord(sayings: list[Saying], policies: Policies, merged: Merged) -> bool:
+    """Take what systems say that first speak of a record of which nobody spoke, where they agree in all; tell whether they did.
+
+    It takes what `_take_uncontested` would, without looking at each path.
+    """
+    accord = policies.accord(tuple([(saying.role, saying.moved) for saying in sayings]))
+    if accord is None:
+        return False
+    for one, other, pick in accord.agree:
+        ours, theirs = pick(sayings[one].said), pick(sayings[other].said)
+        if ours != theirs or list(map(type, ours)) != list(map(type, theirs)):
+            return False
+    for place, paths, nothing, pick in accord.takes:
+        saying = sayings[place]
+        new = pick(saying.said)
+        merged.changes.append(Change(paths, nothing, new, saying.by, saying.version, "nobody said otherwise"))
+        merged.fields.update(zip(paths, new, strict=True))
+    return True
+
+
 def _take_uncontested(golden: Fields, sayings: list[Saying], policies: Policies, merged: Merged, frozen: Mapping[Unit, Clash]) -> set[str]:
     """Take what nobody contests, as the first joining of two systems brings it by the million: a value where golden has none, said by
     systems that had said nothing before, all alike. Return the paths that are left to be looked at one by one."""
     left: set[str] = set()
-    took: dict[Unit, Saying] = {}
+    took: dict[str, Saying] = {}
+    groups: dict[Unit, Saying] = {}
     refused: list[tuple[Unit, Saying]] = []
     for saying in sayings:
         if saying.before is not None or frozen:
             left.update(path for moved in saying.moved for path in policies.unit(moved))
             continue
-        may, may_not = policies.sort_out(saying.role, saying.moved)
-        refused.extend((unit, saying) for unit in may_not)
-        for unit in may:
-            first = took.get(unit)
-            if first is not None:
-                if not _say_the_same(unit, saying, first):
-                    left.update(unit)
-            elif golden and any(golden.get(path) is not None for path in unit):
+        single, together, may_not = policies.sort_out(saying.role, saying.moved)
+        if may_not:
+            refused.extend((unit, saying) for unit in may_not)
+        if not took and not golden:
+            took = dict.fromkeys(single, saying)
+        else:
+            said = saying.said
+            for path in single:
+                first = took.get(path)
+                if first is None:
+                    if golden.get(path) is not None:
+                        left.add(path)
+                    else:
+                        took[path] = saying
+                    continue
+                one, other = said[path], first.said[path]
+                if one is not other and not (one.__class__ is str and one == other) and not same(one, other):
+                    left.add(path)
+        for unit in together:
+            of = groups.setdefault(unit, saying)
+            contested = golden and any(golden.get(path) is not None for path in unit)
+            if contested or (of is not saying and not _say_the_same(unit, saying, of)):
                 left.update(unit)
-            else:
-                took[unit] = saying
     for unit, saying in refused:
-        if unit not in took or not _say_the_same(unit, saying, took[unit]):
+        taken = took.get(unit[0]) or groups.get(unit)
+        if taken is None or not _say_the_same(unit, saying, taken):
             left.update(unit)
     for saying in sayings:
         said = saying.said
-        paths = sorted([path for unit, of in took.items() if of is saying and unit[0] not in left for path in unit if path in said])
+        paths = [path for path, of in took.items() if of is saying and path not in left]
+        for unit, of in groups.items():
+            if of is saying and unit[0] not in left:
+                paths.extend([path for path in unit if said.get(path) is not None])
         if paths:
             new = tuple([said[path] for path in paths])
             merged.changes.append(Change(tuple(paths), (None,) * len(paths), new, saying.by, saying.version, "nobody said otherwise"))
@@ -212,8 +321,9 @@ def _take_uncontested(golden: Fields, sayings: list[Saying], policies: Policies,
 
 def _say_the_same(unit: Unit, one: Saying, other: Saying) -> bool:
     ours, theirs = one.said, other.said
-    for path in unit:  # noqa: SIM110 - asked of each unit of each record; all() takes twice as long
-        if not same(ours.get(path), theirs.get(path)):
+    for path in unit:
+        mine, yours = ours.get(path), theirs.get(path)
+        if mine is not yours and not (mine.__class__ is str and mine == yours) and not same(mine, yours):
             return False
     return True
 

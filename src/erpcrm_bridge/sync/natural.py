@@ -8,22 +8,26 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any, Protocol
 
+from msgspec import Struct
 from rapidfuzz import fuzz
 from xxhash import xxh3_64_intdigest
 
 from erpcrm_bridge.mapping import EntityRules, MatchRule
 from erpcrm_bridge.model.values import Fields, digest
 
-_FORMS = 2
+_FORMS = 3
 """Raised by whoever changes a form or a hash: what the store holds is then drawn anew."""
-_TWO_TO_64 = 1 << 64
+_HALF = 1 << 63
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _MISSPELLED = 65
 """Of 100: as alike is a word to itself with two letters swapped or one wrong, from four letters on."""
 _WORD = re.compile(r"[^\W_]+")
 _NO_WORD = re.compile(r"[\W_]")
+_APART = {n: None if chr(n) == "'" else " " for n in range(128) if not chr(n).isalnum()}
 _LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i", "ð": "d"})
 _UMLAUTS = (("ae", "a"), ("oe", "o"), ("ue", "u"))
 # Legal forms as single words after punctuation is gone; those of several words are joined first.
@@ -116,67 +120,126 @@ _JOINED = (
 def plain(text: str) -> str:
     """Return ``text`` in small letters without accents, its words joined by single blanks."""
     text = text.casefold()
+    if text.isascii():
+        if text.isalnum():
+            return text
+        if "." in text:
+            text = _DOTTED.sub(_undotted, text)
+        return " ".join(text.translate(_APART).split())
     if "." in text:
-        text = _DOTTED.sub(lambda match: match.group().replace(".", "").replace(" ", "") + " ", text)
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text.translate(_LETTERS).replace("’", ""))
-        text = "".join(c for c in text if not unicodedata.combining(c))
+        text = _DOTTED.sub(_undotted, text)
+    text = unicodedata.normalize("NFKD", text.translate(_LETTERS).replace("’", ""))
+    text = "".join(c for c in text if not unicodedata.combining(c))
     return " ".join(_WORD.findall(text.replace("'", "")))
+
+
+def _undotted(match: re.Match[str]) -> str:
+    return match.group().replace(".", "").replace(" ", "") + " "
 
 
 def name_form(text: str) -> str:
     """Return the words of a company's or person's name that tell it apart: no legal form, no umlaut spelled out, in alphabetical order."""
     words = plain(text)
-    for phrase, instead in _JOINED:
-        if phrase in words:
-            words = words.replace(phrase, instead)
+    if " " in words:
+        for phrase, instead in _JOINED:
+            if phrase in words:
+                words = words.replace(phrase, instead)
     for spelled, short in _UMLAUTS:
         words = words.replace(spelled, short)
     kept = [word for word in words.split() if word not in _LEGAL]
     return " ".join(sorted(kept or words.split()))
 
 
+def _number_form(text: str) -> str:
+    return (text if text.isalnum() else _NO_WORD.sub("", text)).casefold().lstrip("0")
+
+
+def _website_form(text: str) -> str:
+    return _SCHEME.sub("", text.casefold()).rstrip("/")
+
+
+def _as_it_stands(text: str) -> str:
+    return text
+
+
+@cache
+def _former(path: str) -> Callable[[str], str]:
+    last = path.rsplit(".", 1)[-1]
+    if last == "name" or last.endswith("_name"):
+        return name_form
+    if last in _NUMBERS:
+        return _number_form
+    if last == "website":
+        return _website_form
+    return _as_it_stands if last in {"email", "customer", "order", "parent"} else plain
+
+
 def form(path: str, value: object) -> str | None:
     """Return the form in which the value of one canonical field is matched; None where it says nothing."""
     if value is None or value == "":
         return None
-    text = str(value)
-    last = path.rsplit(".", 1)[-1]
-    if last == "name" or last.endswith("_name"):
-        return name_form(text) or None
-    if last in _NUMBERS:
-        return _NO_WORD.sub("", text).casefold().lstrip("0") or None
-    if last == "website":
-        return _SCHEME.sub("", text.casefold()).rstrip("/") or None
-    return plain(text) if last not in {"email", "customer", "order", "parent"} else text
+    return _former(path)(str(value)) or None
 
 
-def hash_of(rule: int, values: Sequence[str]) -> int:
-    """Return a signed 64-bit number that stands for these forms under this rule."""
-    number = xxh3_64_intdigest("\x1f".join(values).encode(), rule)
-    return number - _TWO_TO_64 if number >= _TWO_TO_64 >> 1 else number
+def says_something(path: str, value: object) -> bool:
+    """Tell whether a value has a form, most often without drawing it."""
+    plainly = isinstance(value, str) and value[:1].isascii() and value[:1].isalpha() and _former(path) is name_form
+    return plainly or form(path, value) is not None
 
 
-def hashes(rules: EntityRules, fields: Fields) -> list[int | None]:
-    """Return the record's natural key under each match rule, in order; None where a field of the rule is empty."""
-    found: list[int | None] = []
-    forms: dict[str, str | None] = {}
-    for number, rule in enumerate(rules.match):
-        values = []
-        for path in rule.keys:
-            if path in rule.compare:
+def hash_of(number: int, values: Sequence[str]) -> int:
+    """Return a signed 64-bit number that stands for these forms under this number."""
+    return (xxh3_64_intdigest("\x1f".join(values).encode(), number) ^ _HALF) - _HALF
+
+
+class NaturalKeys:
+    """Draws the natural keys of one entity's records. Rules that match by the same fields share a key.
+
+    Kept are those that no other one is a part of: who shares name and postal code is found by the name. ``numbers`` gives, for each match
+    rule, the number under which that key is kept by which its matches are found, among others.
+    """
+
+    def __init__(self, rules: EntityRules) -> None:
+        parts = [tuple(path for path in rule.keys if path not in rule.compare) for rule in rules.match]
+        firsts = [parts.index(part) for part in parts]
+        within = [[first for first in dict.fromkeys(firsts) if parts[first] and set(parts[first]) <= set(part)] for part in parts]
+        self.numbers = [min(found, key=lambda first: len(parts[first]), default=first) for found, first in zip(within, firsts, strict=True)]
+        self._kept = sorted(set(self.numbers))
+        paths = list(dict.fromkeys(path for part in parts for path in part))
+        self._forms = [(path, _former(path)) for path in paths]
+        self._parts = [
+            (number, paths.index(part[0]), tuple(paths.index(path) for path in part[1:]))
+            for number, part in enumerate(parts)
+            if part and firsts[number] == number
+        ]
+        self._none: list[int | None] = [None] * len(parts)
+        self._copies = [(number, first) for number, first in enumerate(firsts) if number != first]
+
+    def of(self, fields: Fields) -> list[int | None]:
+        """Return the record's natural key under each match rule, in order; None where a field of the rule is empty."""
+        forms = [
+            None if (value := fields.get(path)) is None else former(value if value.__class__ is str else str(value))
+            for path, former in self._forms
+        ]
+        found = self._none.copy()
+        for number, first, others in self._parts:
+            text = forms[first]
+            if not text:
                 continue
-            if path not in forms:
-                forms[path] = form(path, fields.get(path))
-            text = forms[path]
-            if text is None:
-                break
-            values.append(text)
-        else:
-            found.append(hash_of(number, values) if values else None)
-            continue
-        found.append(None)
-    return found
+            for at in others:
+                more = forms[at]
+                if not more:
+                    break
+                text = f"{text}\x1f{more}"
+            else:
+                found[number] = (xxh3_64_intdigest(text.encode(), number) ^ _HALF) - _HALF
+        for number, first in self._copies:
+            found[number] = found[first]
+        return found
+
+    def kept(self, hashes: Sequence[int | None], golden_id: str) -> list[tuple[int, int, str]]:
+        """Return the rows by which a golden record with these natural keys is found."""
+        return [(number, key, golden_id) for number in self._kept if (key := hashes[number])]
 
 
 def cross_form(key: str) -> str:
@@ -193,12 +256,29 @@ def drawn_by(rules: EntityRules) -> str:
     return digest([_FORMS, [[path for path in rule.keys if path not in rule.compare] for rule in rules.match]])
 
 
-def agrees(rule: MatchRule, one: Fields, other: Fields) -> bool:
+class Read(Protocol):
+    """Fields that are asked for by path, one at a time."""
+
+    def get(self, path: str, /) -> Any: ...
+
+
+class Held(Struct, frozen=True, gc=False):
+    """A few fields of a record. It takes less than half of what a dict takes, and there is one of each record that is not linked yet."""
+
+    paths: tuple[str, ...]
+    values: tuple[Any, ...]
+
+    def get(self, path: str, /) -> Any:
+        """Return the value; None where the field is none of these."""
+        return self.values[self.paths.index(path)] if path in self.paths else None
+
+
+def agrees(rule: MatchRule, one: Read, other: Read) -> bool:
     """Tell whether two records that share a rule's natural key also agree in the fields that the rule compares by similarity."""
     return all(likeness([path], one, other) >= threshold for path, threshold in rule.compare.items())
 
 
-def likeness(paths: Iterable[str], one: Fields, other: Fields) -> float:
+def likeness(paths: Iterable[str], one: Read, other: Read) -> float:
     """Return how alike two records are in these fields, from 0 to 100: as alike as in the field in which they are least so. A field that
     one of them does not hold is not alike."""
     least = 100.0

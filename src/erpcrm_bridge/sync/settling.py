@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,7 +20,7 @@ from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
 from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, base_means, merge
-from erpcrm_bridge.sync.natural import hashes
+from erpcrm_bridge.sync.natural import NaturalKeys
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
 
@@ -79,7 +78,7 @@ class Batch(Struct):
     dirty: list[str] = []
     history: list[HistoryRow] = []
     match_keys: list[tuple[int, int, str]] = []
-    drop_match: list[str] = []
+    drop_match: list[tuple[int, int, str]] = []
     park: list[ParkedRow] = []
     close: list[str] = []
     drop_links: list[str] = []
@@ -94,10 +93,9 @@ class Batch(Struct):
 
 
 def draw_match_keys(store: Store, rules: EntityRules, goldens: Sequence[GoldenRow]) -> None:
-    """Store the natural keys of golden records of one entity, in place of those that were stored."""
-    store.drop_match_keys([golden.id for golden in goldens])
-    keys = ((golden.id, enumerate(hashes(rules, golden.fields))) for golden in goldens)
-    store.add_match_keys(rules.entity, [(number, h, golden_id) for golden_id, found in keys for number, h in found if h is not None])
+    """Store the natural keys of golden records of one entity."""
+    keys = NaturalKeys(rules)
+    store.add_match_keys(rules.entity, [row for golden in goldens for row in keys.kept(keys.of(golden.fields), golden.id)])
 
 
 def wait(batch: Batch, run: RunNote, row: IncomingRow, side: Side, error: FieldError) -> None:
@@ -146,7 +144,7 @@ def settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Work
         store.add_links(batch.add_links)
         store.update_links(batch.update_links)
         store.set_dirty(batch.dirty)
-        store.drop_match_keys(batch.drop_match)
+        store.drop_match_keys(entity, batch.drop_match)
         store.add_match_keys(entity, batch.match_keys)
         store.add_cross_ids(noted((member.side, member.link) for work in works for member in work.members))
         store.add_history(batch.history)
@@ -256,7 +254,7 @@ def _merge_one(
     batch: Batch,
 ) -> None:
     golden, policies = work.golden, flow.policies[work.golden.entity]
-    lists = list(entity_spec(golden.entity).lists)
+    lists = _lists_of(work)
     flat_golden = flatten(golden.fields, lists)
     sayings: list[Saying] = []
     spoke: list[tuple[Member, Fields]] = []
@@ -323,6 +321,17 @@ def _merge_one(
     _history(run, work, merged, [member for member, _ in spoke], gone, batch)
 
 
+def _lists_of(work: Work) -> list[str]:
+    """Return the lists of which the golden record or a member may hold lines: most records have none, and then none is looked for."""
+    fields, authors = work.golden.fields, work.golden.authors
+    names = list(entity_spec(work.golden.entity).lists)
+    for member in work.members:
+        if member.side.mapping.lists:
+            return names
+    held = fields and (any(name in fields for name in names) or any("/" in path for path in authors))
+    return names if held else []
+
+
 def _total_follows_lines(
     rules: EntityRules, golden: GoldenRow, merged: Merged, frozen: Mapping[Unit, Clash], sayings: Sequence[Saying]
 ) -> None:
@@ -376,28 +385,29 @@ def _saying(
     mapping, golden_id = side.mapping, None if work.new else work.golden.id
     errors: list[FieldError] = []
     said, keyed = _document(member, refs, errors)
-    blocked = blocking(side, errors)
-    if blocked:
-        wait(batch, run, row, side, blocked[0])
-        return None
-    complaint = _sum_complaint(side, flow.policies[work.golden.entity].rules, said)
-    line_error = next((error for error in errors if _is_of_document(error.path, side)), None)
-    if complaint is None and line_error is not None:
-        complaint = f"{line_error.path}: {line_error.reason}"
-    if complaint:
-        _park_record(run, member, "total", complaint, batch, golden_id)
-        return None
-    if link.base is None and (why := next((side.paused[name] for name in mapping.lists if name in side.paused), None)):
-        # A document without its lines is none: it would be created so elsewhere (L9).
-        _park_record(run, member, "paused", f"it cannot be taken in while its lines are paused: {why}", batch, golden_id)
-        return None
+    if errors or mapping.lists:
+        blocked = blocking(side, errors)
+        if blocked:
+            wait(batch, run, row, side, blocked[0])
+            return None
+        complaint = _sum_complaint(side, flow.policies[work.golden.entity].rules, said)
+        line_error = next((error for error in errors if _is_of_document(error.path, side)), None)
+        if complaint is None and line_error is not None:
+            complaint = f"{line_error.path}: {line_error.reason}"
+        if complaint:
+            _park_record(run, member, "total", complaint, batch, golden_id)
+            return None
+        if link.base is None and (why := next((side.paused[name] for name in mapping.lists if name in side.paused), None)):
+            # A document without its lines is none: it would be created so elsewhere (L9).
+            _park_record(run, member, "paused", f"it cannot be taken in while its lines are paused: {why}", batch, golden_id)
+            return None
     line_ids = _line_ids(flow, member, keyed, work)
     if line_ids is None:
         _park_record(run, member, "lines", "it is in doubt which of its lines is which", batch, golden_id)
         return None
     for name, pairs in keyed.items():
         said[name] = [{"id": line_ids[name][key], **line} for key, line in pairs]
-    flat = flatten(said, lists)
+    flat = flatten(said, lists) if lists else said
     unreadable = [error for error in errors if error.reference is None]
     unread = {path for error in unreadable for path in side.policies.unit(error.path)}
     withheld = unread | side.paused.keys()
@@ -405,17 +415,22 @@ def _saying(
     whole = member.origin.kept if member.origin else {}
     if link.base is None and flow.is_on_its_way(side, link, row.fields or {}):
         moved = _where_empty(moved, flat_golden, side)
-    member.guessed = mapping.guessed(row.fields or {}) & moved - withheld
+    if withheld or whole:
+        moved -= withheld | whole.keys()
+    if guessed := mapping.guessed(row.fields or {}):
+        member.guessed = guessed & moved
     pending = [error.path for error in errors if error.reference is not None]
-    _hold_unreadable(run, work, member, unreadable, unread, batch)
-    _show_pending(run, work, member, errors, batch)
+    if unreadable or link.held:
+        _hold_unreadable(run, work, member, unreadable, unread, batch)
+    if pending:
+        _show_pending(run, work, member, errors, batch)
     saying = Saying(
         by=side.connection,
         role=side.role,
         version=row.version,
         said=flat,
         before=before,
-        moved=moved - withheld - frozenset(whole),
+        moved=moved,
         carries=lambda path: path.partition("/")[0] in mapping.readable,
         answered=link.answered,
         order=_order(side, row),
@@ -532,8 +547,6 @@ def _is_of_document(path: str, side: Side) -> bool:
 def _hold_unreadable(run: RunNote, work: Work, member: Member, errors: list[FieldError], withheld: set[str], batch: Batch) -> None:
     """Park what could not be read; with it the members of its group wait (L9)."""
     link, side = member.link, member.side
-    if not errors and not link.held:
-        return
     unreadable = {error.path for error in errors}
     batch.close.extend(f"field:{link.id}:{path}" for path, why in link.held.items() if why == UNREADABLE and path not in unreadable)
     link.held = {path: why for path, why in link.held.items() if why != UNREADABLE} | dict.fromkeys(withheld, UNREADABLE)
@@ -767,25 +780,26 @@ def _store_merge(
     batch: Batch,
 ) -> None:
     golden = work.golden
-    changed = {path for change in merged.changes for path in change.unit}
+    changed: set[str] = set()  # of a new record all is, and nobody asks
     if work.new:
         golden.authors = _first_authors(merged.changes, run.id) | golden.authors
     else:
+        changed.update(path for change in merged.changes for path in change.unit)
         for change in merged.changes:
             author = [change.by, change.version, run.id]
             for path in change.unit:
                 golden.authors[path] = author
-    golden.fields = fields
+    before, golden.fields = golden.fields, fields
     if work.new:
         batch.add_golden.append(golden)
         run.counts["founded"] += 1
     elif changed or merged.clashes or golden.state == "gone" or work.restored:
         batch.put_golden.append(golden)
-    _match_keys(flow, work, spoke[0][1] if spoke else {}, changed, batch)
+    _match_keys(flow, work, spoke[0][1] if spoke else {}, before, changed, batch)
     quiet = set(merged.quiet)
     refused = {(refusal.by, path) for refusal in merged.refused for path in refusal.unit}
     for member, said in spoke:
-        link = member.link
+        link, mapping = member.link, member.side.mapping
         if quiet:
             marks = {path: digest(golden.fields.get(path)) for by, path in quiet if by == member.side.connection}
             link.answered = {**link.answered, **marks}
@@ -797,18 +811,18 @@ def _store_merge(
                 if (member.side.connection, path) not in refused and not same(said.get(path), golden.fields.get(path))
             }
             link.answered = {**link.answered, **{path: digest(golden.fields.get(path)) for path in spared}}
-        if member.side.mapping.unread:
-            link.answered = {**link.answered, **answers_unread(golden.fields, link, member.side.mapping)}
-        link.dirty = golden.state == "gone" or is_dirty(
-            golden.fields, link, member.side.mapping, unflatten(said, list(member.side.mapping.lists))
-        )
+        if mapping.unread:
+            link.answered = {**link.answered, **answers_unread(golden.fields, link, mapping)}
+        with_lines = unflatten(said, list(mapping.lists)) if mapping.lists else said
+        link.dirty = golden.state == "gone" or is_dirty(golden.fields, link, mapping, with_lines)
         (batch.add_links if member.new_link else batch.update_links).append(link)
         batch.done(member.incoming)
         batch.close.append(f"record:{link.stream_id}:{link.key}")
         batch.close.append(f"review:{link.stream_id}:{link.key}")
         if member.wanted:
             batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
-        batch.close.extend((f"missing:{link.id}", f"gone:{link.id}"))
+        if not member.new_link:
+            batch.close.extend((f"missing:{link.id}", f"gone:{link.id}"))
         if member.origin is not None:
             _leave(run, member, member.origin, golden, batch)
     here = {member.link.id for member, _ in spoke}
@@ -851,10 +865,10 @@ def _leave(run: RunNote, member: Member, origin: Origin, golden: GoldenRow, batc
 
 def _first_authors(changes: list[Change], run: str) -> dict[str, list[str]]:
     """Return the authors of a new record, the commonest under ``*``, so that it does not name the same one for each field."""
-    counted: Counter[tuple[str, str]] = Counter()
+    counted: dict[tuple[str, str], int] = {}
     for change in changes:
-        counted[change.by, change.version] += len(change.unit)
-    most = max(counted, key=lambda author: counted[author], default=None)
+        counted[change.by, change.version] = counted.get((change.by, change.version), 0) + len(change.unit)
+    most = max(counted, key=counted.__getitem__, default=None)
     authors = {"*": [*most, run]} if most else {}
     for change in changes:
         if (change.by, change.version) != most:
@@ -876,15 +890,24 @@ def _want(flow: Flow, run: RunNote, work: Work, batch: Batch) -> None:
             batch.add_links.append(LinkRow(run.link_ids.new(), golden.id, golden.entity, side.stream_id, None, "wanted", True))
 
 
-def _match_keys(flow: Flow, work: Work, said: Fields, changed: set[str], batch: Batch) -> None:
-    policies, fields = flow.policies[work.golden.entity], work.golden.fields
+def _match_keys(flow: Flow, work: Work, said: Fields, before: Fields, changed: set[str], batch: Batch) -> None:
+    policies, golden = flow.policies[work.golden.entity], work.golden
+    keys = policies.natural_keys
     if not work.new:
-        if policies.natural.isdisjoint(changed):
-            return
-        batch.drop_match.append(work.golden.id)
-    as_found = work.new and work.hashes and all(fields.get(path) == said.get(path) for path in policies.natural)
-    found = work.hashes if as_found else hashes(policies.rules, fields)
-    batch.match_keys.extend((number, h, work.golden.id) for number, h in enumerate(found) if h)
+        if not policies.natural.isdisjoint(changed):
+            were, are = (keys.kept(keys.of(fields), golden.id) for fields in (before, golden.fields))
+            batch.drop_match.extend(row for row in were if row not in are)
+            batch.match_keys.extend(row for row in are if row not in were)
+        return
+    as_found = work.hashes and not _differ(policies.natural, golden.fields, said)
+    batch.match_keys.extend(keys.kept(work.hashes if as_found else keys.of(golden.fields), golden.id))
+
+
+def _differ(paths: Iterable[str], one: Fields, other: Fields) -> bool:
+    for path in paths:  # noqa: SIM110 - asked of each record; any() takes twice as long
+        if one.get(path) != other.get(path):
+            return True
+    return False
 
 
 def clash_subject(golden_id: str, unit: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from erpcrm_bridge.store import Fence, Store, open_store
 from erpcrm_bridge.sync.flow import Flow, Opener, open_connection, opened
 
 LEASE_SECONDS = 60.0
-GARBAGE = 70_000
+GARBAGE = 400_000
 """So many new objects before the collector of cycles looks, while a run is on."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
@@ -273,6 +274,24 @@ def test_the_order_of_sayings_decides_nothing(customer: Policies, situation: tup
     golden, sayings = situation
     results = [shown(merged_of(golden, list(order), customer)) for order in permutations(sayings)]
     assert all(result == results[0] for result in results)
+
+
+@given(st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from([1, 1, 2, None, True, Decimal(1)])), max_size=20), st.integers(2, 3))
+def test_those_who_agree_found_the_record_that_one_by_one_they_would(customer: Policies, told: list[Any], many: int) -> None:
+    said: list[Fields] = [dict.fromkeys(PATHS) for _ in range(many)]
+    for at, (path, value) in enumerate(told):
+        for fields in said if value is not None and at % 3 else [said[at % many]]:
+            fields[path] = value
+    sayings = [saying(by, None, fields) for by, fields in zip(ROLES, said, strict=False)]
+
+    class Unaccorded(Policies):
+        def accord(self, spoke: Any) -> None:
+            return None
+
+    at_once, one_by_one = merged_of({}, sayings, customer), merged_of({}, sayings, Unaccorded(customer.rules))
+    assert shown(at_once) == shown(one_by_one)
+    assert [(c.by, sorted(c.unit)) for c in at_once.changes] == [(c.by, sorted(c.unit)) for c in one_by_one.changes]
+    assert {path: type(value) for path, value in at_once.fields.items()} == {path: type(value) for path, value in one_by_one.fields.items()}
 
 
 @given(situations())
