@@ -517,6 +517,30 @@ def test_a_record_that_another_mapping_takes_keeps_its_link_and_the_run_says_so(
     shared.assert_quiet()
 
 
+def test_a_record_that_the_bridge_s_own_write_gives_to_another_mapping_is_written_by_that_one_from_then_on(tmp_path: Path) -> None:
+    def kind(external: str, company: str, person: str) -> dict[str, Any]:
+        return {"external": external, "via": [{"map": {"pairs": {company: True, person: False}}}]}
+
+    crm = {"when": "Kind != 'person'", "fields": {"is_company": kind("Kind", "firm", "person")}}
+    name = {"external": "Name", "via": ["trim"], "required": True}
+    person = {"stream": "Account", "when": "Kind == 'person'", "fields": {"name": name, "is_company": kind("Kind", "firm", "person")}}
+    erp = {"fields": {"is_company": kind("type", "F", "P")}}
+    specs = {"crm.Account": {"fields": fields("Kind")}, "erp.customer": {"fields": fields("type")}}
+    shared = world(tmp_path, crm, specs=specs, mappings={"customer/crm-person": person, "customer/erp": erp})
+    account = shared.crm.create("Account", {"Name": "Acme", "Kind": "firm"})
+    shared.sync_until_quiet()
+    customer = shared.partner("crm", "Account", account, "erp")[0]
+    shared.erp.edit("customer", customer, {"type": "P"})
+    shared.sync_until_quiet()
+    shared.erp.edit("customer", customer, {"credit": 9, "companyName": "Ann"})
+    shared.sync_until_quiet()
+    assert says(shared.crm.get("Account", account) or {}, Kind="person", Name="Ann", Limit=None)
+    shared.erp.edit("customer", customer, {"type": "F"})
+    shared.sync_until_quiet()
+    assert says(shared.crm.get("Account", account) or {}, Kind="firm", Limit=9)
+    shared.assert_quiet()
+
+
 def test_a_record_that_two_mappings_take_is_parked_and_named(tmp_path: Path) -> None:
     more = {"customer/crm-partners": {**PARTNERS["customer/crm-partners"], "when": "Name != 'x'"}}
     shared = world(tmp_path, specs={"crm.Account": {"fields": fields("Kind", "Mobile")}}, mappings=more)

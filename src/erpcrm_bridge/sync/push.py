@@ -736,8 +736,8 @@ def settle_applied(
     }
     link.pending = [path for path in link.pending if path not in step.settles]
     link.dirty = is_dirty(golden.fields, link, mapping, said)
-    if not surprising:
-        return []
+    if not surprising and mapping.applies(base):
+        return []  # what this very write has given to another mapping is news, too
     return [IncomingRow(link.stream_id, outcome.key, outcome.version, outcome.fields, 0)]
 
 

@@ -22,6 +22,7 @@ from erpcrm_bridge.testing.stories.scene import (
     FLOW,
     LINE_UNITS,
     LINES,
+    PERSON,
     POLICIES,
     REFERS,
     ROLES,
@@ -41,6 +42,8 @@ Unit: TypeAlias = Any
 """the name of a unit, or ("line", product) or ("line", product, field)"""
 
 
+COMPANIES = "credit_limit"
+"""The unit that a record has only while it is a company, where PERSON says so."""
 PARENTS = {by_role[role][0] for by_role in (UNITS["contact"]["customer"], UNITS["order"]["customer"]) for role in by_role}
 """The fields that hold a required parent."""
 
@@ -201,7 +204,7 @@ def _retell_record(ground: Ground, facts: Facts, entry: Entry) -> None:
     if event.after is None:
         return
     triggers = {trigger.field: trigger.value for trigger in ground.place.spec(role, event.stream).triggers}
-    for unit, by_role in UNITS[entity].items():
+    for unit, by_role in ground.place.units[entity].items():
         if role not in by_role:
             continue
         value = meaning(entity, unit, role, event.after)
@@ -265,6 +268,8 @@ def _may_the_bridge(ground: Ground, facts: Facts, entry: Entry, thing: Thing, pl
     event, role = entry.event, entry.role
     before, after = event.before or {}, event.after or {}
     where = f"{role} {event.stream} {event.key}"
+    if event.verb in ("create", "edit") and role in PERSON and thing[0] == "customer":
+        _may_say_of_a_person(ground, facts, entry, place)
     if event.verb == "create":
         _may_create(ground, facts, entry, thing, where)
     elif event.verb == "delete":
@@ -274,6 +279,31 @@ def _may_the_bridge(ground: Ground, facts: Facts, entry: Entry, thing: Thing, pl
             raise Violation("L11", f"the bridge wrote {UNMAPPED[role]} of {where}, which no rule maps")
         if before.get("Ref") != after.get("Ref"):
             raise Violation("L3", f"the bridge overwrote the external id of {where}")
+
+
+def _may_say_of_a_person(ground: Ground, facts: Facts, entry: Entry, place: Place) -> None:
+    """Of what is a person, and was shown to be one in a run that ended, no field of companies is written: another mapping takes it."""
+    tells, person, field = PERSON[entry.role]
+    before, after = entry.event.before or {}, entry.event.after or {}
+    if after.get(tells) != person or same(before.get(field), after.get(field)):
+        return
+    if entry.event.verb == "edit":
+        if before.get(tells) != person:
+            return  # it becomes one by this very write
+        since, run = facts.held[place, "is_company"][-1].order, _call_of(ground, entry.order).run
+        reads = (call for call in ground.calls if call.verb in READS and call.order > since and call.run < run and call.run in ground.ended)
+        if not any((call.role, call.stream) == place[:2] and place[2] in call.keys for call in reads):
+            return
+    raise Violation("L13", f"the bridge wrote {field} of {entry.role} {entry.event.stream} {place[2]}, which is a person")
+
+
+def _was_person(facts: Facts, place: Place) -> bool:
+    return place[0] in PERSON and any(held.value is False for held in facts.held.get((place, "is_company"), ()))
+
+
+def _is_person(facts: Facts, place: Place) -> bool:
+    """Tell whether the mapping that takes a record is the one of persons."""
+    return place[0] in PERSON and facts.now(place, "is_company") is False
 
 
 def _may_create(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where: str) -> None:
@@ -414,7 +444,9 @@ def _delivered_before(ground: Ground, facts: Facts, edit: Edit, order: int, role
     if writers is not None and edit.role not in writers:
         return True
     for role in roles:
-        if role not in _roles_of(entity, unit):
+        if role not in _roles_of(entity, unit) or (
+            unit == COMPANIES and any(_was_person(facts, place) for place in facts.places[edit.thing])
+        ):
             return True
         if any(_was_held(ground, facts, edit, place, 0, order) for place in facts.places[edit.thing] if place[0] == role):
             return True
@@ -857,13 +889,17 @@ def _equality(
     if len(there) < 2 or "*" in excused:
         return
     entity = thing[0]
-    units: list[Unit] = list(UNITS[entity])
+    units: list[Unit] = list(ground.place.units[entity])
     if entity == "order":
         units += sorted({unit for place, unit in facts.held if place in there.values() and isinstance(unit, tuple)}, key=str)
     for unit in units:
         if (unit if isinstance(unit, str) else "lines") in excused:
             continue
-        held = {role: facts.now(place, unit) or _nothing(unit) for role, place in there.items() if role in _roles_of(entity, unit)}
+        held = {
+            role: _nothing(unit) if (value := facts.now(place, unit)) is None else value
+            for role, place in there.items()
+            if role in _roles_of(entity, unit) and not (unit == COMPANIES and _is_person(facts, place))
+        }
         if isinstance(unit, tuple) and len(unit) == 3 and any(facts.now(there[role], unit[:2]) is None for role in held):
             continue
         chosen = list(held.values()) if (thing, unit) in settled else []  # a person took what one of the systems made of it

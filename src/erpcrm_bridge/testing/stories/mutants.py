@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from erpcrm_bridge.testing.stories.play import play
+from erpcrm_bridge.testing.stories.scene import RICH, forget_mappings
 
 
 class Mutant(Struct, frozen=True):
@@ -75,6 +76,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L13", "a changed mapping is not reviewed", SYNC + "pull:_pull_stream", 'store.set_fact(f"review:{flow.name}", run.id)', "pass"),
     Mutant("L13", "what was settled by other rules is not mapped anew", SYNC + "remap:from_bases", "link.rules in settled", "True"),
     Mutant("L13", "a changed rule contests every field", SYNC + "settling:_moved", 'if path.partition("/")[0] in other and not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):', "if True:"),
+    Mutant("L13", "one mapping takes whatever stands in the stream", SYNC + "flow:Flow.side", "if len(sides) > 1 and fields is not None:", "if False:", first=RICH),
+    Mutant("L13", "a link stays with the mapping that settled it", SYNC + "flow:Flow.side_of", "return settled or self.side(link.stream_id, link.entity, link.base)", "return sides[0]", first=RICH),
+    Mutant("L6", "what is passed through is only read", "erpcrm_bridge.mapping.rules:passed_through", "rule = _passed(name, one.direction, told)", 'rule = _passed(name, "to_canonical", told)', first=RICH),
     Mutant("L13", "after a change of rules nothing was known", SYNC + "settling:_moved", "base = link.base\n", "base = link.base if link.rules == mapping.digest or not link.rules else {}\n"),
 )  # fmt: skip
 
@@ -102,11 +106,13 @@ def broken(mutant: Mutant) -> Iterator[None]:
     places = _places(original) if owner is module else [(owner, path[-1])]
     for place, name in places:
         setattr(place, name, made)
+    forget_mappings()
     try:
         yield
     finally:
         for place, name in places:
             setattr(place, name, original)
+        forget_mappings()
 
 
 def _places(original: Callable[..., Any]) -> list[tuple[Any, str]]:

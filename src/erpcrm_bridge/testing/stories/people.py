@@ -71,6 +71,8 @@ def said(entity: str, unit: str, role: str, number: int, rng: random.Random) -> 
         return {names[0]: f"Town{number}", names[1]: f"{number:05d}"}
     elif unit == "first_name":
         value = f"F{number}irstname"
+    elif unit == "custom.Segment":
+        value = f"S{number}"
     elif unit == "po_number":
         value = f"po-{number}"
     else:
@@ -83,7 +85,7 @@ def _new(ground: Ground, doing: Act, rng: random.Random, entity: str, tag: str) 
     if entity not in STREAM_OF[role]:
         raise _Nothing
     fields: Fields = {TAG[entity][role]: tag}
-    for unit in UNITS[entity]:
+    for unit in ground.place.units[entity]:
         if role not in UNITS[entity][unit] or unit in ("parent", "customer", "total"):
             continue
         if unit == "name" or rng.random() < 0.6:
@@ -140,11 +142,11 @@ def _edit(entity: str, *, clearing: bool = False) -> Callable[[Ground, Act, rand
         key = _pick(rng, list(_records(ground, role, entity)))
         units = [
             unit
-            for unit, by_role in UNITS[entity].items()
+            for unit, by_role in ground.place.units[entity].items()
             if role in by_role
             and unit not in ("parent", "customer", "total")
             and not (unit == "state" and role == "erp")
-            and not (clearing and unit in ("name", "status", "state"))
+            and not (clearing and unit in ("name", "status", "state", "is_company"))
         ]
         fields: Fields = {}
         for unit in rng.sample(units, min(len(units), rng.choice([1, 1, 2]))):
@@ -163,7 +165,8 @@ def _remote(ground: Ground, doing: Act, rng: random.Random) -> None:
     other = rng.choice([role for role in STREAM_OF if role != doing.role])
     theirs = {fields[TAG[entity][other]]: key for key, fields in _records(ground, other, entity).items()}
     tag = _pick(rng, sorted(set(mine) & set(theirs)))
-    units = [unit for unit, roles in UNITS[entity].items() if doing.role in roles and other in roles and unit not in ("parent", "customer")]
+    known = ground.place.units[entity].items()
+    units = [unit for unit, roles in known if doing.role in roles and other in roles and unit not in ("parent", "customer")]
     unit = rng.choice(units)
     for n, (role, key) in enumerate(((doing.role, mine[tag]), (other, theirs[tag]))):
         ground.systems[role].edit(STREAM_OF[role][entity], key, said(entity, unit, role, doing.number * 10 + n, rng))

@@ -31,7 +31,7 @@ from erpcrm_bridge.sync.run import apply_plan, run_flow
 from erpcrm_bridge.testing.stories.check import Violation, check, silent
 from erpcrm_bridge.testing.stories.ground import CALL_SITES, STORE_SITES, Died, Fault, Ground, Meddler, opener
 from erpcrm_bridge.testing.stories.people import WEIGHTS, Act, act, give_back
-from erpcrm_bridge.testing.stories.scene import FLOW, ROLES, compiled, library, scene
+from erpcrm_bridge.testing.stories.scene import FLOW, RICH, ROLES, compiled, library, scene
 from erpcrm_bridge.testing.system import Rights
 
 QUIET_WITHIN = 8
@@ -188,7 +188,7 @@ class Play:
     """One story, played."""
 
     def __init__(self, seed: int, *, telling: bool = False, faults: Collection[str] | None = None) -> None:
-        self.ground = Ground(seed, scene(random.Random(f"{seed}/scene"), aim_of(seed)), telling=telling)
+        self.ground = Ground(seed, scene(random.Random(f"{seed}/scene"), aim_of(seed), rich=seed >= RICH), telling=telling)
         self.changed = False
         self.rules_changed = False
         self._reviewed = False
@@ -264,7 +264,7 @@ class Play:
             return
         folder = ground.folder / str(meddler.number % 7)
         settings = ground.place.settings()
-        rules = library(ground.place.on_delete, self.changed)
+        rules = library(ground.place.on_delete, self.changed, ground.place.rich)
         with opened(settings, FLOW, store, opener(meddler), rules, compiled) as flow:
             if run is not None and run.by == "keys":
                 self._by_keys(flow, store, fence)

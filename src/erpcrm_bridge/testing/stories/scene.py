@@ -29,6 +29,8 @@ FLOW = "trade"
 ROLES = ("crm", "erp", "shop")
 ENTITIES = ("customer", "contact", "order")
 WINDOW = "one call"
+RICH = 1_000_000
+"""From this seed on stories are rich: two mappings share the CRM's accounts, and a field without a rule is passed through."""
 
 
 def _fields(*texts: str, **more: Field) -> dict[str, Field]:
@@ -46,7 +48,9 @@ NUMBER = Field("", type="number", precision=18, scale=6)
 STREAMS: dict[str, dict[str, dict[str, Any]]] = {
     "crm": {
         "Account": {
-            "fields": _fields("Email", "Phone", "Vat", "Status", "City", "Zip", "Notes", Name=MUST, Limit=NUMBER, Parent=_to("Account"))
+            "fields": _fields(
+                "Email", "Phone", "Vat", "Status", "City", "Zip", "Notes", "Kind", "Segment", Name=MUST, Limit=NUMBER, Parent=_to("Account")
+            )
         },
         "Contact": {"fields": _fields("First", "Email", "Notes", Account=_to("Account", required=True), Last=MUST)},
         "Order": {"fields": _fields("Number", "Po", "Stage", "Currency", "Notes", Account=_to("Account", required=True), Total=NUMBER)},
@@ -58,7 +62,10 @@ STREAMS: dict[str, dict[str, dict[str, Any]]] = {
     "erp": {
         "customer": {
             "fields": _fields(
-                "mail", "tel", "vat", "inactive", "town", "postcode", "memo", companyName=MUST, credit=NUMBER, parent=_to("customer")
+                *("mail", "tel", "vat", "inactive", "town", "postcode", "memo", "type", "Segment"),
+                companyName=MUST,
+                credit=NUMBER,
+                parent=_to("customer"),
             )
         },
         "person": {"fields": _fields("first", "mail", "memo", customer=_to("customer", required=True), last=MUST)},
@@ -88,6 +95,8 @@ UNITS: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
         "email": {"crm": ("Email",), "erp": ("mail",), "shop": ("mail",)},
         "phone": {"crm": ("Phone",), "erp": ("tel",), "shop": ("tel",)},
         "status": {"crm": ("Status",), "erp": ("inactive",)},
+        "is_company": {"crm": ("Kind",), "erp": ("type",)},
+        "custom.Segment": {"crm": ("Segment",), "erp": ("Segment",)},
         "credit_limit": {"crm": ("Limit",), "erp": ("credit",)},
         "billing": {"crm": ("City", "Zip"), "erp": ("town", "postcode")},
         "parent": {"crm": ("Parent",), "erp": ("parent",)},
@@ -105,6 +114,8 @@ UNITS: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
     },
 }
 """What moves as one, by entity, unit and role: the external fields."""
+ONLY_RICH = ("is_company", "custom.Segment")
+PLAIN = {entity: {unit: by_role for unit, by_role in units.items() if unit not in ONLY_RICH} for entity, units in UNITS.items()}
 TAG = {
     "customer": {"crm": "Vat", "erp": "vat", "shop": "vat"},
     "contact": {"crm": "Last", "erp": "last", "shop": "last"},
@@ -119,7 +130,10 @@ STATES = {
     "crm": {"Draft": "draft", "Won": "confirmed", "Invoiced": "invoiced", "Lost": "cancelled"},
     "erp": {"Pending": "draft", "Approved": "confirmed", "Billed": "invoiced", "Cancelled": "cancelled"},
 }
-CHOICES = {"status": STATUS, "state": STATES}
+KINDS = {"crm": {"Firm": True, "Person": False}, "erp": {"F": True, "P": False}}
+CHOICES: dict[str, dict[str, dict[str, Any]]] = {"status": STATUS, "state": STATES, "is_company": KINDS}
+PERSON = {"crm": ("Kind", "Person", "Limit")}
+"""Where another mapping takes what is a person: the field and value that tell, and the field of companies that it leaves alone."""
 
 POLICIES: dict[str, dict[str, dict[str, Any]]] = {
     "customer": {
@@ -127,6 +141,8 @@ POLICIES: dict[str, dict[str, dict[str, Any]]] = {
         "email": {"on_clash": "ask"},
         "phone": {"on_clash": "non_empty"},
         "status": {"on_clash": {"prefer": ["erp", "crm"]}},
+        "is_company": {"on_clash": {"prefer": ["crm", "erp"]}},
+        "custom.Segment": {"on_clash": {"prefer": ["erp", "crm"]}},
         "credit_limit": {"write_by": ["erp"]},
         "billing": {"on_clash": {"prefer": ["erp", "crm"]}},
         "parent": {"on_clash": {"prefer": ["crm", "erp"]}},
@@ -158,19 +174,21 @@ def _line_rules(role: str) -> dict[str, Any]:
     }
 
 
-def _mappings(changed: bool) -> dict[str, dict[str, Any]]:
+def _mappings(changed: bool, rich: bool) -> dict[str, dict[str, Any]]:
     """Return the mappings. With ``changed`` telephone numbers lose their outer blanks (L13)."""
     found: dict[str, dict[str, Any]] = {}
     for role, streams in STREAM_OF.items():
         for entity, stream in streams.items():
             fields: dict[str, Any] = {}
-            for unit, by_role in UNITS[entity].items():
+            for unit, by_role in (UNITS if rich else PLAIN)[entity].items():
                 if role not in by_role:
                     continue
                 names = by_role[role]
                 if (entity, unit) in REFERS:
                     needed = unit == "customer"
                     fields[unit] = {"external": names[0], "ref": {"entity": "customer", "required": needed}, "required": needed}
+                elif unit.startswith("custom."):
+                    continue  # it is passed through, without a rule
                 elif unit == "billing":
                     fields["billing.city"] = {"external": names[0]}
                     fields["billing.postal_code"] = {"external": names[1]}
@@ -185,6 +203,9 @@ def _mappings(changed: bool) -> dict[str, dict[str, Any]]:
                 fields["email"]["via"] = ["lower"]
             if "phone" in fields and changed:
                 fields["phone"]["via"] = ["trim"]
+            if "is_company" in fields:
+                fields["is_company"]["via"] = [{"map": {"pairs": KINDS[role]}}]
+                body["passthrough"] = [{"match": "Seg.*", "into": "custom"}]
             if "credit_limit" in fields:
                 fields["credit_limit"]["via"] = CREDIT
             if "status" in fields:
@@ -203,6 +224,11 @@ def _mappings(changed: bool) -> dict[str, dict[str, Any]]:
                 )
                 body["lists"] = {"lines": {**place, "write": "keyed", "fields": _line_rules(role)}}
             found[f"{entity}/{role}"] = body
+            if rich and entity == "customer" and role in PERSON:
+                tells, person, left = PERSON[role]
+                others = {name: rule for name, rule in fields.items() if rule["external"] != left}
+                found[f"{entity}/{role}-person"] = {**body, "when": f"{tells} == '{person}'", "fields": others}
+                body["when"] = f"{tells} != '{person}'"
     return found
 
 
@@ -233,7 +259,7 @@ def _rules(on_delete: str) -> dict[str, dict[str, Any]]:
 
 
 @cache
-def library(on_delete: str, changed: bool) -> Library:
+def library(on_delete: str, changed: bool, rich: bool) -> Library:
     """Return the rules and mappings of a variant."""
     head = {"apiVersion": "erpcrm-bridge/v1"}
     with tempfile.TemporaryDirectory() as place:
@@ -241,18 +267,20 @@ def library(on_delete: str, changed: bool) -> Library:
         for entity, body in _rules(on_delete).items():
             (folder / entity).mkdir()
             (folder / entity / "entity.yaml").write_text(json.dumps({**head, "kind": "Entity", "entity": entity, **body}))
-        for name, body in _mappings(changed).items():
+        for name, body in _mappings(changed, rich).items():
             whole = {**head, "kind": "Mapping", "entity": name.partition("/")[0], "connector": "memory", **body}
             (folder / f"{name}.yaml").write_text(json.dumps(whole))
         return load_library([folder])
 
 
 @cache
-def _settings() -> Settings:
-    entities = {
+def _settings(rich: bool) -> Settings:
+    entities: dict[str, Any] = {
         entity: {"mappings": {r: [r] for r in ROLES if entity in STREAM_OF[r]}, "create_in": [r for r in ROLES if entity in STREAM_OF[r]]}
         for entity in ENTITIES
     }
+    for role in PERSON if rich else ():
+        entities["customer"]["mappings"][role].append(f"{role}-person")
     config = {
         "apiVersion": "erpcrm-bridge/v1",
         "connections": {role: {"connector": "memory", "settings": {"url": f"http://{role}.example"}} for role in ROLES},
@@ -279,6 +307,11 @@ def compiled(
     return found[1]
 
 
+def forget_mappings() -> None:
+    """Let mappings be compiled anew: the bridge that compiles them is another now."""
+    _compiled.clear()
+
+
 @dataclass(frozen=True)
 class Scene:
     """What is given in a story: the systems' streams, page sizes, the rules' variant, brakes, and how far clocks are apart (seconds)."""
@@ -290,9 +323,15 @@ class Scene:
     brakes: Brakes
     told: tuple[str, ...] = field(default=())
     """what is special in it, for the telling"""
+    rich: bool = False
+
+    @property
+    def units(self) -> dict[str, dict[str, dict[str, tuple[str, ...]]]]:
+        """What moves as one here, as in UNITS."""
+        return UNITS if self.rich else PLAIN
 
     def settings(self) -> Settings:
-        known = _settings()
+        known = _settings(self.rich)
         return replace(known, flows={FLOW: replace(known.flows[FLOW], brakes=self.brakes)})
 
     def spec(self, role: str, stream: str) -> StreamSpec:
@@ -302,7 +341,7 @@ class Scene:
 NO_BRAKES = Brakes(deletes=None, creates=None, changed=None, reverts=None)
 
 
-def scene(rng: random.Random, aim: tuple[str, str] = ("", "")) -> Scene:
+def scene(rng: random.Random, aim: tuple[str, str] = ("", ""), *, rich: bool = False) -> Scene:
     """Draw a scene in which the fault and place aimed at can be met."""
     told: list[str] = []
     specs = {role: tuple(_stream(rng, role, stream, aim, told) for stream in streams) for role, streams in STREAMS.items()}
@@ -315,7 +354,7 @@ def scene(rng: random.Random, aim: tuple[str, str] = ("", "")) -> Scene:
         told.append(f"the brakes allow {brakes.creates} creates and {brakes.deletes} deletes a day and system")
     page_size = {role: rng.choice([1, 2, 3, 10]) for role in ROLES}
     skew = {role: rng.choice([0.0, 0.0, 90.0, -3600.0, 7200.0]) for role in ROLES}
-    return Scene(specs, on_delete, page_size, skew, brakes, tuple(told))
+    return Scene(specs, on_delete, page_size, skew, brakes, tuple(told), rich)
 
 
 def _stream(rng: random.Random, role: str, name: str, aim: tuple[str, str], told: list[str]) -> StreamSpec:

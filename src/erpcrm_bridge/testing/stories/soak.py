@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from erpcrm_bridge.testing.stories.check import IN_WINDOW
 from erpcrm_bridge.testing.stories.play import play
+from erpcrm_bridge.testing.stories.scene import RICH
 from erpcrm_bridge.testing.stories.shrink import tell
 
 BATCH = 25
@@ -59,11 +60,11 @@ def soak(seed: int, seconds: float, processes: int = 2) -> Iterator[Sum]:
     total = Sum()
     with ProcessPoolExecutor(processes) as pool:
         at_work: set[Future[Sum]] = set()
-        first = seed
+        first, batches = seed, 0
         while at_work or time.monotonic() < until:
             while len(at_work) < processes and time.monotonic() < until:
-                at_work.add(pool.submit(batch, first))
-                first += BATCH
+                at_work.add(pool.submit(batch, first + (RICH if batches % 4 == 3 else 0)))
+                first, batches = first + BATCH, batches + 1
             done, at_work = wait(at_work, return_when=FIRST_COMPLETED)
             for future in done:
                 total.add(future.result())
