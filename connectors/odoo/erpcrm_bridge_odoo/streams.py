@@ -478,7 +478,7 @@ def _priced_product() -> Derived:
     def put(put: Putting) -> Mapping[str, Any]:
         return {"product_id": put.value, **({} if put.value is None else {"applied_on": "0_product_variant"})}
 
-    told = Field("product_id", "reference", references=("product.product",))
+    told = Field("product_id", "reference", references=("product.product",), nullable=False)  # its template would tell it again
     return Derived(told, ("product_id", "product_tmpl_id"), of, put=put)
 
 
