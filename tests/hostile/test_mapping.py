@@ -291,6 +291,12 @@ def test_the_entity_files_that_are_altered_here_are_good_ones() -> None:
     assert len(FILES) >= 6
 
 
+def _takes_any_text(path: Path) -> bool:
+    """Tell whether a mapping does nothing but take text as it stands: there is nothing that its fields could refuse."""
+    rules = read(plain(path)).body.fields.values()
+    return all(rule is None or (all(one == "trim" for one in rule.via) and not (rule.get or rule.put or rule.ref)) for rule in rules)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_an_error_of_a_field_holds_no_value_but_an_unknown_code(path: Path) -> None:
     """What a customer's record holds goes into logs with no message; an unknown code is shown, cut short."""
@@ -304,7 +310,7 @@ def test_an_error_of_a_field_holds_no_value_but_an_unknown_code(path: Path) -> N
             fields = one.child.fields if one.child else ()
             one.get(dict.fromkeys(fields, sign), {}, {}, errors)
             one.put(dict.fromkeys(one.writable, sign), {}, None, {}, errors, create=True)
-        assert errors
+        assert errors or _takes_any_text(path)
         for error in errors:
             assert len(error.reason) < 200
             assert "S3ntinel" not in error.reason or error.transform in ("map", "code", "country"), error.reason

@@ -499,10 +499,10 @@ def table_of(spec: MappingSpec, rule: RuleSpec) -> TableSpec | None:
     return None
 
 
-def named_in_table(spec: MappingSpec, rule: RuleSpec) -> set[Any] | None:
+def named_in_table(spec: MappingSpec, rule: RuleSpec) -> tuple[Any, ...] | None:
     """Return the external values that the value map of a rule names; None where it has none, so that any may be meant."""
     table = table_of(spec, rule)
-    return {*table.pairs, *table.write.values()} if table is not None else None
+    return (*table.pairs, *table.write.values()) if table is not None else None
 
 
 def _tuple(value: str | list[str] | None) -> tuple[str, ...]:
