@@ -369,7 +369,8 @@ def compiled_mappings() -> list[CompiledMapping]:
     for name, header in HEADERS.items():
         side, _, file = name.partition("/")
         streams[side][file] = Stream(file, {column: Field(column) for column in header.split(",")}, Capabilities())
-    there = [(spec, streams[sides[spec.name.partition("/")[2]]]) for spec in load_library([ROOT / "mappings"]).specs.values()]
+    specs = load_library([ROOT / "mappings"]).specs.values()
+    there = [(spec, streams[sides[dialect]]) for spec in specs if (dialect := spec.name.partition("/")[2]) in sides]
     used = [fitted(spec, side, [*ENTITIES, "invoice"]) for spec, side in there if spec.stream in side]
     assert len(used) == 7
     return [compile_mapping(spec, codes={}, values={}, stream=None) for spec in used]

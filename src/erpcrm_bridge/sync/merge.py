@@ -384,6 +384,7 @@ def _merge_unit(
     policy = policies.policy(unit[0])
     edits: list[Candidate] = []
     clean: set[str] = set()  # by whom golden was seen: it is what these edits moved on from, and no rival of them
+    anew: set[str] = set()  # by whom it is said of a record that was known: only the rules that read it are others
     converged: list[Saying] = []
     unheard: list[Refusal] = []
     for saying in sayings:
@@ -411,6 +412,8 @@ def _merge_unit(
             seen = said_golden or all(base_means(path, golden.get(path), before.get(path), saying.answered) for path in unit)
         if seen:
             clean.add(saying.by)
+        if adopting and saying.before is not None:
+            anew.add(saying.by)
         edits.append(Candidate(saying.by, saying.role, saying.version, list(values), saying.order))
 
     if line_of(unit[0]) == unit[0] and any(edit.values == [None] for edit in edits):
@@ -424,7 +427,7 @@ def _merge_unit(
     if clash is not None:
         _into_open_clash(unit, clash, edits, converged, held, merged)
     elif edits:
-        _settle_edits(unit, held, edits, clean, policy, authors, merged, roles, rewritten)
+        _settle_edits(unit, held, edits, clean, anew, policy, authors, merged, roles, rewritten)
     in_clash = any(tuple(clash.unit) == unit for clash in merged.clashes)
     for refusal in unheard:
         now = values_at(merged.fields, unit)
@@ -439,6 +442,7 @@ def _settle_edits(
     held: tuple[Any, ...],
     edits: list[Candidate],
     clean: set[str],
+    anew: set[str],
     policy: FieldPolicy,
     authors: Mapping[str, Author],
     merged: Merged,
@@ -468,7 +472,7 @@ def _settle_edits(
         return
     candidates = edits if clean else [*edits, theirs]
     # Where a system is preferred, what it says now (under changed rules) is preferred to what it said before.
-    said_before = isinstance(policy.on_clash, tuple) and any(edit.by == theirs.by for edit in edits)
+    said_before = isinstance(policy.on_clash, tuple) and any(edit.by == theirs.by and edit.by in anew for edit in edits)
     winner, rule = settle_by_policy(edits if said_before else candidates, policy)
     if winner is None:
         merged.clashes.append(Clash(list(unit), _told_apart(candidates, theirs)))

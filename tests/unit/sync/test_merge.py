@@ -74,6 +74,17 @@ def test_who_said_golden_and_says_something_else_now_is_no_rival_of_oneself(cust
     assert merged.clashes == []
 
 
+@pytest.mark.parametrize(("before", "name"), [(None, "Acme"), ({"website": "x"}, "Another")])
+def test_a_system_is_preferred_to_what_it_said_before_and_not_to_what_another_record_of_it_said(
+    customer: Policies, before: Fields | None, name: str
+) -> None:
+    """Known by its base, but not in this field, is a record that other rules read now; one without a base has seen nothing of golden."""
+    said = saying("erp", before, {**(before or {}), "name": "Another"})
+    merged = merged_of({"name": "Acme"}, [said], customer, authors={"*": ["erp", "1", "R"]})
+    assert {"name": "Acme", **merged.fields}["name"] == name
+    assert bool(merged.clashes) == (name == "Acme")
+
+
 def test_of_a_group_whoever_filled_it_is_its_author_and_not_who_said_most_of_the_record(customer: Policies) -> None:
     golden = {"name": "A", "billing.city": "Bonn"}
     authors = {"*": ["crm", "1", "R"], "billing.city": ["erp", "1", "R"]}
