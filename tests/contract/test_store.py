@@ -20,6 +20,7 @@ from erpcrm_bridge.store import (
     Intention,
     LinkRow,
     ParkedRow,
+    Past,
     RunRow,
     Store,
     open_store,
@@ -363,6 +364,22 @@ def test_dirty_links_come_in_order_and_only_where_they_can_be_written(store: Sto
     assert [row.id[-1] for row in store.links_page(CRM, "L1000000000004", 9)] == ["5", "6"]
 
 
+def test_live_links_are_counted_to_a_limit(store: Store) -> None:
+    states = ("live", "live", "live", "tombstone", "missing")
+    store.add_links([link(number, f"k{number}", state=state) for number, state in enumerate(states)])
+    store.add_links([link(9, "e", ERP), link(10, None, ERP, state="wanted")])
+    assert [store.count_live_links([CRM], limit) for limit in (0, 2, 3, 9)] == [0, 2, 3, 3]
+    assert store.count_live_links([CRM, ERP], 9) == 4
+    assert store.count_live_links([], 9) == 0
+
+
+def test_the_versions_in_which_a_record_stood_are_told_by_its_key(store: Store) -> None:
+    store.add_links([link(1, "a", version="v3", earlier=["v1", "v2"]), link(2, "b", state="tombstone"), link(3, "a", ERP, version="w")])
+    found = {"a": Past("live", "v3", ["v1", "v2"]), "b": Past("tombstone", "", [])}
+    assert store.pasts(CRM, ["b", "a", "unknown"]) == found
+    assert store.pasts(ERP, ["a", "b"]) == {"a": Past("live", "w", [])}
+
+
 def test_references_are_found_through_the_first_stream_that_knows_them(store: Store) -> None:
     store.add_links([link(1, "a1"), link(1, "e1", ERP), link(2, "e2", ERP), link(3, "a3", state="alias"), link(4, None, state="wanted")])
     store.add_links([link(5, "a5", state="tombstone"), link(6, "e1")])
@@ -432,7 +449,9 @@ def test_parking_again_counts_an_attempt_and_keeps_id_and_opening(store: Store) 
 
 
 def test_parked_is_narrowed_by_each_condition(store: Store) -> None:
-    store.park([parked(1, "s1"), parked(2, "s2", kind="field", flow="other"), parked(3, "s3", kind="row", golden_id=None)])
+    store.park(
+        [parked(1, "s1"), parked(2, "s2", kind="field", flow="other"), parked(3, "s3", kind="row", golden_id=None, error="unreadable")]
+    )
 
     def found(**conditions: Any) -> str:
         return "".join(row.id[-1] for row in store.parked(**conditions))
@@ -443,6 +462,7 @@ def test_parked_is_narrowed_by_each_condition(store: Store) -> None:
     assert found(golden_ids=["G0000000000001"], flow="main") == "1"
     assert found(subjects=["s2", "s3"], after="P0000000000002") == "3"
     assert found(kinds=[]) == ""
+    assert found(errors=["other", "Clash"]) == "12"
     assert found(limit=2) == "12"
     assert store.count_parked() == {"clash": 1, "field": 1, "row": 1}
     assert store.count_parked("main") == {"clash": 1, "row": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stories.world import FLOW, Died, World, row_write, says
@@ -12,6 +13,7 @@ from erpcrm_bridge.errors import BrakeTripped, UsageError
 from erpcrm_bridge.sync.desk import bind, found_new, release_brake
 from erpcrm_bridge.sync.notes import new_run
 from erpcrm_bridge.sync.pull import read_again
+from erpcrm_bridge.sync.push import decide_all
 from erpcrm_bridge.sync.run import Report
 from erpcrm_bridge.testing.system import Rights, Trigger
 
@@ -197,6 +199,39 @@ def test_a_state_that_is_two_moves_away_is_reached(tmp_path: Path) -> None:
     world.sync_until_quiet()
     assert says(world.only("erp", "salesorder")[1], state="Billed")
     world.assert_quiet()
+
+
+def test_a_state_that_is_two_moves_away_is_reached_in_one_run_although_a_field_is_in_clash(tmp_path: Path) -> None:
+    prefer = {"on_clash": {"prefer": ["crm", "erp"]}}
+    world = World(tmp_path, rules={"order": {"fields": {"state": prefer, "po_number": {"on_clash": "ask"}}}})
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("SCREW", 2, "3"))
+    world.sync_until_quiet()
+    world.crm.edit("Order", order, {"Po": "A"})
+    world.erp.edit("salesorder", world.only("erp", "salesorder")[0], {"po": "B"})
+    world.sync_until_quiet()
+    assert [row.field for row in world.parked("clash")] == ["po_number"]
+    world.crm.edit("Order", order, {"Stage": "Invoiced"})
+    world.sync()
+    assert says(world.only("erp", "salesorder")[1], state="Billed", po="B")
+
+
+def test_what_waits_for_a_person_alone_makes_no_further_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path)
+    account, customer = world.joined_customer()
+    world.crm.edit("Account", account, {"Email": "crm@acme.example", "Phone": "0228"})
+    world.erp.edit("customer", customer, {"mail": "erp@acme.example"})
+    looked: list[str] = []
+
+    def counted(*given: Any) -> None:
+        looked.append("looked")
+        decide_all(*given)
+
+    monkeypatch.setattr("erpcrm_bridge.sync.run.decide_all", counted)
+    world.sync()
+    assert says(world.erp.get("customer", customer) or {}, tel="0228", mail="erp@acme.example")
+    assert [row.field for row in world.parked("clash")] == ["email"]
+    assert looked == ["looked"]
 
 
 def test_a_system_whose_limit_is_used_up_is_left_alone_until_the_run_ends(tmp_path: Path) -> None:

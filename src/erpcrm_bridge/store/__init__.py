@@ -13,6 +13,7 @@ from erpcrm_bridge.store.rows import (
     LinkState,
     ParkedKind,
     ParkedRow,
+    Past,
     RunRow,
 )
 from erpcrm_bridge.store.store import Store, open_store
@@ -30,6 +31,7 @@ __all__ = [
     "LinkState",
     "ParkedKind",
     "ParkedRow",
+    "Past",
     "RunRow",
     "Store",
     "open_store",

@@ -70,6 +70,14 @@ class LinkRow(Struct):
         self.version = version
 
 
+class Past(Struct):
+    """As much of a link as tells in which versions its record has stood. See LinkRow."""
+
+    state: LinkState
+    version: str
+    earlier: list[str]
+
+
 class Head(Struct, frozen=True, gc=False):
     """As much of a known record as it takes to see that it has not moved: the version last read, and where it stands."""
 

@@ -28,6 +28,7 @@ from erpcrm_bridge.store.rows import (
     LinkRow,
     ParkedKind,
     ParkedRow,
+    Past,
     RunRow,
 )
 
@@ -92,6 +93,9 @@ _LINKS = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.id = j.value
 _LINKS_WHOSE = "SELECT link.id, link.golden_id, link.entity, link.stream_id, link.key FROM {texts} CROSS JOIN link WHERE link.id = j.value"
 _LINKS_OF = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.golden_id = j.value ORDER BY link.id"
 _LINKS_BY_KEY = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.stream_id = ? AND link.key = j.value"
+_PASTS = """
+    SELECT j.value, link.state, link.version, link.earlier FROM {texts} CROSS JOIN link {by link_key}
+    WHERE link.stream_id = ? AND link.key = j.value AND link.key IS NOT NULL"""
 _LINKS_PAGE = f"SELECT {_LINK} FROM link WHERE stream_id = ? AND id > ? ORDER BY id LIMIT ?"
 _LINKS_DIRTY = f"""
     SELECT {_LINK} FROM link {{by link_dirty}} WHERE stream_id = ? AND id > ? AND dirty AND state IN ('live', 'wanted')
@@ -99,6 +103,9 @@ _LINKS_DIRTY = f"""
 _LINKS_DROP = "DELETE FROM link WHERE id IN (SELECT j.value FROM {texts})"
 _SET_DIRTY = "UPDATE link SET dirty = TRUE WHERE id IN (SELECT j.value FROM {texts})"
 _COUNT_LINKS = "SELECT stream_id, state, count(*) FROM link GROUP BY stream_id, state"
+_COUNT_LIVE_LINKS = """
+    SELECT count(*) FROM (
+        SELECT 1 FROM link {by link_head} WHERE stream_id IN (SELECT j.value FROM {numbers}) AND state = 'live' LIMIT ?) AS counted"""
 _COUNT_DIRTY = "SELECT stream_id, state, count(*) FROM link WHERE dirty GROUP BY stream_id, state"
 _KEY_OF = """
     SELECT j.value, link.key FROM {texts} CROSS JOIN link
@@ -392,6 +399,11 @@ class Store:
         found = map(c.link_row, self._look_up(_LINKS_BY_KEY, keys, stream_id))
         return {row.key: row for row in found if row.key is not None}
 
+    def pasts(self, stream_id: int, keys: Iterable[str]) -> dict[str, Past]:
+        """Return, by the keys of their records, in which versions links have stood."""
+        found = self._look_up(_PASTS, keys, stream_id)
+        return {key: Past(state, version, c.unpacked(earlier) if earlier else []) for key, state, version, earlier in found}
+
     def links_of(self, golden_ids: Iterable[str]) -> dict[str, list[LinkRow]]:
         """Return all links of golden records, by golden id; each list in order of the links' ids."""
         links: dict[str, list[LinkRow]] = {}
@@ -449,6 +461,10 @@ class Store:
             if clean := count - dirty.get((stream_id, state), 0):
                 counts[stream_id, state, False] = clean
         return counts
+
+    def count_live_links(self, stream_ids: Sequence[int], limit: int) -> int:
+        """Return how many live links there are in these streams, or ``limit`` where there are more."""
+        return int(self._db.rows(_COUNT_LIVE_LINKS, (self._db.array(stream_ids), limit))[0][0])
 
     def key_of(self, stream_ids: Sequence[int], golden_ids: Sequence[str]) -> dict[str, str]:
         """Return, by golden id, its live key in the first of these streams that has one."""
@@ -523,6 +539,7 @@ class Store:
         kinds: Iterable[ParkedKind] | None = None,
         golden_ids: Iterable[str] | None = None,
         subjects: Iterable[str] | None = None,
+        errors: Iterable[str] | None = None,
         include_closed: bool = False,
         after: str = "",
         limit: int = 1000,
@@ -534,7 +551,7 @@ class Store:
         if flow is not None:
             sql += " AND flow = ?"
             parameters.append(flow)
-        for column, wanted in (("kind", kinds), ("golden_id", golden_ids), ("subject", subjects)):
+        for column, wanted in (("kind", kinds), ("golden_id", golden_ids), ("subject", subjects), ("error", errors)):
             if wanted is not None:
                 sql += f" AND {column} IN (SELECT j.value FROM {{texts}})"
                 parameters.append(self._db.array(wanted))

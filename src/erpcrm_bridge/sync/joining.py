@@ -62,12 +62,13 @@ def way_back(entity: str, start: str) -> str | None:
     return ways[0] if len(ways) == 1 else None
 
 
-def beside_golden(flow: Flow, store: Store, entity: str) -> list[tuple[ParkedRow, bool]]:
-    """Return what is in review because it may be what golden records are, and whether all of these live somewhere."""
+def beside_golden(flow: Flow, store: Store, entity: str, subjects: Sequence[str] | None = None) -> list[tuple[ParkedRow, bool]]:
+    """Return what is in review because it may be what golden records are, and whether all of these live somewhere. ``subjects`` narrows
+    it."""
     rows = [
         (row, {other["golden"] for other in row.data.get("others", ()) if "golden" in other})
-        for row in store.parked(flow=flow.name, kinds=["review"], limit=1_000_000)
-        if row.entity == entity and row.error in ("double", "ambiguous") and row.stream_id is not None and row.key is not None
+        for row in store.parked(flow=flow.name, kinds=["review"], errors=["double", "ambiguous"], subjects=subjects, limit=1_000_000)
+        if row.entity == entity and row.stream_id is not None and row.key is not None
     ]
     ids = sorted({golden_id for _, goldens in rows for golden_id in goldens})
     links = store.links_of(ids)
@@ -113,7 +114,12 @@ def join_unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting:
 def _leave_in_review(flow: Flow, store: Store, run: RunNote, entity: str, groups: list[Group]) -> list[Group]:
     """Return the groups without those records that were in review beside one that is gone by now, and are nothing else either: were they
     founded, what was deleted would come back by them. A person says so first."""
-    beside = {(row.stream_id, row.key) for row, lives in beside_golden(flow, store, entity) if not lives}
+    alone = [group.members[0] for group in groups if group.golden_id is None and len(group.members) == 1]
+    if not alone:
+        return groups
+    # of a few records their own rows are looked up, of many all rows are read
+    subjects = [f"review:{stream_id}:{key}" for stream_id, key in alone] if len(alone) <= BATCH else None
+    beside = {(row.stream_id, row.key) for row, lives in beside_golden(flow, store, entity, subjects) if not lives}
     taken: list[Group] = []
     left: dict[int, list[str]] = {}
     for group in groups:
@@ -216,8 +222,8 @@ def _node(side: Side, row: IncomingRow, policies: Policies, said: Fields, compar
 
 def _taken_apart(flow: Flow, store: Store, entity: str) -> set[tuple[int, str]]:
     """Return stream and key of what a person has unlinked: it is nobody's until a person says whose it is."""
-    rows = store.parked(flow=flow.name, kinds=["review"], limit=1_000_000)
-    return {(row.stream_id or 0, row.key or "") for row in rows if row.entity == entity and row.error == "unlinked"}
+    rows = store.parked(flow=flow.name, kinds=["review"], errors=["unlinked"], limit=1_000_000)
+    return {(row.stream_id or 0, row.key or "") for row in rows if row.entity == entity}
 
 
 def taken_once(store: Store, run: RunNote, side: Side, sharing: Sequence[Side], rows: list[IncomingRow]) -> list[IncomingRow]:

@@ -11,7 +11,7 @@ import msgspec
 from erpcrm_bridge.connector import ListsKeys, PutsAway
 from erpcrm_bridge.errors import CursorExpired
 from erpcrm_bridge.model.records import Change, Page, Record, Selection
-from erpcrm_bridge.store import IncomingRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.store import IncomingRow, ParkedRow, Past, Store
 from erpcrm_bridge.sync import remap
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.notes import RunNote, parked_row
@@ -252,7 +252,7 @@ def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[Inc
 
     ``rows`` are about to be stored; what is stored already was counted when it came, however it came.
     """
-    links = store.links_by_key(stream_id, [row.key for row in rows])
+    links = store.pasts(stream_id, [row.key for row in rows])
     telling = [row for row in rows if row.key in links and _tells_of_damage(row, links[row.key])]
     stored = store.incoming(stream_id, [row.key for row in telling]) if telling else {}
     for row in telling:
@@ -261,13 +261,13 @@ def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[Inc
             run.counts[f"{'gone' if row.fields is None else 'reverts'} in {stream_id}"] += 1
 
 
-def _tells_of_damage(row: IncomingRow, link: LinkRow) -> bool:
+def _tells_of_damage(row: IncomingRow, link: Past) -> bool:
     if row.fields is None:
         return link.state != "tombstone"
     return _stands_as_before(row.version, link)
 
 
-def _stands_as_before(version: str, link: LinkRow) -> bool:
+def _stands_as_before(version: str, link: Past) -> bool:
     return version != link.version and version in link.earlier
 
 
@@ -290,7 +290,7 @@ def read_now(store: Store, side: Side, selection: Selection, keys: list[str]) ->
     One that stands as it stood before is asked for a second time: a replica that lags behind shows it so for a moment (L2).
     """
     there = {record.key: record for record in side.connector.read(selection, keys)}
-    links = store.links_by_key(side.stream_id, list(there)) if there else {}
+    links = store.pasts(side.stream_id, list(there)) if there else {}
     again = [key for key, record in there.items() if key in links and _stands_as_before(record.version, links[key])]
     if again:
         there.update({record.key: record for record in side.connector.read(selection, again)})

@@ -614,7 +614,7 @@ def _settle(
                 lines = [f"{name}.{path}" for name in step.lists for path in side.mapping.lists[name].writable]
                 news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
                 settled.append(link)
-                pushed.more = pushed.more or bool(news) or link.dirty or step.operation == "create"
+                pushed.more = pushed.more or bool(news) or step.operation == "create"
                 history.append(_history_row(run, side, step, outcome))
                 closed.extend([f"blocked:{link.id}", f"record:{link.id}"])
                 closed.extend(f"{kind}:{link.id}:{path}" for path in (*step.settles, *step.lists, *lines) for kind in ("field", "later"))
@@ -654,6 +654,7 @@ def _settle(
                     parked.append(_open_row(run, side, step, "unknown", f"may exist: {outcome.reason}"))
                 pushed.add("unknown")
                 pushed.more = True
+    pushed.more = pushed.more or _owed_more(store, side, [link for link in settled if link.dirty], goldens, refs)
     with store.transaction(run.fence):
         seq = store.next_seq()
         for link in settled:
@@ -671,6 +672,19 @@ def _settle(
     if again:
         pushed.more = True
         read_again(store, run, side, sorted(set(again)))
+
+
+def _owed_more(
+    store: Store, side: Side, links: list[LinkRow], goldens: Mapping[str, GoldenRow], refs: Mapping[tuple[str, str], str]
+) -> bool:
+    """Tell whether some of these dirty links owes its system more than what is in clash and waits for a person."""
+    in_clash = clash_paths(store, sorted({link.golden_id for link in links}))
+    for link in links:
+        golden = goldens[link.golden_id].fields
+        frozen = {path: golden.get(path) for path in in_clash.get(link.golden_id, ()) if "/" not in path and path not in side.mapping.lists}
+        if not frozen or is_dirty(golden, link, side.mapping, _as_canonical(side, link, link.base or {}, refs) | frozen):
+            return True
+    return False
 
 
 def settle_applied(
