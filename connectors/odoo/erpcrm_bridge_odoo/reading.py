@@ -117,9 +117,9 @@ def _cursor(text: str | None, stream: str) -> _Cursor:
 
 @dataclass(frozen=True, slots=True)
 class _Lot:
-    """One page's worth: records in the order of their ids, the last id, whether there are more, and the server's clock."""
+    """One page's worth: rows in the order of their ids, the last id, whether there are more, and the server's clock."""
 
-    records: list[Record]
+    rows: list[Row]
     last: int
     more: bool
     clock: float | None
@@ -141,7 +141,7 @@ def _window(source: Source, cursor: _Cursor) -> Iterator[Page]:
     for lot in _ahead(lambda last: _lot(source, domain, last), cursor.last):
         if began is None:
             began = _stamp(lot.clock - source.settings.overlap) if lot.clock is not None else newest
-        changes = [Change(record.key, record) for record in lot.records]
+        changes = [Change(record.key, record) for record in records(source, lot.rows)]
         if lot.more:
             yield Page(changes, _Cursor(cursor.stream, cursor.since, began, lot.last).text())
         else:
@@ -162,7 +162,7 @@ def _stamp(unix: float) -> str:
 
 
 def _ahead(step: Callable[[int], _Lot], last: int) -> Iterator[_Lot]:
-    """Yield lot after lot; while one is worked on, the next is fetched."""
+    """Yield lot after lot; while one is made into records and handed on, the next is asked for."""
     with ThreadPoolExecutor(1, "odoo-ahead") as pool:
         coming: Future[_Lot] | None = pool.submit(step, last)
         while coming is not None:
@@ -182,7 +182,7 @@ def _lot(source: Source, domain: list[Any], last: int) -> _Lot:
         limit=limit,
         load="",
     )
-    return _Lot(records(source, rows), rows[-1]["id"] if rows else last, len(rows) == limit, clock)
+    return _Lot(rows, rows[-1]["id"] if rows else last, len(rows) == limit, clock)
 
 
 def _moved_since(source: Source, stamp: str) -> list[Any]:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from odoo_bench import HASTE, Wire
 
 from erpcrm_bridge.connector import Applied, Budget, Record, Rejected, Selection, Stale, Unknown, Write
-from erpcrm_bridge.errors import PermissionDenied, QuotaExhausted
+from erpcrm_bridge.errors import PermissionDenied, QuotaExhausted, TransientError
 from erpcrm_bridge_odoo import OdooConnector, OdooSettings
 from erpcrm_bridge_odoo.rpc import Server
 from erpcrm_bridge_odoo.simulator import Simulator, start
@@ -79,6 +80,63 @@ def test_a_record_that_is_committed_late_under_an_old_stamp_is_not_lost(world: W
     writing.join(10)
     assert changed(careful, PARTNER, cursors[careful])[0][key].fields["ref"] == "late"
     assert key not in changed(careless, PARTNER, cursors[careless])[0], "the overlap is what finds it"
+
+
+class Slow(httpx.BaseTransport):
+    """Keeps the first page's external ids back until the second page was asked for, two seconds at most."""
+
+    def __init__(self) -> None:
+        self._way = Wire()
+        self._pages = 0
+        self._second = threading.Event()
+        self.asked_in_time: bool | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if b"search_read" in request.url.raw_path + request.content and b'"order":"id","limit"' in request.content:
+            self._pages += 1
+            if self._pages == 2:
+                self._second.set()
+        elif b"ir.model.data" in request.url.raw_path + request.content and self.asked_in_time is None and self._pages:
+            self.asked_in_time = self._second.wait(2)
+        return self._way.handle_request(request)
+
+    def close(self) -> None:
+        self._way.close()
+
+
+def test_the_next_page_is_asked_for_while_one_is_made_into_records(world: World) -> None:
+    made = [world.partner(f"Ahead {number}") for number in range(7)]
+    way = Slow()
+    connector = OdooConnector(world.settings(page=3), budget=Budget(parallel=3), transport=way, manners=HASTE)
+    connector.describe()
+    keys = [change.key for page in connector.read_changes(PARTNER, None) for change in page.changes]
+    connector.close()
+    assert way.asked_in_time
+    assert keys == sorted(set(keys), key=int), "each once, by id"
+    assert keys[-7:] == made
+
+
+def test_a_read_that_is_left_in_its_midst_leaves_nothing_running(world: World) -> None:
+    for number in range(7):
+        world.partner(f"Ahead {number}")
+    pages = world.connect(page=2).read_changes(PARTNER, None)
+    assert len(next(iter(pages)).changes) == 2
+    assert "odoo-ahead" in " ".join(one.name for one in threading.enumerate())
+    pages.close()  # type: ignore[attr-defined]  # a generator
+    assert "odoo-ahead" not in " ".join(one.name for one in threading.enumerate())
+
+
+def test_a_page_that_came_is_handed_on_before_the_failure_of_the_next(world: World) -> None:
+    for number in range(7):
+        world.partner(f"Ahead {number}")
+    way = Wire()
+    way.throttled_after = 3  # the newest stamp is asked for first, with a limit too
+    connector = OdooConnector(world.settings(page=2), transport=way, manners=HASTE)
+    pages = iter(connector.read_changes(PARTNER, None))
+    assert [len(next(pages).changes) for _ in range(2)] == [2, 2]
+    with pytest.raises(TransientError):
+        next(pages)
+    connector.close()
 
 
 def test_orders_follow_their_partner_into_a_merge(world: World) -> None:
