@@ -154,7 +154,8 @@ def test_no_look_up_walks_a_table(file: Path, name: str, sql: str) -> None:
         connection = sqlite3.connect(file)
         steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", [None] * text.count("?"))]
         connection.close()
-    walked = [step for step in steps if step.startswith("SCAN") and not step.startswith(("SCAN j ", "SCAN CONSTANT"))]
+    # "j" is what was asked for, "counted" the rows of an index up to the limit that the count was given.
+    walked = [step for step in steps if step.startswith("SCAN") and not step.startswith(("SCAN j ", "SCAN CONSTANT", "SCAN counted"))]
     assert walked == []
     # a search by the stream alone walks the stream; only the count of incoming may
     assert (
