@@ -218,13 +218,38 @@ def test_heads_tell_the_version_last_read_and_prefer_the_unmerged_state(store: S
     assert store.heads(CRM, []) == {}
 
 
-def test_standing_is_what_is_there_with_nothing_newer_waiting(store: Store) -> None:
-    states: dict[str, Any] = {"a": "live", "b": "asleep", "c": "alias", "d": "missing", "e": "tombstone", "f": "live", "g": "live"}
+def test_standing_is_what_was_there_when_it_was_last_read_as_it_was_then(store: Store) -> None:
+    states: dict[str, Any] = {
+        "a": "live",
+        "b": "asleep",
+        "c": "alias",
+        "d": "missing",
+        "e": "tombstone",
+        "f": "live",
+        "g": "live",
+        "h": "live",
+    }
     store.add_links([link(number, key, version=f"v{key}", state=state) for number, (key, state) in enumerate(states.items(), 1)])
-    store.add_links([link(8, "a", ERP, version="v9")])
-    store.put_incoming([incoming("f", version="vf", state="parked"), incoming("u", state="parked"), incoming("g", stream_id=ERP)])
-    assert store.standing(CRM, "gfedcbaux") == {"a": "va", "b": "vb", "c": "vc", "g": "vg"}
-    assert store.standing(CRM, []) == {}
+    store.add_links([link(9, None, state="wanted"), link(8, "a", ERP, version="v9")])
+    store.put_incoming([incoming("f", version="later", state="parked"), incoming("u", version="vu", state="parked")])
+    store.put_incoming([incoming("h", fields=None), incoming("w", fields=None), incoming("g", stream_id=ERP)])
+    assert sorted(head for heads in store.standing(CRM) for head in heads) == [
+        ("a", "va"),
+        ("b", "vb"),
+        ("f", "later"),
+        ("g", "vg"),
+        ("u", "vu"),
+    ]
+    assert store.missing(CRM) == {"d"}
+
+
+def test_standing_and_missing_go_on_after_a_statement_is_full(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erpcrm_bridge.store.store.CHUNK", 2)
+    store.add_links([link(number, f"k{number}", state="live" if number % 2 else "missing") for number in range(10)])
+    store.put_incoming([incoming(f"n{number}") for number in range(5)])
+    heads = [head for heads in store.standing(CRM) for head in heads]
+    assert sorted(key for key, _ in heads) == ["k1", "k3", "k5", "k7", "k9", "n0", "n1", "n2", "n3", "n4"]
+    assert store.missing(CRM) == {"k0", "k2", "k4", "k6", "k8"}
 
 
 def test_of_two_states_of_a_record_the_one_read_later_stays(store: Store) -> None:
@@ -274,16 +299,6 @@ def test_unlinked_incoming_pages_by_key_and_state(store: Store) -> None:
     assert store.count_incoming() == {(CRM, "new"): 3, (CRM, "waiting"): 1, (CRM, "parked"): 1}
     store.drop_incoming(CRM, ["a", "nothing"])
     assert sorted(store.incoming(CRM, ["a", "b"])) == ["b"]
-
-
-def test_a_full_read_should_meet_live_missing_and_unlinked_records(store: Store) -> None:
-    states = ("live", "missing", "asleep", "tombstone", "alias")
-    store.add_links([link(number, f"k{number}", state=state) for number, state in enumerate(states)])
-    store.add_links([link(8, None, state="wanted"), link(9, "k0", ERP)])
-    store.put_incoming([incoming("k0"), incoming("new"), incoming("gone", fields=None)])
-    assert store.count_live(CRM) == 3
-    assert store.known_keys(CRM, "", 9) == ["k0", "k1", "k2"]
-    assert store.known_keys(CRM, "k0", 1) == ["k1"]
 
 
 def test_a_cursor_is_kept_by_flow_and_stream(store: Store) -> None:

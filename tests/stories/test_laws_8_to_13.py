@@ -143,6 +143,48 @@ def test_an_absent_record_is_seen_although_a_parked_one_was_met(make: Make) -> N
     assert world.erp.get("customer", customer) is None
 
 
+def test_an_absent_record_is_seen_although_one_outside_the_filter_was_met(make: Make) -> None:
+    world = make(
+        specs={"crm.Account": {"capabilities": HUSH}},
+        rules={"customer": {"on_delete": "delete"}},
+        mappings={"customer/crm": {"when": "Status != 'closed'"}},
+    )
+    account, customer = world.joined_customer(Status="open")
+    other = world.crm.create("Account", {"Name": "Another", "Status": "open"})
+    world.sync_until_quiet()
+    world.crm.edit("Account", other, {"Status": "closed"})
+    world.sync_until_quiet()
+    world.crm.delete("Account", account)
+    world.sync()
+    assert world.erp.get("customer", customer) is None
+
+
+def test_an_absent_record_is_seen_although_another_one_has_come_back(make: Make) -> None:
+    world = make(specs={"crm.Account": {"capabilities": {**HUSH, "tells_gone": True}}}, rules={"customer": {"on_delete": "delete"}})
+    account, customer = world.joined_customer()
+    other = world.crm.create("Account", {"Name": "Another"})
+    world.sync_until_quiet()
+    world.crm.delete("Account", other)
+    world.sync_until_quiet()
+    world.crm.restore("Account", other)
+    world.crm.delete("Account", account)
+    world.sync()
+    assert world.erp.get("customer", customer) is None
+
+
+def test_a_question_about_a_record_that_a_snapshot_lacks_is_closed(make: Make) -> None:
+    world = make(specs={"crm.Account": {"capabilities": {**HUSH, "tells_gone": True}}})
+    _, customer = world.joined_customer(Vat=None)
+    world.erp.edit("customer", customer, {"vat": "DE1"})
+    world.sync()
+    double = world.crm.create("Account", {"Name": "Double", "Vat": "DE1"})
+    world.sync()
+    assert len(world.parked("review")) == 1
+    world.crm.delete("Account", double)
+    world.sync()
+    assert world.parked("review") == []
+
+
 def test_a_record_not_found_by_a_reread_is_no_delete_where_the_system_cannot_tell(make: Make) -> None:
     world = make(
         specs={"crm.Account": {"capabilities": {"tells_gone": False, "reports_deletes": False}}},

@@ -39,7 +39,6 @@ BRAKE_MEMORY = 90 * 86400
 _LINK = c.listed(c.LINK)
 _INCOMING = c.listed(c.INCOMING, "link.id")
 _INCOMING_FROM = "incoming LEFT JOIN link ON link.stream_id = incoming.stream_id AND link.key = incoming.key"
-_KNOWN = "state IN ('live', 'asleep', 'missing')"
 
 # SQLite keeps no statistics here: CROSS JOIN says which table is walked first, {by …} which index, and a plus before a column that its
 # index is not to be used.
@@ -50,13 +49,9 @@ _HEADS = """
     LEFT JOIN incoming ON incoming.stream_id = ? AND incoming.key = j.value
     WHERE link.id IS NOT NULL OR incoming.key IS NOT NULL"""
 _STANDING = """
-    SELECT j.value, link.version FROM {texts} CROSS JOIN link {by link_head}
-    WHERE link.stream_id = ? AND link.key = j.value AND link.state NOT IN ('tombstone', 'missing')
-    AND NOT EXISTS (SELECT 1 FROM incoming WHERE incoming.stream_id = link.stream_id AND incoming.key = link.key)"""
-_COUNT_LIVE = """
-    SELECT (SELECT count(*) FROM link WHERE stream_id = ? AND key IS NOT NULL AND state IN ('live', 'missing'))
-         + (SELECT count(*) FROM incoming WHERE stream_id = ? AND golden_id IS NULL AND fields IS NOT NULL)"""
-_KNOWN_KEYS = f"SELECT key FROM link WHERE stream_id = ? AND key > ? AND {_KNOWN} ORDER BY key LIMIT ?"
+    SELECT key, version FROM link {by link_head} WHERE stream_id = ? AND key > ? AND state IN ('live', 'asleep') ORDER BY key LIMIT ?"""
+_MISSING = "SELECT key FROM link {by link_head} WHERE stream_id = ? AND key > ? AND state = 'missing' ORDER BY key LIMIT ?"
+_LATER = "SELECT key, version, golden_id, fields IS NULL FROM incoming WHERE stream_id = ? AND key > ? ORDER BY key LIMIT ?"
 
 _INCOMING_NEWER = (
     f"ON CONFLICT (stream_id, key) DO UPDATE SET {c.rewritten(c.INCOMING, 'stream_id', 'key')} WHERE excluded.seq >= incoming.seq"
@@ -280,13 +275,18 @@ class Store:
 
     # pull
 
-    def standing(self, stream_id: int, keys: Iterable[str]) -> dict[str, str]:
-        """Return, by key, the version of each known record that is there, and of which no later state waits unmerged in incoming."""
-        standing: dict[str, str] = {}
-        for chunk in _chunks(keys):
-            chunk.sort()
-            standing.update(self._db.rows(_STANDING, (self._db.array(chunk), stream_id)))
-        return standing
+    def standing(self, stream_id: int) -> Iterator[list[tuple[str, str]]]:
+        """Yield, in lists, key and version of every record of a stream that was there when it was last read, as it was then."""
+        later: set[str] = set()
+        for rows in self._pages(_LATER, stream_id):
+            later.update(key for key, _, golden_id, _ in rows if golden_id is not None)
+            yield [(key, version) for key, version, _, gone in rows if not gone]
+        for rows in self._pages(_STANDING, stream_id):
+            yield [row for row in rows if row[0] not in later] if later else rows
+
+    def missing(self, stream_id: int) -> set[str]:
+        """Return the keys of the links that are missing, whatever has been read of them since."""
+        return {key for rows in self._pages(_MISSING, stream_id) for (key,) in rows}
 
     def heads(self, stream_id: int, keys: Iterable[str]) -> dict[str, Head]:
         """Return, by key, as much of each known record as it takes to see that it has not moved.
@@ -299,14 +299,6 @@ class Store:
             found = self._db.rows(_HEADS, (self._db.array(chunk), stream_id, stream_id))
             heads |= {key: Head(version, link_id, state) for key, version, link_id, state in found}
         return heads
-
-    def count_live(self, stream_id: int) -> int:
-        """Return how many records a complete full read should meet: live and missing links, and unlinked incoming ones that are there."""
-        return int(self._db.rows(_COUNT_LIVE, (stream_id, stream_id))[0][0])
-
-    def known_keys(self, stream_id: int, after: str, limit: int) -> list[str]:
-        """Return keys of live, asleep and missing links, in order."""
-        return [key for (key,) in self._db.rows(_KNOWN_KEYS, (stream_id, after, limit))]
 
     def put_incoming(self, rows: Sequence[IncomingRow]) -> None:
         """Note states that were read. Of two states of a record the one with the greater ``seq`` stays, of equal ones the later put."""
@@ -709,6 +701,13 @@ class Store:
             with self._within():
                 for chunk in chunks:
                     self._db.run(sql, (*parameters, self._db.array(chunk)))
+
+    def _pages(self, statement: str, stream_id: int) -> Iterator[list[Values]]:
+        """Yield what a statement says of a stream, in pages by the key that stands first in each row."""
+        after = ""
+        while rows := self._db.rows(statement, (stream_id, after, CHUNK)):
+            yield rows
+            after = rows[-1][0]
 
     def _add(self, bulk: Bulk, values: Callable[[Any], Values], rows: Sequence[Any], conflict: str = "") -> None:
         if rows:

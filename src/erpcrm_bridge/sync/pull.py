@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import compress, count, repeat
-from operator import ne
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, compress, count, islice
+from operator import not_
 
 import msgspec
 
 from erpcrm_bridge.connector import ListsKeys, PutsAway
 from erpcrm_bridge.errors import CursorExpired
-from erpcrm_bridge.model.records import Change, Page, Record, Selection
-from erpcrm_bridge.store import IncomingRow, ParkedRow, Past, Store
+from erpcrm_bridge.model.records import Change, Record, Selection
+from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Past, Store
 from erpcrm_bridge.sync import remap
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.notes import RunNote, parked_row
@@ -111,6 +111,36 @@ def _map_anew(store: Store, run: RunNote, stream_id: int, sides: list[Side], sel
         run.counts["read"] += len(rows)
 
 
+class Unmet:
+    """What a full read has not met yet of what is known of a stream; it holds a number for each record, no keys and no versions."""
+
+    def __init__(self, store: Store, stream_id: int) -> None:
+        self._store = store
+        self._stream_id = stream_id
+        self._standing: set[int] = set()
+        for known in store.standing(stream_id):
+            self._standing.update(map(hash, known))
+        self._missing = store.missing(stream_id)
+
+    def news_of(self, keys: Sequence[str], versions: Sequence[str | None]) -> list[int]:
+        """Return the places of what does not stand as it is known, of tombstones all; the others are met."""
+        heads = list(map(hash, zip(keys, versions, strict=True)))
+        news = list(compress(count(), map(not_, map(self._standing.__contains__, heads))))
+        self._standing.difference_update(heads)
+        return news
+
+    def meet(self, heads: Mapping[str, Head]) -> None:
+        """Note that these were met, as they are or otherwise."""
+        self._standing.difference_update([hash((key, head.version)) for key, head in heads.items()])
+        self._missing.difference_update(heads)
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys of what was not met."""
+        yield from sorted(self._missing)
+        for known in self._store.standing(self._stream_id) if self._standing else ():
+            yield from [head[0] for head in known if hash(head) in self._standing]
+
+
 def _read(
     flow: Flow,
     store: Store,
@@ -124,20 +154,23 @@ def _read(
     name: str,
 ) -> None:
     exact = sides[0].offers.version_exact and not all_moved
-    met: set[int] = set()
+    full = since is None or sides[0].offers.incremental == "full"
+    unmet: Unmet | None = None
     read = 0
     problems: list[ParkedRow] = []
     for page in sides[0].connector.read_changes(selection, since):
-        keys, _ = page.heads
-        standing = store.standing(stream_id, keys) if exact else {}
-        met.update(map(hash, standing))
-        news = news_of(page, standing)
-        heads = store.heads(stream_id, [keys[at] for at in news])
+        keys, versions = page.heads
+        if full and unmet is None and (keys or page.complete):
+            unmet = Unmet(store, stream_id)
+        news: Sequence[int] = unmet.news_of(keys, versions) if unmet is not None and exact else range(len(keys))
+        unreadable = [problem.key for problem in page.problems if problem.key is not None]
+        heads = store.heads(stream_id, [*(keys[at] for at in news), *unreadable])
+        if unmet is not None:
+            unmet.meet(heads)
         moved: list[IncomingRow] = []
         for change in map(page.changes.__getitem__, news):
             head = heads.get(change.key)
             if head is not None:
-                met.add(hash(change.key))
                 if (
                     exact
                     and change.record is not None
@@ -156,12 +189,10 @@ def _read(
             problems.append(
                 parked_row(run, "row", subject, sides[0].entity, stream_id=stream_id, key=problem.key, error="unreadable", reason=reason)
             )
-            if problem.key is not None:
-                met.add(hash(problem.key))
         read += len(keys)
         absent: list[IncomingRow] = []
-        if page.complete and len(met) < store.count_live(stream_id):
-            absent = _absent(store, run, stream_id, sides[0], selection, met, seq)
+        if page.complete and unmet is not None:
+            absent = _absent(store, run, stream_id, sides[0], selection, unmet.keys(), seq)
         _count_for_brakes(store, run, stream_id, [*moved, *absent])
         with store.transaction(run.fence):
             store.put_incoming([*moved, *absent])
@@ -175,12 +206,6 @@ def _read(
         run.progress(f"read {name}", read)
 
 
-def news_of(page: Page, standing: Mapping[str, str]) -> list[int]:
-    """Return the places of the changes that do not say what is known already; of tombstones all. ``standing``: what is known, by key."""
-    keys, versions = page.heads
-    return list(compress(count(), map(ne, map(standing.get, keys, repeat(False)), versions)))
-
-
 def incoming_row(stream_id: int, change: Change, seq: int) -> IncomingRow:
     record = change.record
     return IncomingRow(
@@ -188,17 +213,14 @@ def incoming_row(stream_id: int, change: Change, seq: int) -> IncomingRow:
     )
 
 
-def _absent(store: Store, run: RunNote, stream_id: int, side: Side, selection: Selection, met: set[int], seq: int) -> list[IncomingRow]:
-    """A complete read may not have met some known keys: confirm each by a read before it counts as gone (L8). Returns states now
-    read."""
+def _absent(
+    store: Store, run: RunNote, stream_id: int, side: Side, selection: Selection, unmet: Iterable[str], seq: int
+) -> list[IncomingRow]:
+    """A complete read has not met some known keys: confirm each by a read before it counts as gone (L8). Returns states now read."""
     found: list[IncomingRow] = []
-    after = ""
-    while keys := store.known_keys(stream_id, after, 10_000):
-        after = keys[-1]
-        unmet = [key for key in keys if hash(key) not in met]
-        if not unmet:
-            continue
-        found.extend(_read_by_key(store, run, side, selection, unmet, seq))
+    keys = iter(unmet)
+    while some := list(islice(keys, BY_KEY)):
+        found.extend(_read_by_key(store, run, side, selection, some, seq))
     return found
 
 
@@ -209,11 +231,15 @@ def _reconcile(store: Store, run: RunNote, stream_id: int, side: Side, selection
         return
     seq = store.seq()
     met: set[int] = set()
+    missing = store.missing(stream_id)
     back: list[str] = []
     for keys in connector.keys(selection):
         met.update(map(hash, keys))
-        back.extend(key for key, head in store.heads(stream_id, keys).items() if head.state == "missing")
-    rows = _absent(store, run, stream_id, side, selection, met, seq)
+        back.extend(missing.intersection(keys))
+    missing.difference_update(back)
+    known = (key for heads in store.standing(stream_id) for key, _ in heads)
+    unmet = (key for key in chain(missing, known) if hash(key) not in met)
+    rows = _absent(store, run, stream_id, side, selection, unmet, seq)
     if back:
         rows.extend(_read_by_key(store, run, side, selection, back, seq))
     if rows:
