@@ -72,10 +72,12 @@ __all__ = [
     "Record",
     "Rejected",
     "Selection",
+    "SetsUpWebhooks",
     "Stale",
     "Stream",
     "Unknown",
     "WebhookRequest",
+    "WebhookRule",
     "Write",
 ]
 
@@ -239,6 +241,36 @@ class ReceivesWebhooks(Protocol):
 
     def parse_webhook(self, request: WebhookRequest) -> tuple[dict[str, list[str]], float]:
         """Return keys by stream, and the seconds to wait before they are read. Raises AuthError for a request that is not the system's."""
+
+
+class WebhookRule(Struct, frozen=True):
+    """A rule by which a system calls the bridge: how it stands beside how it should.
+
+    ``about`` is what it watches, in the system's words; ``streams`` are those whose keys it brings. ``wrong`` says what is not as it should
+    be, in words and without any secret; ``step`` what setting up does about it: nothing, where nothing is wrong or a person must act.
+    ``note`` is what else there is to know: of what no rule can tell, why.
+    """
+
+    about: str
+    streams: tuple[str, ...]
+    step: Literal["make", "change", ""] = ""
+    wrong: tuple[str, ...] = ()
+    note: str = ""
+
+
+@runtime_checkable
+class SetsUpWebhooks(Protocol):
+    """Extra: a system whose rules for calling the bridge can be looked at and made. Both verbs take what is to be announced.
+
+    Raises ConfigError where the settings do not say where the system is to call, PermissionDenied where this credential may not see or
+    change such rules, SchemaDrift where the system lacks what they need.
+    """
+
+    def webhook_rules(self, selections: Sequence[Selection]) -> list[WebhookRule]:
+        """Return the rules that these reads want, as they stand. Writes nothing."""
+
+    def set_up_webhooks(self, selections: Sequence[Selection]) -> list[WebhookRule]:
+        """Do the step of each rule; return them as they stood before. Said twice, the second does nothing."""
 
 
 class Factory(Protocol):

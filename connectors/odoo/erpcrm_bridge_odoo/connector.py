@@ -23,12 +23,14 @@ from erpcrm_bridge.connector import (
     Selection,
     Stream,
     WebhookRequest,
+    WebhookRule,
     Write,
 )
 from erpcrm_bridge.errors import ConnectorBug, PermissionDenied, SchemaDrift
 from erpcrm_bridge.transport import Manners
 from erpcrm_bridge_odoo import counted, external, reading, writing
 from erpcrm_bridge_odoo.answers import Fault
+from erpcrm_bridge_odoo.automation import Automation, Wanted, wanted
 from erpcrm_bridge_odoo.codes import code_tables
 from erpcrm_bridge_odoo.counted import COUNTED
 from erpcrm_bridge_odoo.models import OCA_COMMISSIONS, STREAMS, WORKED_OUT
@@ -89,6 +91,17 @@ class OdooConnector:
     def parse_webhook(self, request: WebhookRequest) -> tuple[dict[str, list[str]], float]:
         """Return the keys that a post announces, and how long to wait: 17 posts before it commits. Raises AuthError, InputError."""
         return self._announced.keys(request), self._settings.webhook_delay
+
+    def webhook_rules(self, selections: Sequence[Selection]) -> list[WebhookRule]:
+        with _telling("automation rules"):
+            return [*Automation(self._server, self._settings).look(self._wanted(selections)), *_counted_anew(selections)]
+
+    def set_up_webhooks(self, selections: Sequence[Selection]) -> list[WebhookRule]:
+        with _telling("automation rules"):
+            return [*Automation(self._server, self._settings).set_up(self._wanted(selections)), *_counted_anew(selections)]
+
+    def _wanted(self, selections: Sequence[Selection]) -> list[Wanted]:
+        return wanted([self._source(one) for one in selections if one.stream not in COUNTED])
 
     def _identity(self) -> str:
         """Return the database's uuid. Raises PermissionDenied where this user may not read it and the settings do not say it."""
@@ -227,6 +240,11 @@ class OdooConnector:
 
     def _source(self, selection: Selection) -> reading.Source:
         return reading.source_of(self._server, self._settings, selection, self._shape)
+
+
+def _counted_anew(selections: Sequence[Selection]) -> list[WebhookRule]:
+    counted = sorted({one.stream for one in selections if one.stream in COUNTED})
+    return [WebhookRule(name, (name,), note="no rule can tell: it is counted anew at each read") for name in counted]
 
 
 @contextmanager

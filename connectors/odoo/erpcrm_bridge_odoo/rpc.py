@@ -47,7 +47,7 @@ class Server:
         self._session = Session(
             settings.url,
             budget=budget,
-            secrets=[key],
+            secrets=[key, *([settings.webhook_secret.get_secret_value()] if settings.webhook_secret else [])],
             judge=self._judge,
             manners=manners,
             transport=transport,

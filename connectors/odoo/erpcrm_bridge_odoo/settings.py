@@ -29,7 +29,8 @@ class OdooSettings(_Strict):
     and written. ``streams`` are the models to be described (none: all that the bridge knows). ``api``: JSON-2 from Odoo 19 on, JSON-RPC
     before; ``auto`` asks the server. ``overlap`` is the longest transaction of this server in seconds, with the difference of its clocks:
     a stamp may come that much late. ``uuid`` is the database's uuid, where the user may not read it. ``module`` is the name under which
-    external ids are kept. ``tracking`` lets writes leave messages in the records' chatter.
+    external ids are kept. ``tracking`` lets writes leave messages in the records' chatter. ``webhook_address`` is where Odoo reaches the
+    bridge; ``webhook_secret`` stands behind its last slash.
     """
 
     url: str
@@ -47,18 +48,28 @@ class OdooSettings(_Strict):
     overlap: Annotated[int, Field(ge=0)] = 180
     page: Annotated[int, Field(ge=1, le=10_000)] = 1000
     batch: Annotated[int, Field(ge=1, le=2000)] = 200
+    webhook_address: str | None = None
     webhook_secret: SecretStr | None = None
     webhook_delay: Annotated[float, Field(ge=0)] = 5.0
 
-    @field_validator("url")
+    @field_validator("url", "webhook_address")
     @classmethod
-    def _address(cls, url: str) -> str:
+    def _address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("an address is written as https://odoo.example")
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("the address holds neither user nor password nor ?…: they stand in `user` and `key`")
+            raise ValueError("the address holds neither user nor password nor ?…: secrets stand in settings of their own")
         return url.rstrip("/")
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _in_an_address(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not re.fullmatch(r"[A-Za-z0-9._~-]+", secret.get_secret_value()):
+            raise ValueError("it stands in an address: letters, digits and . _ ~ - alone")
+        return secret
 
     @field_validator("module")
     @classmethod

@@ -21,13 +21,14 @@ BURST = 1.0
 """Seconds. Posts of one record within this time of the first announce nothing new: the read comes after all of them."""
 _MOST = 10_000
 
-_DOCUMENTS: Mapping[str, tuple[str, str]] = {
+DOCUMENTS: Mapping[str, tuple[str, str]] = {
     "sale.order.line": ("sale.order", "order_id"),
     "account.move.line": ("account.move", "move_id"),
     "commission.settlement.line": ("commission.settlement", "settlement_id"),
     "stock.move": ("stock.picking", "picking_id"),
+    "res.partner": ("res.partner", "parent_id"),
 }
-"""Rows, whose change is a change of their document, where the post names it."""
+"""Rows, whose change is a change of their document, where the post names it; and addresses, whose change is one of their company."""
 
 
 class Announced:
@@ -51,8 +52,8 @@ class Announced:
                 "This is no webhook notification of Odoo.", way_out="Let the rule's action be Send Webhook Notification, with the field Id."
             ) from None
         found = [(stream, key) for stream in self._streams if spec_of(stream).model == model]
-        if model in _DOCUMENTS:
-            stream, parent = _DOCUMENTS[model]
+        if model in DOCUMENTS:
+            stream, parent = DOCUMENTS[model]
             if stream in self._streams and isinstance(said.get(parent), int) and said[parent]:
                 found.append((stream, str(said[parent])))
         keys: dict[str, list[str]] = {}

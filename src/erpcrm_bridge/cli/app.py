@@ -41,6 +41,7 @@ COMMANDS = (
     "ids",
     "undo",
     "verify",
+    "webhook",
     "demo",
     "simulate",
 )

@@ -45,6 +45,8 @@ class Service:
     faults: Faults = field(default_factory=Faults)
     seen: list[Seen] = field(default_factory=list)
     sessions: dict[str, int] = field(default_factory=dict)
+    not_installed: set[str] = field(default_factory=set)
+    """Models whose module this database has not."""
 
     @property
     def names(self) -> list[str]:
@@ -84,9 +86,9 @@ class Service:
 
     def model(self, name: str, absent: Callable[[], errors.OdooError]) -> Model:
         """Return the model. Raises ``absent()`` where Odoo has none, NotSimulatedError where only the simulator has none."""
-        found = self.database.models.get(name)
+        found = None if name in self.not_installed else self.database.models.get(name)
         if found is None:
-            if real_model(name):
+            if name not in self.not_installed and real_model(name):
                 raise errors.NotSimulatedError(f"model {name}")
             raise absent()
         return found

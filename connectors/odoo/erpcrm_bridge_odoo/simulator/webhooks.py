@@ -53,6 +53,8 @@ class Webhooks:
         """Note that something happened to records: every rule that it triggers collects its posts."""
         rules = [row for row in env.all("base.automation") if row["active"] and env.row("ir.model", row["model_id"])["model"] == model]
         for rule in rules:
+            if rule["filter_domain"] or rule["filter_pre_domain"]:
+                raise errors.NotSimulatedError("automation rules with a filter")
             for key in ids:
                 times = self._times(env, rule, model, event, changed, (before or {}).get(key), key)
                 for action in self._actions(env, rule) if times else ():

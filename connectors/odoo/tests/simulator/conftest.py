@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from receiver import Receiver
 
 from erpcrm_bridge_odoo.simulator import Simulator
 from erpcrm_bridge_odoo.simulator.service import service
@@ -151,3 +152,10 @@ def odoo(request: pytest.FixtureRequest) -> Iterator[Odoo]:
     running = Simulator(service(int(request.param)))
     yield Odoo(running.url, "odoo", 2, running.key, int(request.param), running)
     running.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()

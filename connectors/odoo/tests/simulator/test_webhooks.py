@@ -3,69 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-
-
-class Receiver:
-    """Takes posts on a port of its own; ``on_post`` is called while one is being answered."""
-
-    def __init__(self) -> None:
-        self.posts: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.on_post: Callable[[], None] | None = None
-        self.delay = 0.0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.posts.append(json.loads(body))
-                outer.headers.append(dict(self.headers.items()))
-                if outer.on_post:
-                    outer.on_post()
-                if outer.delay:
-                    time.sleep(outer.delay)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """A server that hung up is no trouble of ours."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/hook?secret=s"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
+from receiver import Receiver
 
 
 @pytest.fixture
@@ -190,3 +133,15 @@ def test_fields_for_some_groups_alone(odoo: Any, receiver: Receiver, rule: Calla
     name, message = odoo.refused("res.partner", "create", {"name": "x"})
     assert name.endswith("ServerActionWithWarningsError")
     assert message == "Server action BR hook has one or more warnings, address them first."
+
+
+def test_a_rule_with_a_filter_is_not_approximated(odoo: Any, rule: Callable[..., None]) -> None:
+    if odoo.simulator is None:
+        pytest.skip("of the simulator")
+    rule("res.partner", "name")
+    key = odoo.ask("base.automation", "search", [["name", "=", f"rule {odoo.mark}"], ["active", "=", True]])
+    odoo.ask("base.automation", "write", key, {"filter_domain": "[('is_company', '=', True)]"})
+    args = [odoo.db, odoo.uid, odoo.key, "res.partner", "create", [{"name": "x"}]]
+    body = {"jsonrpc": "2.0", "method": "call", "id": 7, "params": {"service": "object", "method": "execute_kw", "args": args}}
+    answered = odoo.http("POST", "/jsonrpc", json.dumps(body).encode(), Content_Type="application/json")
+    assert (answered.status, answered.told["feature"]) == (501, "automation rules with a filter")

@@ -185,8 +185,8 @@ ACCESS: dict[str, _Rights] = {
     "res.company": _SET_UP,
     "ir.config_parameter": dict.fromkeys(("read", "write", "create", "unlink"), (SYSTEM,)),
     "ir.model.data": dict.fromkeys(("read", "write", "create", "unlink"), (MANAGER,)),
-    "base.automation": _SET_UP,
-    "ir.actions.server": _SET_UP,
+    "base.automation": dict.fromkeys(("read", "write", "create", "unlink"), (SYSTEM,)),
+    "ir.actions.server": dict.fromkeys(("read", "write", "create", "unlink"), (SYSTEM,)),
 }
 
 CASCADE = {
