@@ -60,7 +60,7 @@ class OdooConnector:
         self._server = Server(settings, budget=budget if budget is not None else Budget(), manners=manners, transport=transport)
         self._shapes: dict[str, tuple[Shape, dict[str, bool]]] = {}
         self._named: bool | None = None
-        self._announced = Announced(settings.webhook_secret, self._streams())
+        self._announced = Announced(settings.webhook_secret, self._streams(), settings.webhook_delay)
 
     def __repr__(self) -> str:
         return f"<OdooConnector to {self._settings.database} at {self._settings.url}>"

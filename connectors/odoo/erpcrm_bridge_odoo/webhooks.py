@@ -17,8 +17,9 @@ from erpcrm_bridge.errors import AuthError, InputError
 from erpcrm_bridge.model.values import UNREADABLE, unpack
 from erpcrm_bridge_odoo.streams import spec_of
 
-BURST = 1.0
-"""Seconds. Posts of one record within this time of the first announce nothing new: the read comes after all of them."""
+BURST = 0.2
+"""Of the wait before the read, but a second at most: posts of one record within this time of the first announce nothing new, for the read
+comes well after all of them."""
 _MOST = 10_000
 
 DOCUMENTS: Mapping[str, tuple[str, str]] = {
@@ -32,9 +33,13 @@ DOCUMENTS: Mapping[str, tuple[str, str]] = {
 
 
 class Announced:
-    """Reads posts; remembers for a moment what was announced. ``now`` is any clock that only goes forward, in seconds."""
+    """Reads posts; remembers for a moment what was announced. ``delay`` is the wait before a read, in seconds; ``now`` any clock that only
+    goes forward."""
 
-    def __init__(self, secret: SecretStr | None, streams: Sequence[str], *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, secret: SecretStr | None, streams: Sequence[str], delay: float, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._burst = min(1.0, BURST * delay)
         self._secret = secret
         self._streams = streams
         self._now = now
@@ -73,9 +78,9 @@ class Announced:
 
     def _is_news(self, what: tuple[str, str]) -> bool:
         now = self._now()
-        if now - self._when.get(what, -BURST) < BURST:
+        if now - self._when.get(what, -self._burst) < self._burst:
             return False
         if len(self._when) >= _MOST:
-            self._when = {one: when for one, when in self._when.items() if now - when < BURST}
+            self._when = {one: when for one, when in self._when.items() if now - when < self._burst}
         self._when[what] = now
         return True

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from erpcrm_bridge.connector import ReceivesWebhooks, WebhookRequest
 from erpcrm_bridge.errors import AuthError, InputError
 from erpcrm_bridge_odoo import OdooConnector, OdooSettings
-from erpcrm_bridge_odoo.webhooks import BURST, Announced
+from erpcrm_bridge_odoo.webhooks import Announced
 
 SECRET = "whsec-8f2c"
 PARTNER = {"_action": "BR create/write srv(#507)", "_id": 12085, "_model": "res.partner", "email": "h@x.example", "id": 12085}
@@ -30,9 +30,9 @@ def request(body: Any, path: str = f"/hooks/odoo/{SECRET}") -> WebhookRequest:
     return WebhookRequest("POST", path, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def announced(clock: Clock | None = None, secret: str | None = SECRET) -> Announced:
+def announced(clock: Clock | None = None, secret: str | None = SECRET, delay: float = 5.0) -> Announced:
     streams = ("res.partner", "res.partner.address", "sale.order", "sale.order.line")
-    return Announced(SecretStr(secret) if secret else None, streams, now=clock or Clock())
+    return Announced(SecretStr(secret) if secret else None, streams, delay, now=clock or Clock())
 
 
 def test_a_post_brings_the_key_for_each_stream_of_its_model() -> None:
@@ -50,11 +50,23 @@ def test_a_burst_of_one_record_is_announced_once_and_a_later_post_again() -> Non
     one = announced(clock)
     assert one.keys(request(ORDER_17))
     for _ in range(13):
-        clock.now += BURST / 20
+        clock.now += 0.05
         assert one.keys(request(ORDER_17)) == {}
     assert one.keys(request({**ORDER_17, "_id": 246})) == {"sale.order": ["246"]}
-    clock.now += BURST
+    clock.now += 1
     assert one.keys(request(ORDER_17)) == {"sale.order": ["245"]}
+
+
+@pytest.mark.parametrize(("delay", "apart"), [(0.0, 0.0), (0.5, 0.1), (2.0, 0.4), (60.0, 1.0)])
+def test_no_post_counts_for_one_whose_read_may_come_before_it(delay: float, apart: float) -> None:
+    """A post is dropped only where the read that the first asked for comes four fifths of the wait after it, or more."""
+    clock = Clock()
+    one = announced(clock, delay=delay)
+    assert one.keys(request(ORDER_17))
+    clock.now += apart * 1.01
+    assert one.keys(request(ORDER_17)) == {"sale.order": ["245"]}
+    clock.now += apart * 0.99
+    assert bool(one.keys(request(ORDER_17))) == (delay == 0)
 
 
 @pytest.mark.parametrize("path", ["/hooks/odoo/", "/hooks/odoo", f"/hooks/{SECRET}/odoo", f"/hooks/odoo/{SECRET}x", "/", "/hooks/odoo/ä"])
