@@ -8,6 +8,7 @@ moves meanwhile is in the next window.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from erpcrm_bridge_odoo.streams import Batch, Row
 
 KEYS_AT_ONCE = 10_000
 QUESTIONS_AT_ONCE = 100
+_IN_THE_MAKING = 2
 _BEGINNING = "1970-01-01 00:00:00"
 
 
@@ -138,10 +140,10 @@ def _window(source: Source, cursor: _Cursor) -> Iterator[Page]:
     began = cursor.began
     newest = _newest(source) if began is None else ""
     domain = _moved_since(source, cursor.since) if cursor.since is not None else []
-    for lot in _ahead(lambda last: _lot(source, domain, last), cursor.last):
+    for lot, found in _ahead(lambda last: _lot(source, domain, last), lambda rows: records(source, rows), cursor.last):
         if began is None:
             began = _stamp(lot.clock - source.settings.overlap) if lot.clock is not None else newest
-        changes = [Change(record.key, record) for record in records(source, lot.rows)]
+        changes = [Change(record.key, record) for record in found]
         if lot.more:
             yield Page(changes, _Cursor(cursor.stream, cursor.since, began, lot.last).text())
         else:
@@ -161,14 +163,19 @@ def _stamp(unix: float) -> str:
     return datetime.fromtimestamp(max(unix, 0), UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _ahead(step: Callable[[int], _Lot], last: int) -> Iterator[_Lot]:
-    """Yield lot after lot; while one is made into records and handed on, the next is asked for."""
-    with ThreadPoolExecutor(1, "odoo-ahead") as pool:
-        coming: Future[_Lot] | None = pool.submit(step, last)
-        while coming is not None:
-            lot = coming.result()
-            coming = pool.submit(step, lot.last) if lot.more else None
-            yield lot
+def _ahead(step: Callable[[int], _Lot], make: Callable[[list[Row]], list[Record]], last: int) -> Iterator[tuple[_Lot, list[Record]]]:
+    """Yield lot after lot, with its records. Two of them are made into records while the next is asked for: making them takes calls too,
+    so the server has work to do while we compute. A call that fails is told when what came before it was handed on."""
+    with ThreadPoolExecutor(1, "odoo-ahead") as asking, ThreadPoolExecutor(_IN_THE_MAKING, "odoo-ahead-made") as making:
+        coming: Future[_Lot] | None = asking.submit(step, last)
+        made: deque[tuple[_Lot, Future[list[Record]]]] = deque()
+        while coming is not None or made:
+            while coming is not None and len(made) < _IN_THE_MAKING and not (made and coming.exception()):
+                lot = coming.result()
+                coming = asking.submit(step, lot.last) if lot.more else None
+                made.append((lot, making.submit(make, lot.rows)))
+            lot, records = made.popleft()
+            yield lot, records.result()
 
 
 def _lot(source: Source, domain: list[Any], last: int) -> _Lot:

@@ -14,7 +14,7 @@ from odoo_bench import HASTE, Wire
 
 from erpcrm_bridge.connector import Applied, Budget, Record, Rejected, Selection, Stale, Unknown, Write
 from erpcrm_bridge.errors import PermissionDenied, QuotaExhausted, TransientError
-from erpcrm_bridge_odoo import OdooConnector, OdooSettings
+from erpcrm_bridge_odoo import OdooConnector, OdooSettings, reading
 from erpcrm_bridge_odoo.rpc import Server
 from erpcrm_bridge_odoo.simulator import Simulator, start
 
@@ -114,6 +114,18 @@ def test_the_next_page_is_asked_for_while_one_is_made_into_records(world: World)
     assert way.asked_in_time
     assert keys == sorted(set(keys), key=int), "each once, by id"
     assert keys[-7:] == made
+
+
+def test_two_pages_are_made_into_records_at_once_and_come_in_order() -> None:
+    """Making records takes calls and then computes: the calls of one page go while another one computes."""
+    both = threading.Barrier(2)
+
+    def make(rows: list[dict[str, Any]]) -> list[Any]:
+        both.wait(5)
+        return rows
+
+    lots = reading._ahead(lambda last: reading._Lot([{"id": last + 1}], last + 1, last < 3, None), make, 0)
+    assert [(lot.last, found) for lot, found in lots] == [(one, [{"id": one}]) for one in (1, 2, 3, 4)]
 
 
 def test_a_read_that_is_left_in_its_midst_leaves_nothing_running(world: World) -> None:
