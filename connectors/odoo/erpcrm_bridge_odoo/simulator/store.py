@@ -66,6 +66,8 @@ class Transaction:
     journal: list[tuple[str, int, Row | None, Row | None]] = field(default_factory=list)
     posts: list[Any] = field(default_factory=list)
     """Webhook calls that wait for the end of the transaction."""
+    before: dict[int, float] = field(default_factory=dict)
+    """The quantities that lines of confirmed orders had before the write that is under way."""
 
     @property
     def stamp(self) -> str:

@@ -310,3 +310,155 @@ def test_a_commission_is_settled(odoo: Any) -> None:
     odoo.ask("commission.make.settle", "action_settle", [odoo.ask("commission.make.settle", "create", vals)])
     settled = odoo.ask("commission.settlement", "search_read", [["agent_id", "=", agent]], ["total", "state"])
     assert [(one["total"], one["state"]) for one in settled] == [(20.0, "settled")]
+
+
+def _priced(odoo: Any, **values: Any) -> tuple[int, int, int]:
+    """Return two products at 12.5 and 20.0, the second without taxes, and a price list: the first at 11.0, from 10 on at 9.0."""
+    first, second = _product(odoo), _product(odoo, name=f"Q {odoo.mark}", list_price=20.0, taxes_id=[[5]])
+    listed = odoo.ask("product.pricelist", "create", {"name": f"L {odoo.mark}"})
+    item = {"pricelist_id": listed, "applied_on": "0_product_variant", "product_id": first, "compute_price": "fixed"}
+    odoo.ask("product.pricelist.item", "create", {**item, "fixed_price": 11.0, "min_quantity": 1})
+    odoo.ask("product.pricelist.item", "create", {**item, "fixed_price": 9.0, "min_quantity": 10})
+    return first, second, listed
+
+
+def test_a_quantity_that_is_written_works_the_price_out_anew(odoo: Any) -> None:
+    """17 forgets any price given by hand; 19 keeps one that was written, and forgets one that came with the line's create."""
+    product, _, listed = _priced(odoo)
+    line = {"product_id": product, "price_unit": 5.0, "discount": 3.0}
+    order = odoo.ask("sale.order", "create", {"partner_id": _customer(odoo), "pricelist_id": listed, "order_line": [[0, 0, line]]})
+    key = odoo.one("sale.order", order, "order_line")[0]
+    seen = []
+    for values in (
+        {"product_uom_qty": 2.0},
+        {"product_uom_qty": 12.0},
+        {"price_unit": 7.0},
+        {"product_uom_qty": 3.0},
+        {"product_uom_qty": 4.0, "price_unit": 6.0},
+        {"name": "own words"},
+        {"product_uom_qty": 15.0, "discount": 1.0},
+    ):
+        odoo.ask("sale.order.line", "write", [key], values)
+        seen.append(odoo.one("sale.order.line", key, "price_unit", "discount"))
+    by_hand = odoo.version >= 19
+    assert seen == [
+        [11.0, 3.0],
+        [9.0, 3.0],
+        [7.0, 3.0],
+        [7.0 if by_hand else 11.0, 3.0],
+        [6.0, 3.0],
+        [6.0, 3.0],
+        [6.0 if by_hand else 9.0, 1.0],
+    ]
+
+
+def test_a_product_that_is_written_brings_its_name_its_taxes_and_its_price(odoo: Any) -> None:
+    product, other, _ = _priced(odoo)
+    order = _order(odoo, _customer(odoo), {"product_id": product, "product_uom_qty": 2.0, "name": "own words"})
+    key = odoo.one("sale.order", order, "order_line")[0]
+    odoo.ask("sale.order.line", "write", [key], {"product_id": other})
+    names = ("name", "price_unit", "price_subtotal", "tax_ids" if odoo.version >= 19 else "tax_id")
+    assert odoo.one("sale.order.line", key, *names) == [f"Q {odoo.mark}", 20.0, 40.0, []]
+    odoo.ask("product.product", "write", [other], {"list_price": 21.0})
+    odoo.ask("sale.order.line", "write", [key], {"product_uom_qty": 2.0})
+    assert odoo.one("sale.order.line", key, "price_unit") == 21.0, "the same quantity again counts as written"
+
+
+def test_a_unit_that_is_written_brings_its_price(odoo: Any) -> None:
+    dozens = odoo.ask("uom.uom", "search", [["name", "=", "Dozens"]], context={"active_test": False})[0]
+    product, other, _ = _priced(odoo)
+    order = _order(odoo, _customer(odoo), {"product_id": product})
+    key = odoo.one("sale.order", order, "order_line")[0]
+    odoo.ask("sale.order.line", "write", [key], {"product_uom_id" if odoo.version >= 19 else "product_uom": dozens})
+    assert odoo.one("sale.order.line", key, "price_unit") == 150.0
+    line = {"product_id": product, "quantity": 3, "price_unit": 2.0, "name": "own words"}
+    vals = {"move_type": "out_invoice", "partner_id": _customer(odoo), "invoice_line_ids": [[0, 0, line]]}
+    item = odoo.one("account.move", odoo.ask("account.move", "create", vals), "invoice_line_ids")[0]
+    odoo.ask("account.move.line", "write", [item], {"product_uom_id": dozens})
+    assert odoo.one("account.move.line", item, "price_unit", "price_subtotal") == [150.0, 450.0]
+    odoo.ask("account.move.line", "write", [item], {"quantity": 4})
+    odoo.ask("account.move.line", "write", [item], {"product_id": other})
+    told = odoo.one("account.move.line", item, "name", "price_unit", "tax_ids")
+    assert told == ["own words" if odoo.version >= 19 else f"Q {odoo.mark}", 20.0, []]
+
+
+def _stocked(odoo: Any, there: float) -> int:
+    product = _product(odoo, **({"is_storable": True} if odoo.version >= 19 else {"detailed_type": "product"}))
+    place = odoo.ask("stock.warehouse", "search_read", [], ["lot_stock_id"], limit=1)[0]["lot_stock_id"][0]
+    quant = odoo.ask("stock.quant", "create", {"product_id": product, "location_id": place, "inventory_quantity": there})
+    odoo.ask("stock.quant", "action_apply_inventory", [quant])
+    return product
+
+
+def _delivering(odoo: Any, order: int) -> list[list[Any]]:
+    """Return the state of each delivery of an order, and (wanted, held, state) of its moves."""
+    found = []
+    for picking in odoo.ask("stock.picking", "search_read", [["sale_id", "=", order]], ["state", "backorder_id"], order="id"):
+        names = ["product_uom_qty", "quantity", "state"]
+        moves = odoo.ask("stock.move", "search_read", [["picking_id", "=", picking["id"]]], names, order="id")
+        found.append([picking["state"], bool(picking["backorder_id"]), *(tuple(move[name] for name in names) for move in moves)])
+    return found
+
+
+def test_a_confirmed_orders_delivery_follows_its_quantity(odoo: Any) -> None:
+    product = _stocked(odoo, 10)
+    order = _order(odoo, _customer(odoo), {"product_id": product, "product_uom_qty": 4})
+    odoo.ask("sale.order", "action_confirm", [order])
+    line = odoo.one("sale.order", order, "order_line")
+    seen = []
+    for quantity in (6, 12, 3, 0, 5):
+        odoo.ask("sale.order.line", "write", line, {"product_uom_qty": quantity})
+        seen.append((_delivering(odoo, order), odoo.one("product.product", product, "free_qty", "virtual_available")))
+    gone = ["cancel", False, (0.0, 0.0, "cancel")]
+    assert seen == [
+        ([["assigned", False, (6.0, 6.0, "assigned")]], [4.0, 4.0]),
+        ([["assigned", False, (12.0, 10.0, "partially_available")]], [0.0, -2.0]),
+        ([["assigned", False, (3.0, 3.0, "assigned")]], [7.0, 7.0]),
+        ([gone], [10.0, 10.0]),
+        ([gone, ["assigned", False, (5.0, 5.0, "assigned")]], [5.0, 5.0]),
+    ]
+
+
+def test_less_than_was_ordered_is_delivered_after_a_question(odoo: Any) -> None:
+    product = _stocked(odoo, 10)
+    order = _order(odoo, _customer(odoo), {"product_id": product, "product_uom_qty": 5})
+    odoo.ask("sale.order", "action_confirm", [order])
+    picking = odoo.one("sale.order", order, "picking_ids")
+    move = odoo.ask("stock.move", "search", [["picking_id", "in", picking]])
+    odoo.ask("stock.move", "write", move, {"quantity": 2, "picked": True})
+    asked = odoo.ask("stock.picking", "button_validate", picking)
+    assert (asked["name"], asked["res_model"]) == ("Create Backorder?", "stock.backorder.confirmation")
+    assert _delivering(odoo, order) == [["assigned", False, (5.0, 2.0, "partially_available")]], "nothing is done yet"
+    wizard = odoo.ask("stock.backorder.confirmation", "create", {"pick_ids": [[6, 0, picking]]}, context=asked["context"])
+    assert odoo.ask("stock.backorder.confirmation", "process", [wizard], context=asked["context"]) is True
+    assert _delivering(odoo, order) == [["done", False, (2.0, 2.0, "done")], ["assigned", True, (3.0, 3.0, "assigned")]]
+    assert odoo.one("sale.order", order, "delivery_status") == "partial"
+    assert odoo.one("product.product", product, "qty_available", "free_qty") == [8.0, 5.0]
+    line = odoo.one("sale.order", order, "order_line")
+    assert odoo.one("sale.order.line", line[0], "qty_delivered") == 2.0
+    words = odoo.refused("sale.order.line", "write", line, {"product_uom_qty": 1})[1]
+    assert words.startswith("The ordered quantity of a sale order line cannot be decreased below the amount already delivered.")
+
+
+def test_what_is_not_delivered_may_be_let_go(odoo: Any) -> None:
+    order = _order(odoo, _customer(odoo), {"product_id": _stocked(odoo, 10), "product_uom_qty": 5})
+    odoo.ask("sale.order", "action_confirm", [order])
+    picking = odoo.one("sale.order", order, "picking_ids")
+    odoo.ask("stock.move", "write", odoo.ask("stock.move", "search", [["picking_id", "in", picking]]), {"quantity": 3, "picked": True})
+    context = odoo.ask("stock.picking", "button_validate", picking)["context"]
+    wizard = odoo.ask("stock.backorder.confirmation", "create", {"pick_ids": [[6, 0, picking]]}, context=context)
+    odoo.ask("stock.backorder.confirmation", "process_cancel_backorder", [wizard], context=context)
+    assert _delivering(odoo, order) == [["done", False, (5.0, 3.0, "done")]]
+    assert odoo.one("sale.order", order, "delivery_status") == "full"
+
+
+def test_a_delivery_of_nothing_is_refused(odoo: Any) -> None:
+    order = _order(odoo, _customer(odoo), {"product_id": _stocked(odoo, 0), "product_uom_qty": 5})
+    odoo.ask("sale.order", "action_confirm", [order])
+    words = odoo.refused("stock.picking", "button_validate", odoo.one("sale.order", order, "picking_ids"))[1]
+    older = "You cannot validate a transfer if no quantities are reserved. To force the transfer, encode quantities."
+    newer = (
+        "Transfer trouble alert! Validating a zero quantity transfer? You're not moving invisible goods around are you?\n"
+        "Set some quantities and let's get moving!"
+    )
+    assert words == (newer if odoo.version >= 19 else older)

@@ -10,6 +10,7 @@ from erpcrm_bridge_odoo.simulator import errors, orm, taxes
 from erpcrm_bridge_odoo.simulator.calls import Records, method
 from erpcrm_bridge_odoo.simulator.env import Env, checks, leaves, prepares, settles
 from erpcrm_bridge_odoo.simulator.flows import ledger
+from erpcrm_bridge_odoo.simulator.flows.products import contents
 from erpcrm_bridge_odoo.simulator.flows.sales import address
 from erpcrm_bridge_odoo.simulator.store import Row
 
@@ -139,8 +140,29 @@ def _line_checked(env: Env, ids: list[int], vals: Row) -> None:
             reconciled(env, move)
 
 
+def _anew(env: Env, row: Row, changed: set[str]) -> None:
+    """Work out what a line takes from its product and unit, where the write did not name it; 19 leaves the text as it is."""
+    move = env.row("account.move", row["move_id"])
+    product = env.store.table("product.product").rows.get(row["product_id"] or 0)
+    if row["display_type"] != "product" or product is None or move["move_type"] not in SALES:
+        return
+    template = env.row("product.template", product["product_tmpl_id"])
+    told: Row = {}
+    unit = row["product_uom_id"] or template["uom_id"]
+    if "product_id" in changed:
+        unit = template["uom_id"] if "product_uom_id" not in changed else unit
+        told |= {"product_uom_id": unit, "tax_ids": tuple(taxes.mapped(env, template["taxes_id"], move["fiscal_position_id"]))}
+        if env.version < 19:
+            told["name"] = orm.display(env, "product.product", product["id"])
+    told["price_unit"] = float(template["list_price"] or 0.0) * contents(env, unit) / contents(env, template["uom_id"])
+    env.set("account.move.line", row["id"], {name: one for name, one in told.items() if name not in changed})
+
+
 @settles("account.move.line")
 def _line_settled(env: Env, ids: list[int], changed: set[str] | None) -> None:
+    if changed and {"product_id", "product_uom_id"} & changed:
+        for row in env.rows("account.move.line", ids):
+            _anew(env, row, changed)
     if env.context.get("_building") == "account.move":
         return
     for move in dict.fromkeys(row["move_id"] for row in env.rows("account.move.line", ids)):

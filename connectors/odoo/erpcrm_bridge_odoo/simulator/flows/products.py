@@ -112,8 +112,21 @@ def _late(env: Env, ids: list[int], changed: set[str] | None) -> None:
             orm.write(env, env.model("product.product"), [found[0]["id"]], waiting)
 
 
-def price(env: Env, product: Row, pricelist: int | None, quantity: float) -> float:
-    """Return what a product costs by a price list: the first item that fits, as Odoo orders them."""
+def price(env: Env, product: Row, pricelist: int | None, quantity: float, unit: int | None) -> float:
+    """Return what a unit of a product costs by a price list, for so many of them: the list counts in the product's own unit."""
+    own = env.row("product.template", product["product_tmpl_id"])["uom_id"]
+    units = contents(env, unit or own) / contents(env, own)
+    return _listed(env, product, pricelist, quantity * units) * units
+
+
+def contents(env: Env, unit: int) -> float:
+    """Return how many of the smallest unit of its kind a unit holds: 17 stores the inverse."""
+    factor = float(env.row("uom.uom", unit)["factor"] or 1.0)
+    return factor if env.version >= 19 else 1.0 / factor
+
+
+def _listed(env: Env, product: Row, pricelist: int | None, quantity: float) -> float:
+    """Return what a product costs in its own unit: by the first item that fits, as Odoo orders them."""
     from erpcrm_bridge_odoo.simulator import errors
 
     template = env.row("product.template", product["product_tmpl_id"])

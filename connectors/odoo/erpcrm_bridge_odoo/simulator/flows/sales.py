@@ -29,6 +29,12 @@ FOLLOWED = (
 )
 
 
+BELOW_DELIVERED = (
+    "The ordered quantity of a sale order line cannot be decreased below the amount already delivered. Instead, create a return in your "
+    "inventory."
+)
+
+
 def tax_field(env: Env) -> str:
     return "tax_ids" if env.version >= 19 else "tax_id"
 
@@ -83,7 +89,6 @@ def _line_prepared(env: Env, vals: Row) -> Row:
         "customer_lead": 0.0,
         **vals,
     }
-    told["_priced"] = vals.get("price_unit") is not None
     product = env.store.table("product.product").rows.get(vals.get("product_id") or 0)
     if order is None or product is None:
         if vals.get("product_id") and product is None:
@@ -98,7 +103,8 @@ def _line_prepared(env: Env, vals: Row) -> Row:
         told[tax_field(env)] = taxes.mapped(env, template["taxes_id"], order["fiscal_position_id"])
     if "price_unit" not in vals:
         quantity = orm.decimals(env, float(vals.get("product_uom_qty", 1.0) or 0.0), 2)
-        told["price_unit"] = price(env, product, order["pricelist_id"], quantity)
+        told["price_unit"] = price(env, product, order["pricelist_id"], quantity, told[unit_field(env)])
+    told["technical_price_unit"] = told["price_unit"]
     told |= {"currency_id": order["currency_id"], "company_id": order["company_id"], "order_partner_id": order["partner_id"]}
     return {**told, "salesman_id": order["user_id"], "state": order["state"]}
 
@@ -109,20 +115,29 @@ def _line_checked(env: Env, ids: list[int], vals: Row) -> None:
         order = env.row("sale.order", row["order_id"])
         if order["locked"] and MONEY & set(vals):
             raise errors.NotSimulatedError("lines of a locked order")
-        if order["state"] == "sale" and {"product_uom_qty", "product_id"} & set(vals) and env.all("stock.move", sale_line_id=row["id"]):
-            raise errors.NotSimulatedError("another quantity or product on a line that is being delivered")
+        if order["state"] != "sale":
+            continue
+        if "product_id" in vals and vals["product_id"] != row["product_id"] and row["product_id"]:
+            if env.version >= 19:
+                raise errors.user("You cannot modify the product of this order line.")
+            if env.all("stock.move", sale_line_id=row["id"]):
+                raise errors.NotSimulatedError("another product on a line that is being delivered")
+        if "product_uom_qty" in vals:
+            asked = orm.decimals(env, float(vals["product_uom_qty"] or 0.0), 2)
+            if asked < row["product_uom_qty"] and asked < (row["qty_delivered"] or 0.0) and env.all("stock.move", sale_line_id=row["id"]):
+                raise errors.user(BELOW_DELIVERED)
+            env.transaction.before.setdefault(row["id"], row["product_uom_qty"])
 
 
 @settles("sale.order.line")
 def _line_settled(env: Env, ids: list[int], changed: set[str] | None) -> None:
     orders = dict.fromkeys(row["order_id"] for row in env.rows("sale.order.line", ids))
     for key in ids:
-        row = env.row("sale.order.line", key)
-        if changed and {"product_uom_qty", "product_id"} & changed and not {"price_unit"} & changed and row["product_id"]:
-            order = env.row("sale.order", row["order_id"])
-            if _follows_list(env, row):
-                found = price(env, env.row("product.product", row["product_id"]), order["pricelist_id"], row["product_uom_qty"])
-                env.set("sale.order.line", key, {"price_unit": found})
+        if changed and {"product_id", "product_uom_qty", unit_field(env)} & changed:
+            _anew(env, env.row("sale.order.line", key), changed)
+        asked = env.transaction.before.pop(key, None)
+        if asked is not None:
+            stock.resize(env, env.row("sale.order.line", key), asked)
         amounts(env, key)
     for key in orders:
         if changed is None or MONEY & changed:
@@ -132,11 +147,28 @@ def _line_settled(env: Env, ids: list[int], changed: set[str] | None) -> None:
         invoicing(env, key)
 
 
-def _follows_list(env: Env, row: Row) -> bool:
-    """Return whether the line's price came from the list: one given by hand stays."""
+def _anew(env: Env, row: Row, changed: set[str]) -> None:
+    """Work out what a line takes from its product, unit and quantity, where the write did not name it: a price that was written by hand
+    goes in 17; in 19 it stays, but one that came with the line's create goes too."""
     order = env.row("sale.order", row["order_id"])
-    items = env.all("product.pricelist.item", pricelist_id=order["pricelist_id"]) if order["pricelist_id"] else []
-    return bool(items)
+    product = env.store.table("product.product").rows.get(row["product_id"] or 0)
+    if row.get("display_type") or product is None:
+        return
+    told: Row = {}
+    template = env.row("product.template", product["product_tmpl_id"])
+    unit = row[unit_field(env)]
+    if "product_id" in changed:
+        unit = template["uom_id"] if unit_field(env) not in changed else unit
+        told |= {"name": orm.display(env, "product.product", product["id"]), unit_field(env): unit}
+        told[tax_field(env)] = tuple(taxes.mapped(env, template["taxes_id"], order["fiscal_position_id"]))
+    by_hand = env.version >= 19 and orm.money(env, row["technical_price_unit"] - row["price_unit"], order["currency_id"])
+    if not by_hand and (row["qty_invoiced"] or 0.0) <= 0:
+        found = price(env, product, order["pricelist_id"], row["product_uom_qty"], unit) if unit else 0.0
+        digits = env.model("sale.order.line").fields["price_unit"].digits
+        told["price_unit"] = found if digits is None else orm.decimals(env, found, digits)
+        if env.version >= 19 and "price_unit" not in changed:
+            told["technical_price_unit"] = told["price_unit"]
+    env.set("sale.order.line", row["id"], {name: one for name, one in told.items() if name not in changed})
 
 
 def amounts(env: Env, key: int) -> None:
