@@ -46,7 +46,11 @@ PRIVATE_FROM_19 = frozenset(
 )
 
 
-SINCE_19 = frozenset({"web_save_multi", "has_access", "formatted_read_group", "formatted_read_grouping_sets", "web_resequence"})
+SINCE_19 = frozenset(
+    {"web_save_multi", "has_access", "formatted_read_group", "formatted_read_grouping_sets", "web_resequence", "web_name_search"}
+)
+
+UNTIL_17 = frozenset({"name_get"})
 
 
 def method(model: str, name: str, *, of_model: bool = False, only: int | None = None) -> Callable[[Call], Call]:
@@ -70,7 +74,7 @@ def found(env: Env, model: Model, name: str) -> Method:
         for one in METHODS.get((owner, name), ()):
             if one.only in (None, env.version):
                 return one
-    if real_method(model.name, name) and not (env.version < 19 and name in SINCE_19):
+    if real_method(model.name, name) and name not in (SINCE_19 if env.version < 19 else UNTIL_17):
         raise errors.NotSimulatedError(f"method {model.name}.{name}")
     if env.version >= 19:
         raise errors.builtin(AttributeError, f"The method '{model.name}.{name}' does not exist")

@@ -74,8 +74,13 @@ class Field:
             "manual": False,
             "change_default": False,
             "exportable": True,
+            "default_export_compatible": self.name == "name",
             "depends": [],
         }
+        if version >= 19:
+            told["groupable"] = self.sortable or (self.type == "many2many" and self.store)
+        if self.type in NUMBERS and self.store and self.name != "id":
+            told["aggregator" if version >= 19 else "group_operator"] = "sum"
         if self.type in TEXTS:
             told["translate"] = self.translate
         if self.type == "char":

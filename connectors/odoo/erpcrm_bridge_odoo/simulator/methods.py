@@ -86,13 +86,18 @@ def fields_get(self: Records, allfields: Sequence[str] | None = None, attributes
         if (allfields and name not in allfields) or not access.may_field(self.env, spec):
             continue
         described = spec.described(self.env.version)
-        told[name] = {key: one for key, one in described.items() if key in attributes} if attributes else described
+        told[name] = described if attributes is None else {key: one for key, one in described.items() if key in attributes}
     return told
+
+
+WORKED_OUT = {("sale.order", "user_id"), ("sale.order", "team_id")}
+"""Fields that a create fills by itself, and that are no defaults."""
 
 
 @method("*", "default_get", of_model=True)
 def default_get(self: Records, fields: Sequence[str]) -> Row:
     held = orm.defaults(self.env, self.model, {})
+    held = {name: one for name, one in held.items() if (self.model.name, name) not in WORKED_OUT or f"default_{name}" in self.env.context}
     return {name: ([[6, 0, held[name]]] if self.model.fields[name].type == "many2many" else held[name]) for name in fields if name in held}
 
 
@@ -145,7 +150,7 @@ def _toggled(self: Records, active: bool) -> None:
         write(Records(self.env, self.model, ids), {"active": active})
 
 
-@method("*", "check_access_rights", of_model=True, only=17)
+@method("*", "check_access_rights", of_model=True)
 def check_access_rights(self: Records, operation: str, raise_exception: bool = True) -> bool:
     try:
         access.need(self.env, self.model, operation)
@@ -166,28 +171,32 @@ def has_access(self: Records, operation: str) -> bool:
     return True
 
 
-@method("*", "web_save_multi", only=19)
-def web_save_multi(self: Records, vals_list: Sequence[Row], specification: dict[str, Row]) -> list[Row]:
-    if len(self.ids) != len(vals_list):
-        raise errors.value("Each record must have a corresponding vals entry.")
-    for key, vals in zip(self.ids, vals_list, strict=True):
-        write(Records(self.env, self.model, [key]), vals)
-    told: list[Row] = web_read(self, specification)
-    return told
-
-
-@method("*", "web_read", only=19)
-def web_read(self: Records, specification: dict[str, Row]) -> list[Row]:
-    if any(told for told in specification.values()):
-        raise errors.NotSimulatedError("a specification that goes into relations")
-    if list(specification) in ([], ["id"]):
-        return [{"id": key} for key in self.ids]
-    return orm.read(self.env, self.model, self.ids, list(specification), None)
-
-
 @method("*", "export_data")
 def export_data(self: Records, fields_to_export: Sequence[str]) -> Row:
-    return {"datas": [[_exported(self, self.model, row, path) for path in fields_to_export] for row in self.rows]}
+    return {"datas": [line for row in self.rows for line in _lines(self, row, fields_to_export)]}
+
+
+def _lines(self: Records, row: Row, paths: Sequence[str]) -> list[list[Any]]:
+    """Return the lines of a record in an export: the first row of each of its lists stands in the first, the others below."""
+    below: list[list[Any]] = []
+    first: list[Any] = [""] * len(paths)
+    lists = [path.partition("/")[0] for path in paths if "/" in path and self.model.known(path.partition("/")[0]).type in X2MANY]
+    for at, path in enumerate(paths):
+        if path.partition("/")[0] not in lists:
+            first[at] = _exported(self, self.model, row, path)
+    for name in dict.fromkeys(lists):
+        spec = self.model.fields[name]
+        places = [at for at, path in enumerate(paths) if path.partition("/")[0] == name]
+        for number, key in enumerate(orm.value(self.env, spec, row)):
+            inner = Records(self.env, self.env.model(spec.relation or ""), [key])
+            cells = _lines(inner, inner.rows[0], [paths[at].partition("/")[2] for at in places])
+            for line in cells:
+                target = first if number == 0 and line is cells[0] else [""] * len(paths)
+                for at, cell in zip(places, line, strict=True):
+                    target[at] = cell
+                if target is not first:
+                    below.append(target)
+    return [first, *below]
 
 
 def _exported(self: Records, model: Model, row: Row, path: str) -> Any:
@@ -206,7 +215,9 @@ def _exported(self: Records, model: Model, row: Row, path: str) -> Any:
         return _exported(self, comodel, self.env.row(comodel.name, held), rest)
     if spec.type == "many2one":
         return orm.display(self.env, spec.relation or "", held) if held else ""
-    if spec.type in X2MANY or rest:
+    if spec.type in X2MANY and not rest:
+        return ",".join(orm.display(self.env, spec.relation or "", key) for key in held)
+    if rest:
         raise errors.NotSimulatedError(f"export of {path}")
     if spec.type == "boolean":
         return bool(held)

@@ -209,6 +209,9 @@ def unlink(env: Env, model: Model, ids: Sequence[int]) -> None:
     for key in there:
         if key in env.store.table(model.name).rows:
             env.store.put(env.transaction, model.name, key, None)
+    for row in env.all("ir.attachment", res_model=model.name):
+        if row["res_id"] in there:
+            env.store.put(env.transaction, "ir.attachment", row["id"], None)
     marks = [row["id"] for row in env.all("ir.model.data") if row["model"] == model.name and row["res_id"] in there]
     for mark in marks:
         env.store.put(env.transaction, "ir.model.data", mark, None)

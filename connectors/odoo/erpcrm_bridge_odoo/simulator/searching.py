@@ -37,6 +37,8 @@ def search(env: Env, model: Model, domain: Any, offset: int = 0, limit: int | No
     tests = [compiled(env, model, domain)]
     if "active" in model.fields and env.context.get("active_test", True) and not mentions(domain, "active"):
         tests.append(lambda row: bool(row.get("active")))
+    if model.name == "ir.attachment" and not any(mentions(domain, name) for name in ("id", "res_field")):
+        tests.append(lambda row: not row.get("res_field"))  # the files behind binary fields
     if not env.sudo:
         tests += access.rules(env, model.name)
     table = env.store.table(model.name)

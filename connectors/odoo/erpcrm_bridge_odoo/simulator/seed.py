@@ -8,6 +8,7 @@ simulator's own:
 from __future__ import annotations
 
 import uuid
+from importlib.resources import files
 from typing import Any
 
 from erpcrm_bridge_odoo.simulator import access
@@ -268,6 +269,19 @@ def _goods(sower: _Sower) -> None:
         sower.plant("decimal.precision", None, name=name, digits=2)
 
 
+def _modules(version: int) -> list[tuple[str, str, bool]]:
+    """Return the modules that are installed: name, title, whether it is an application."""
+    found = []
+    for line in files(__package__).joinpath("modules.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        told, *titles = line.split(" | ")
+        name, *flags = told.split()
+        if f"only{36 - version}" not in flags:
+            found.append((name, titles[-1 if version < 19 else 0], "app" in flags))
+    return found
+
+
 def _technical(sower: _Sower) -> None:
     for name, model in sower.database.models.items():
         key = sower.plant(
@@ -277,6 +291,9 @@ def _technical(sower: _Sower) -> None:
             told = {"name": spec.name, "model": name, "model_id": key, "field_description": spec.string, "ttype": spec.type}
             rest = {"relation": spec.relation, "required": spec.required, "readonly": spec.readonly, "store": spec.store}
             sower.plant("ir.model.fields", None, **told, **rest)
+    for name, title, application in _modules(sower.database.version):
+        told = {"name": name, "shortdesc": title, "state": "installed", "latest_version": f"{sower.database.version}.0.1.0"}
+        sower.plant("ir.module.module", None, f"base.module_{name}", application=application, author="Odoo S.A.", sequence=100, **told)
     told = {"database.uuid": str(uuid.uuid4()), "web.base.url": "http://127.0.0.1", "database.create_date": sower.transaction.stamp[:19]}
     for name, value in told.items():
         sower.plant("ir.config_parameter", None, key=name, value=value)

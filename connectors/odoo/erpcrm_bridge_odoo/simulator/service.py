@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from erpcrm_bridge_odoo.simulator import errors, methods  # noqa: F401 - the methods of every model register themselves
+from erpcrm_bridge_odoo.simulator import errors, grouping, methods, webs  # noqa: F401 - the methods of every model register themselves
 from erpcrm_bridge_odoo.simulator.calls import by_position
 from erpcrm_bridge_odoo.simulator.env import Database, Env
 from erpcrm_bridge_odoo.simulator.faults import Fault, Faults

@@ -6,6 +6,7 @@ from __future__ import annotations
 def registered() -> None:
     """Import every line of business."""
     from erpcrm_bridge_odoo.simulator.flows import (  # noqa: F401 - each registers its hooks and methods
+        attachments,
         billing,
         chatter,
         commissions,

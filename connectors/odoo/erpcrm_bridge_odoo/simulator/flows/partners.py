@@ -18,8 +18,8 @@ def _prepared(env: Env, vals: Row) -> Row:
     parent = env.store.table("res.partner").rows.get(vals.get("parent_id") or 0)
     told = {"is_company": False, "customer_rank": 0, "supplier_rank": 0, "color": 0, **vals}
     if parent is not None:
-        if told.get("type") == "contact":
-            told |= {name: parent.get(name) for name in ADDRESS if not any(vals.get(one) for one in ADDRESS)}
+        if told.get("type") == "contact" and any(parent.get(name) for name in ADDRESS):
+            told |= {name: parent.get(name) for name in ADDRESS}
         told.setdefault("company_id", parent.get("company_id"))
         if "user_id" not in vals and not vals.get("is_company"):
             told["user_id"] = parent.get("user_id")
@@ -48,10 +48,11 @@ def _settled(env: Env, ids: list[int], changed: set[str] | None) -> None:
         _no_circle(env, key)
         _related(env, key)
         children = env.all("res.partner", parent_id=key)
+        _address_of_the_family(env, key, changed)
         if changed and set(ADDRESS) & changed:
             for child in children:
                 if child["type"] == "contact":
-                    env.set("res.partner", child["id"], {name: env.row("res.partner", key)[name] for name in ADDRESS})
+                    env.set("res.partner", child["id"], {name: env.row("res.partner", key)[name] for name in ADDRESS if name in changed})
         if changed is None or {"parent_id", "is_company", *COMMERCIAL} & changed:
             _commercial(env, key)
         if changed is None or {"name", "parent_id"} & changed:
@@ -59,6 +60,27 @@ def _settled(env: Env, ids: list[int], changed: set[str] | None) -> None:
                 _related(env, child["id"])
             for move in env.all("account.move", partner_id=key):
                 env.set("account.move", move["id"], {"invoice_partner_display_name": env.row("res.partner", key)["complete_name"]})
+
+
+def _address_of_the_family(env: Env, key: int, changed: set[str] | None) -> None:
+    """A contact that comes to a parent takes its address. Where the parent has none, 17's takes that of its first child, 19's that of any
+    contact; in 19 a contact's address is written to its parent, too."""
+    row = env.row("res.partner", key)
+    parent = env.store.table("res.partner").rows.get(row["parent_id"] or 0)
+    if parent is None:
+        return
+    of_parent = any(parent.get(name) for name in ADDRESS)
+    of_child = {name: row.get(name) for name in ADDRESS}
+    contact = row["type"] == "contact"
+    if changed is None or "parent_id" in changed or (env.version < 19 and "type" in changed):
+        if contact and of_parent:
+            env.set("res.partner", key, {name: parent.get(name) for name in ADDRESS})
+        first = changed is None and len(env.all("res.partner", parent_id=parent["id"])) == 1
+        if not of_parent and any(of_child.values()) and (contact if env.version >= 19 else first):
+            env.set("res.partner", parent["id"], of_child)
+    elif contact and env.version >= 19 and set(ADDRESS) & changed:
+        env.set("res.partner", parent["id"], {name: of_child[name] for name in ADDRESS if name in changed})
+        _settled(env, [parent["id"]], changed & set(ADDRESS))
 
 
 def _no_circle(env: Env, key: int) -> None:

@@ -133,6 +133,9 @@ DEFAULTS: dict[tuple[str, str], Any] = {
     ("stock.move", "company_id"): _company,
     ("stock.move", "date"): _now,
     ("stock.quant", "in_date"): _now,
+    ("ir.attachment", "type"): "binary",
+    ("ir.attachment", "company_id"): _company,
+    ("res.partner", "is_company"): False,
     ("stock.quant", "company_id"): _company,
     ("ir.actions.server", "usage"): "ir_actions_server",
     ("ir.actions.server", "type"): "ir.actions.server",
@@ -239,6 +242,8 @@ NO_COPY = (
     }
     | {
         ("account.move", "line_ids"),
+        ("res.partner", "customer_rank"),
+        ("res.partner", "supplier_rank"),
         ("sale.order.line", "qty_delivered"),
         ("sale.order.line", "qty_invoiced"),
         ("sale.order.line", "invoice_lines"),
@@ -246,6 +251,7 @@ NO_COPY = (
 )
 
 DOMAINS: dict[tuple[str, str], tuple[Any, ...]] = {
+    ("res.partner", "child_ids"): (("active", "=", True),),
     ("account.move", "invoice_line_ids"): (("display_type", "in", ("product", "line_section", "line_subsection", "line_note")),),
 }
 
