@@ -365,7 +365,7 @@ def test_a_path_that_the_simulator_lacks_is_501(odoo: Any) -> None:
     answered = odoo.http("GET", "/web/login")
     assert (answered.status, answered.told["feature"]) == (501, "path /web/login")
     for model, method, feature in (
-        ("res.partner", "read_group", "method res.partner.read_group"),
+        ("res.partner", "read_progress_bar", "method res.partner.read_progress_bar"),
         ("stock.lot", "search", "model stock.lot"),
     ):
         with pytest.raises(xmlrpc.client.ProtocolError) as caught:
