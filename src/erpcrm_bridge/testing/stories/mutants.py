@@ -79,6 +79,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L13", "one mapping takes whatever stands in the stream", SYNC + "flow:Flow.side", "if len(sides) > 1 and fields is not None:", "if False:", first=RICH),
     Mutant("L13", "a link stays with the mapping that settled it", SYNC + "flow:Flow.side_of", "return settled or self.side(link.stream_id, link.entity, link.base)", "return sides[0]", first=RICH),
     Mutant("L6", "what is passed through is only read", "erpcrm_bridge.mapping.rules:passed_through", "rule = _passed(name, one.direction, told)", 'rule = _passed(name, "to_canonical", told)', first=RICH),
+    Mutant("L6", "what paused is not read anew", SYNC + "pull:_pull_stream", "all_anew = bool(were - paused)", "all_anew = False", first=RICH),
     Mutant("L13", "after a change of rules nothing was known", SYNC + "settling:_moved", "base = link.base\n", "base = link.base if link.rules == mapping.digest or not link.rules else {}\n"),
 )  # fmt: skip
 

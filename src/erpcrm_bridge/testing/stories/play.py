@@ -28,6 +28,7 @@ from erpcrm_bridge.sync.flow import Flow, opened
 from erpcrm_bridge.sync.notes import new_run
 from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.run import apply_plan, run_flow
+from erpcrm_bridge.testing.memory import MemoryConnector
 from erpcrm_bridge.testing.stories.check import Violation, check, silent
 from erpcrm_bridge.testing.stories.ground import CALL_SITES, STORE_SITES, Died, Fault, Ground, Meddler, opener
 from erpcrm_bridge.testing.stories.people import WEIGHTS, Act, act, give_back
@@ -189,6 +190,8 @@ class Play:
 
     def __init__(self, seed: int, *, telling: bool = False, faults: Collection[str] | None = None) -> None:
         self.ground = Ground(seed, scene(random.Random(f"{seed}/scene"), aim_of(seed), rich=seed >= RICH), telling=telling)
+        systems = self.ground.systems if seed >= RICH and seed % 2 else {}  # elsewhere nobody has pinned how they look
+        self.pinned = {role: MemoryConnector(system).describe() for role, system in systems.items()}
         self.changed = False
         self.rules_changed = False
         self._reviewed = False
@@ -265,7 +268,7 @@ class Play:
         folder = ground.folder / str(meddler.number % 7)
         settings = ground.place.settings()
         rules = library(ground.place.on_delete, self.changed, ground.place.rich)
-        with opened(settings, FLOW, store, opener(meddler), rules, compiled) as flow:
+        with opened(settings, FLOW, store, opener(meddler), rules, compiled, self.pinned) as flow:
             if run is not None and run.by == "keys":
                 self._by_keys(flow, store, fence)
             began = len(ground.journal)

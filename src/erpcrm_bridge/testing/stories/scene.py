@@ -21,6 +21,7 @@ import msgspec
 
 from erpcrm_bridge.connector import Capabilities, Field, Stream
 from erpcrm_bridge.mapping import CompiledMapping, Library, MappingSpec, compile_mapping, load_library
+from erpcrm_bridge.mapping.pause import Pause
 from erpcrm_bridge.model.values import Fields, normal
 from erpcrm_bridge.settings import Brakes, Settings, load
 from erpcrm_bridge.testing.system import StreamSpec, Trigger, normalised
@@ -296,14 +297,19 @@ _compiled: dict[tuple[Any, ...], tuple[MappingSpec, CompiledMapping]] = {}
 
 
 def compiled(
-    spec: MappingSpec, *, codes: Mapping[str, Mapping[str, str]], values: Mapping[str, Any], stream: Stream | None
+    spec: MappingSpec,
+    *,
+    codes: Mapping[str, Mapping[str, str]],
+    values: Mapping[str, Any],
+    stream: Stream | None,
+    pauses: Mapping[str, Pause] | None = None,
 ) -> CompiledMapping:
     """Return what ``compile_mapping`` returns, made once for each shape of a stream."""
-    shape = (id(spec), msgspec.msgpack.encode(stream.fields) if stream is not None else b"")
+    shape = (id(spec), msgspec.msgpack.encode(stream.fields) if stream is not None else b"", msgspec.msgpack.encode(pauses or {}))
     found = _compiled.get(shape)
     if found is None:
         # The mapping is kept beside, so that nothing else is ever known by its id.
-        found = _compiled[shape] = spec, compile_mapping(spec, codes=codes, values=values, stream=stream)
+        found = _compiled[shape] = spec, compile_mapping(spec, codes=codes, values=values, stream=stream, pauses=pauses)
     return found[1]
 
 
