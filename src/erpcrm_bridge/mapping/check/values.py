@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from erpcrm_bridge.connector import Field
 from erpcrm_bridge.mapping.check.fit import AMOUNT_DIGITS, values_known
 from erpcrm_bridge.mapping.rules import Plan, World, table_of
+from erpcrm_bridge.mapping.transforms import Transform
 from erpcrm_bridge.model.fields import FieldSpec, field_at
 from erpcrm_bridge.model.money import MINOR_UNITS
 
@@ -47,6 +48,8 @@ def golden_of(draw: Any, world: World, plan: Plan, fields: Mapping[str, FieldSpe
     for path in dict.fromkeys(around):
         values[path] = draw(canonical(world, None, field_at(fields, path), None))
     own = [draw(canonical(world, plan, one, _currency(plan, fields, values))) for one in plan.fields]
+    if region := next((transform for transform in plan.via if transform.name == "region"), None):
+        own = [region.get(value, _taken(region, values)) for value in own]  # a part of the country has one canonical name: its code
     if len(own) > 1:
         own = [draw(st.just(value) | st.none()) for value in own]
     return values | dict(zip(plan.rule.canonical, own, strict=True))
@@ -54,7 +57,13 @@ def golden_of(draw: Any, world: World, plan: Plan, fields: Mapping[str, FieldSpe
 
 def _currency(plan: Plan, fields: Mapping[str, FieldSpec], values: Mapping[str, Any]) -> str | None:
     """Return the currency that says how fine an amount is: the one that the rule takes, else none (two decimals)."""
-    argument = next((transform.argument for transform in plan.via if transform.name == "money"), None)
+    money = next((transform for transform in plan.via if transform.name == "money"), None)
+    return _taken(money, values) if money is not None else None
+
+
+def _taken(transform: Transform, values: Mapping[str, Any]) -> Any:
+    """Return the argument of a transform among these values; None where it takes none."""
+    argument = transform.argument
     if argument is None:
         return None
     return values.get(argument.path) if argument.path is not None else argument.fixed
