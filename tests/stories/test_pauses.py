@@ -10,10 +10,12 @@ from typing import Any, Protocol
 
 import msgspec
 import pytest
-from stories.world import MUST, TEXT, Died, World, row_write, says
+from stories.world import FLOW, MUST, TEXT, Died, World, row_write, says
 
 from erpcrm_bridge.connector import Field
 from erpcrm_bridge.errors import ConfigError
+from erpcrm_bridge.sync.notes import new_run
+from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.run import undo_run
 from erpcrm_bridge.testing.memory import Rights
 
@@ -88,6 +90,20 @@ def test_what_was_edited_unseen_comes_when_the_field_can_be_read_again(make: Mak
     world.sync()
     assert says(customer(world, there), tel="3")
     assert world.parked() == []
+    world.assert_quiet()
+
+
+def test_a_record_that_a_webhook_named_during_a_pause_is_read_anew_after_it(make: Make) -> None:
+    """The pause began and ended between two runs: only the read by key took place under it."""
+    world = make()
+    world.sync()
+    world.crm.rights["bridge"] = Rights(hidden_fields={"Account": ("Phone",)})
+    key = world.crm.create("Account", {"Name": "Acme", "Phone": "3"})
+    with world.at_work() as (flow, store, fence):
+        read_again(store, new_run(FLOW, world.clock, fence), flow.sides["customer"][0], [key])
+    world.crm.rights["bridge"] = Rights()
+    world.sync_until_quiet()
+    assert says(world.erp_of(key), companyName="Acme", tel="3")
     world.assert_quiet()
 
 

@@ -65,9 +65,7 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
     rules = rules_digest(sides)
     settled_by = store.fact(f"rules:{flow.name}:{stream_id}")
     asked = remap.asked(selection, sides)
-    were, paused = set(msgspec.json.decode(store.fact(f"paused:{flow.name}:{stream_id}") or "[]", type=list[str])), paused_paths(sides)
-    if paused - were:  # known before anything is read without them
-        store.set_fact(f"paused:{flow.name}:{stream_id}", msgspec.json.encode(sorted(were | paused)).decode())
+    were, paused = _paused_until_now(store, flow.name, stream_id), paused_paths(sides)
     all_anew = bool(were - paused)  # of what paused nothing was read for a while
     if settled_by is not None and settled_by != rules:
         store.set_fact(f"review:{flow.name}", run.id)
@@ -98,6 +96,17 @@ def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: 
 def paused_paths(sides: Iterable[Side]) -> set[str]:
     """Return what cannot be read now of a stream, as mapping and canonical path."""
     return {f"{side.mapping.name} {path}" for side in sides for path in side.mapping.paused}
+
+
+def note_paused(store: Store, flow: str, stream_id: int, sides: Iterable[Side]) -> None:
+    """Remember what cannot be read of a stream now, before anything is read without it: it is read anew when it is back."""
+    were, paused = _paused_until_now(store, flow, stream_id), paused_paths(sides)
+    if paused - were:
+        store.set_fact(f"paused:{flow}:{stream_id}", msgspec.json.encode(sorted(were | paused)).decode())
+
+
+def _paused_until_now(store: Store, flow: str, stream_id: int) -> set[str]:
+    return set(msgspec.json.decode(store.fact(f"paused:{flow}:{stream_id}") or "[]", type=list[str]))
 
 
 def _map_anew(store: Store, run: RunNote, stream_id: int, sides: list[Side], selection: Selection) -> None:
@@ -304,6 +313,7 @@ def _readable_again(flow: Flow, store: Store, run: RunNote, stream_id: int, stil
 
 def read_again(store: Store, run: RunNote, side: Side, keys: list[str]) -> None:
     """Read records by key and store them as incoming. A key that is not there is gone, or missing where the system cannot tell (L8)."""
+    note_paused(store, run.flow, side.stream_id, [side])
     rows = _read_by_key(store, run, side, side.selection, keys, store.seq())
     _count_for_brakes(store, run, side.stream_id, rows)
     with store.transaction(run.fence):

@@ -22,7 +22,7 @@ from erpcrm_bridge.sync.flow import Flow, Paused
 from erpcrm_bridge.sync.ids import owing
 from erpcrm_bridge.sync.notes import Progress, RunNote, instant, new_run, quiet
 from erpcrm_bridge.sync.plan import PlanHead, Spool, check, plan_folder, read_steps
-from erpcrm_bridge.sync.pull import pull
+from erpcrm_bridge.sync.pull import note_paused, pull
 from erpcrm_bridge.sync.push import BATCH, Pushed, decide_all, is_stale, push
 from erpcrm_bridge.sync.recover import arrived, recover
 from erpcrm_bridge.sync.undo import Undoing, carry_out, plan_undo
@@ -125,6 +125,7 @@ def _drifted(flow: Flow, store: Store, report: Report) -> None:
 
 def _take_in(flow: Flow, store: Store, run: RunNote, adopting: bool, creating: Collection[str]) -> None:
     """All that comes before the push: settle what an earlier run left open, read every system, and merge."""
+    _note_paused(flow, store)
     recover(flow, store, run)
     pull(flow, store, run)
     arrived(flow, store, run)
@@ -134,6 +135,11 @@ def _take_in(flow: Flow, store: Store, run: RunNote, adopting: bool, creating: C
     absorb(flow, store, run, adopting=adopting)
     for entity in creating if adopting else ():
         run.counts[f"wanted {entity}"] = want_everywhere(flow, store, run, entity)
+
+
+def _note_paused(flow: Flow, store: Store) -> None:
+    for stream_id, sides in flow.streams().items():
+        note_paused(store, flow.name, stream_id, sides)
 
 
 def _begin_adoption(flow: Flow, store: Store, run: RunNote) -> None:
@@ -262,6 +268,7 @@ def apply_plan(
     report = Report(run.id, flow.name, "undo" if head.undoes else "apply", {}, {}, head=head)
     with _recorded(store, run, report, clock):
         brake.refuse_if_tripped(flow, store)
+        _note_paused(flow, store)
         recover(flow, store, run)
         rules = _rules(flow)
         other_rules = {name for name, digest in head.rules.items() if rules.get(name) != digest}
