@@ -315,7 +315,8 @@ class Store:
         with self._within():
             for stream_id, members in by_stream.items():
                 linked: dict[str, str] = dict(self._look_up(_LINKED_KEYS, members, stream_id))
-                values = (c.incoming_values(row, linked.get(key)) for key, row in members.items())
+                # in the order of keys, in which they are asked for again: what is read together then lies together
+                values = (c.incoming_values(members[key], linked.get(key)) for key in sorted(members))
                 self._db.insert(c.INCOMING, values, _INCOMING_NEWER)
 
     def incoming_linked(self, stream_ids: Sequence[int], after: str, limit: int) -> list[tuple[str, list[IncomingRow]]]:
