@@ -19,7 +19,7 @@ from erpcrm_bridge.mapping.pause import Pause
 from erpcrm_bridge.mapping.rules import Part, Plan, World, document_scope, line_scope
 from erpcrm_bridge.mapping.transforms import Argument, Transform
 from erpcrm_bridge.model.fields import FieldSpec
-from erpcrm_bridge.model.kinds import plain_text
+from erpcrm_bridge.model.kinds import COMMONLY
 
 READ = "read"
 CANONICAL = "canonical form"
@@ -342,6 +342,11 @@ def _step(source: Source, plan: Plan, transform: Transform, depth: int, canonica
             source.add(depth, f"if {transform.argument.path!r} not in o{alone}: o[{transform.argument.path!r}]", plan, READ)
     if transform.get_code:
         source.add(depth, f"v = {transform.get_code}", plan, transform.name)
+    elif transform.of_text:
+        table = source.bind("m", transform.of_text)
+        source.add(
+            depth, f"v = {table}[v] if v.__class__ is str and v in {table} else {source.bind('g', transform.get)}(v)", plan, transform.name
+        )
     else:
         source.add(depth, f"v = {source.bind('g', transform.get)}(v{argument})", plan, transform.name)
 
@@ -369,8 +374,10 @@ def _canonical_form(source: Source, plan: Plan, spec: FieldSpec, depth: int, *, 
         return
     if spec.normalise is not None:
         normalise = f"{source.bind('n', spec.normalise)}(v)"
-        if spec.normalise is plain_text:  # of most values all that is left to do, and no call is made for it
-            normalise = f"(v.strip() or None) if v.__class__ is str and '\\r' not in v else {normalise}"
+        if (common := COMMONLY.get(spec.normalise)) is not None:
+            normalise = f"({common[1]}) if {common[0]} else {normalise}"
+        elif spec.kind == "custom":
+            normalise = f"v if v.__class__ is str else {normalise}"
         source.add(depth, f"v = {normalise}", plan, CANONICAL)
     if spec.max_length is not None and spec.kind == "text":
         source.add(depth, f"if v is not None and len(v) > {spec.max_length}: too_long({spec.max_length})", plan, CANONICAL)

@@ -70,6 +70,8 @@ class Transform:
     outputs: frozenset[Any] | None = None
     guesses: Callable[[Any], bool] | None = None
     """Tells of an external value that only a fallback reads."""
+    of_text: Mapping[str, Any] = field(default_factory=dict)
+    """Of some texts what ``get`` gives for them: no call is made for these."""
 
     @property
     def two_way(self) -> bool:
@@ -381,7 +383,8 @@ def _map(options: Any, setting: Setting) -> Transform:
 
     law: Law = "quotient" if twice or fallback is not None or table.write else "iso"
     guesses = (lambda value: (type(value), value) not in exact) if fallback is not None else None
-    return Transform("map", law, get, put, outputs=outputs, guesses=guesses)
+    of_text = {key: value for key, value in pairs.items() if isinstance(key, str)}
+    return Transform("map", law, get, put, outputs=outputs, guesses=guesses, of_text=of_text)
 
 
 def _code(options: dict[str, Any], setting: Setting) -> Transform:
@@ -595,8 +598,12 @@ def _money(options: dict[str, Any], setting: Setting) -> Transform:
     argument = setting.argument(options["currency"], MINOR_UNITS.__contains__, "a currency of ISO 4217")
     parse, write = _parser(options), _writer(options, setting)
 
+    @lru_cache(maxsize=8192)
+    def of_text(text: str, currency: str | None) -> Decimal:
+        return _in_minor_units(parse(text), currency)
+
     def get(value: Any, currency: str | None) -> Decimal:
-        return _in_minor_units(parse(value), currency)
+        return of_text(value, currency) if value.__class__ is str else _in_minor_units(parse(value), currency)
 
     def put(value: Any, currency: str | None) -> Any:
         return write(_in_minor_units(_number_of(value), currency))

@@ -6,7 +6,7 @@ A normaliser gives a value its one canonical form and raises ValueError where th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -81,6 +81,16 @@ def _integer(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{value!r} is not a whole number")  # noqa: TRY004 - callers catch ValueError
     return value
+
+
+_PLAIN = "v.__class__ is str and '\\r' not in v"
+COMMONLY: dict[Callable[[Any], Any], tuple[str, str]] = {
+    plain_text: (_PLAIN, "v.strip() or None"),
+    _lower: (_PLAIN, "v.strip().lower() or None"),
+    _upper: (_PLAIN, "v.strip().upper() or None"),
+    _tax_id: ("v.__class__ is str and v.isascii() and v.isalnum()", "v.upper()"),
+}
+"""Of some normalisers what they give in most cases, as a condition and an expression over ``v``: no call is made for it."""
 
 
 def _t(length: int) -> Meta:
