@@ -223,6 +223,11 @@ class CompiledMapping:
             return _NO_PATHS
         return frozenset(path for plan in self._guessing if _is_guess(self._world, plan, fields) for path in plan.rule.canonical)
 
+    @property
+    def refers(self) -> bool:
+        """Whether get looks up any reference, in lists too."""
+        return bool(self._referring) or bool(self.lists)
+
     def references_in(self, fields: Fields) -> set[tuple[str, str]]:
         """Return (entity, external key) of every reference that get will look up, lists included."""
         found = _keys_in(self._world, self._referring, fields)

@@ -457,22 +457,23 @@ def answers_unread(golden: Fields, link: LinkRow, mapping: CompiledMapping) -> d
 
 def is_dirty(golden: Fields, link: LinkRow, mapping: CompiledMapping, said: Fields) -> bool:
     """Tell whether a link whose base reads as ``said`` has yet to be looked at by the push: some written path does not mean golden."""
-    held, read, answered = golden.get, said.get, link.answered
-    for path in mapping.written:
-        now, then = held(path), read(path)
-        if path in answered:
-            if not base_means(path, now, then, answered):
+    answered, read = link.answered, said
+    if answered:
+        for path in answered:
+            if path in mapping.writable and path not in mapping.lists and not base_means(path, golden.get(path), said.get(path), answered):
                 return True
-        elif now is not then and not (now.__class__ is str and now == then) and not same(then, now):
-            return True
+        read = {**said, **{path: golden.get(path) for path in answered}}
+    ours, theirs = list(map(golden.get, mapping.written)), list(map(read.get, mapping.written))
+    if (ours != theirs or list(map(type, ours)) != list(map(type, theirs))) and not all(map(same, theirs, ours)):
+        return True
     if mapping.lists:
         names = list(mapping.lists)
-        ours, theirs = flatten(golden, names), flatten(said, names)
-        for path in {p for p in (*ours, *theirs) if "/" in p}:
+        flat, flat_said = flatten(golden, names), flatten(said, names)
+        for path in {p for p in (*flat, *flat_said) if "/" in p}:
             name, _, rest = path.partition("/")
             field = rest.partition("/")[2]
             if name not in mapping.lists or (field and field not in mapping.lists[name].writable):
                 continue
-            if not base_means(path, ours.get(path), theirs.get(path), link.answered):
+            if not base_means(path, flat.get(path), flat_said.get(path), link.answered):
                 return True
     return False

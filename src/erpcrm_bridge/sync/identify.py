@@ -341,6 +341,11 @@ def _near(bucket: list[int], nodes: Sequence[Node], rule: MatchRule) -> Iterator
     """Yield the pairs that may agree, after a quick look at all of them in the first field that the rule compares."""
     path, least = next(iter(rule.compare.items()))
     forms = {i: text for i in bucket if (text := form(path, nodes[i].compare.get(path))) is not None}
+    if len(forms) == 2:  # as most are: no search is needed
+        (i, one), (j, other) = forms.items()
+        if fuzz.token_ratio(one, other) >= least:
+            yield i, j
+        return
     while forms:
         i, text = forms.popitem()
         for _, _, j in process.extract(text, forms, scorer=fuzz.token_ratio, score_cutoff=least, limit=None):

@@ -169,12 +169,11 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
             for row in ours:
                 errors: list[FieldError] = []
                 said = get(row.fields or {}, refs, errors)
-                blocked = blocking(side, errors)
-                if blocked:
+                if errors and (blocked := blocking(side, errors)):
                     waiting.append((row, side, blocked))
                     continue
                 reference = (row.fields or {}).get(external_id) if external_id else None
-                nodes.append(_node(side, row, policies, said, compared, reference if is_golden_id(reference) else None))
+                nodes.append(_node(side, row, policies, said, compared, reference if reference and is_golden_id(reference) else None))
     return nodes, waiting
 
 
@@ -214,9 +213,9 @@ def _node(side: Side, row: IncomingRow, policies: Policies, said: Fields, compar
         side.stream_id,
         row.key,
         array("q", [h or 0 for h in policies.natural_keys.of(said)]),  # a third of what a list takes
-        Held(compared, tuple([said.get(path) for path in compared])),
+        Held(compared, tuple(map(said.get, compared))),
         reference,
-        crosses=((side.stream_id, cross),) if (cross := carried(side, row.fields)) else (),
+        crosses=((side.stream_id, cross),) if side.cross and (cross := carried(side, row.fields)) else (),
     )
 
 
@@ -340,7 +339,7 @@ def _found(
                 side = alone.get(stream_id) or flow.side(stream_id, entity, row.fields if row else None)
                 if side is None or row is None:
                     continue
-                link = wanted.get((golden.id, stream_id))
+                link = wanted.get((golden.id, stream_id)) if wanted else None
                 if moved is not None:
                     members.append(_moved_member(run, moved[stream_id, key], side, golden, new=new, replaces=link))
                 elif link is None:

@@ -26,6 +26,8 @@ def refs_of(flow: Flow, store: Store, side: Side, records: Iterable[Fields]) -> 
 
     A key is looked up among the records of its entity alone: two streams of a system may use the same keys.
     """
+    if not side.mapping.refers:
+        return {}
     wanted: dict[str, set[str]] = {}
     for fields in records:
         for entity, key in side.mapping.references_in(fields):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
 
 BATCH = 5_000
+_NO_PATHS: frozenset[str] = frozenset()
 
 
 class Origin(Struct):
@@ -164,6 +166,8 @@ def _member_refs(flow: Flow, store: Store, works: list[Work]) -> dict[str, dict[
     by_side: dict[int, tuple[Side, list[Fields]]] = {}
     for work in works:
         for member in work.members:
+            if not member.side.mapping.refers:
+                continue
             _, records = by_side.setdefault(id(member.side), (member.side, []))
             if member.incoming.fields is not None:
                 records.append(member.incoming.fields)
@@ -292,7 +296,7 @@ def _merge_one(
         frozen=frozen,
         rewritten=lambda unit, new, by: _rewritten(history, unit, new, by),
     )
-    fields = unflatten(merged.fields, lists)
+    fields = unflatten(merged.fields, lists) if lists else merged.fields
     if merged.changes and sayings and lists:
         _total_follows_lines(policies.rules, golden, merged, frozen, sayings)
         fields = unflatten(merged.fields, lists)
@@ -324,12 +328,13 @@ def _merge_one(
 def _lists_of(work: Work) -> list[str]:
     """Return the lists of which the golden record or a member may hold lines: most records have none, and then none is looked for."""
     fields, authors = work.golden.fields, work.golden.authors
-    names = list(entity_spec(work.golden.entity).lists)
     for member in work.members:
         if member.side.mapping.lists:
-            return names
-    held = fields and (any(name in fields for name in names) or any("/" in path for path in authors))
-    return names if held else []
+            return list(entity_spec(work.golden.entity).lists)
+    if not fields:
+        return []
+    names = list(entity_spec(work.golden.entity).lists)
+    return names if any(name in fields for name in names) or any("/" in path for path in authors) else []
 
 
 def _total_follows_lines(
@@ -401,16 +406,19 @@ def _saying(
             # A document without its lines is none: it would be created so elsewhere (L9).
             _park_record(run, member, "paused", f"it cannot be taken in while its lines are paused: {why}", batch, golden_id)
             return None
-    line_ids = _line_ids(flow, member, keyed, work)
+    line_ids = _line_ids(flow, member, keyed, work) if keyed else {}
     if line_ids is None:
         _park_record(run, member, "lines", "it is in doubt which of its lines is which", batch, golden_id)
         return None
     for name, pairs in keyed.items():
         said[name] = [{"id": line_ids[name][key], **line} for key, line in pairs]
     flat = flatten(said, lists) if lists else said
-    unreadable = [error for error in errors if error.reference is None]
-    unread = {path for error in unreadable for path in side.policies.unit(error.path)}
-    withheld = unread | side.paused.keys()
+    unreadable: list[FieldError] = []
+    unread: set[str] | frozenset[str] = _NO_PATHS
+    if errors:
+        unreadable = [error for error in errors if error.reference is None]
+        unread = {path for error in unreadable for path in side.policies.unit(error.path)}
+    withheld = frozenset((*unread, *side.paused)) if side.paused else unread
     before, moved = _moved(member, store, refs, flat, flat_golden, lists)
     whole = member.origin.kept if member.origin else {}
     if link.base is None and flow.is_on_its_way(side, link, row.fields or {}):
@@ -419,7 +427,7 @@ def _saying(
         moved -= withheld | whole.keys()
     if guessed := mapping.guessed(row.fields or {}):
         member.guessed = guessed & moved
-    pending = [error.path for error in errors if error.reference is not None]
+    pending = [error.path for error in errors if error.reference is not None] if errors else []
     if unreadable or link.held:
         _hold_unreadable(run, work, member, unreadable, unread, batch)
     if pending:
@@ -437,12 +445,20 @@ def _saying(
     )
     old_base = link.base
     link.base = _base_after(member, withheld)
-    link.answered = _answers_left(link, mapping, old_base, row.fields or {}) | {path: digest(value) for path, value in whole.items()}
-    kept = {name: keys for name, keys in link.line_keys.items() if name in side.paused}
-    link.line_keys = kept | {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
+    if link.answered or whole:
+        link.answered = _answers_left(link, mapping, old_base, row.fields or {}) | {path: digest(value) for path, value in whole.items()}
+    if link.line_keys or line_ids:
+        kept = {name: keys for name, keys in link.line_keys.items() if name in side.paused}
+        link.line_keys = kept | {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
     link.stand_at(row.version)
     link.rules, link.pending, link.state, link.key = mapping.digest, pending, "live", row.key
     return saying
+
+
+@lru_cache(maxsize=1024)
+def _all_of(paths: tuple[str, ...]) -> frozenset[str]:
+    """Return these paths as a set; what is said of most records is said of the same paths, and one set of them is enough."""
+    return frozenset(paths)
 
 
 def _where_empty(paths: frozenset[str], golden: Fields, side: Side) -> frozenset[str]:
@@ -477,7 +493,7 @@ def _moved(
     """Return what the base meant, and the paths on which the record says something new."""
     link, mapping, fields = member.link, member.side.mapping, member.incoming.fields or {}
     if link.base is None:
-        return None, frozenset([path for path, value in flat.items() if value is not None])
+        return None, _all_of(tuple([path for path, value in flat.items() if value is not None]))
     base = link.base
     externals = [name for name, value in fields.items() if name not in base or not same(value, base[name])]
     unread = [name for name in externals if name not in base]
@@ -544,7 +560,9 @@ def _is_of_document(path: str, side: Side) -> bool:
     return path.partition(".")[0] in side.mapping.lists or path in totals
 
 
-def _hold_unreadable(run: RunNote, work: Work, member: Member, errors: list[FieldError], withheld: set[str], batch: Batch) -> None:
+def _hold_unreadable(
+    run: RunNote, work: Work, member: Member, errors: list[FieldError], withheld: set[str] | frozenset[str], batch: Batch
+) -> None:
     """Park what could not be read; with it the members of its group wait (L9)."""
     link, side = member.link, member.side
     unreadable = {error.path for error in errors}
@@ -594,7 +612,7 @@ def _show_pending(run: RunNote, work: Work, member: Member, errors: list[FieldEr
         )
 
 
-def _base_after(member: Member, withheld: set[str]) -> Fields:
+def _base_after(member: Member, withheld: set[str] | frozenset[str]) -> Fields:
     """Return the new base: what was read, except that a field which could not be understood, or was not read now, keeps its old base, so
     that it stays news."""
     fields, old, mapping = member.incoming.fields or {}, member.link.base or {}, member.side.mapping
@@ -796,8 +814,8 @@ def _store_merge(
     elif changed or merged.clashes or golden.state == "gone" or work.restored:
         batch.put_golden.append(golden)
     _match_keys(flow, work, spoke[0][1] if spoke else {}, before, changed, batch)
-    quiet = set(merged.quiet)
-    refused = {(refusal.by, path) for refusal in merged.refused for path in refusal.unit}
+    quiet = set(merged.quiet) if merged.quiet else None
+    refused = {(refusal.by, path) for refusal in merged.refused for path in refusal.unit} if merged.refused else ()
     for member, said in spoke:
         link, mapping = member.link, member.side.mapping
         if quiet:
@@ -825,7 +843,7 @@ def _store_merge(
             batch.close.extend((f"missing:{link.id}", f"gone:{link.id}"))
         if member.origin is not None:
             _leave(run, member, member.origin, golden, batch)
-    here = {member.link.id for member, _ in spoke}
+    here = {member.link.id for member, _ in spoke} if links else ()
     for link in links:
         if (
             link.id not in here
@@ -904,10 +922,7 @@ def _match_keys(flow: Flow, work: Work, said: Fields, before: Fields, changed: s
 
 
 def _differ(paths: Iterable[str], one: Fields, other: Fields) -> bool:
-    for path in paths:  # noqa: SIM110 - asked of each record; any() takes twice as long
-        if one.get(path) != other.get(path):
-            return True
-    return False
+    return list(map(one.get, paths)) != list(map(other.get, paths))
 
 
 def clash_subject(golden_id: str, unit: Sequence[str]) -> str:
