@@ -205,7 +205,8 @@ class CompiledMapping:
     def affected(self, externals: Iterable[str]) -> frozenset[str]:
         """Return the canonical paths whose get reads any of these external names (lists by name)."""
         known = self._affected
-        return frozenset().union(*(known[name] for name in externals if name in known))
+        found = [known[name] for name in externals if name in known]
+        return found[0] if len(found) == 1 else frozenset().union(*found)
 
     def externals(self, path: str) -> tuple[str, ...]:
         """Return the external names that the put of this canonical path writes."""

@@ -12,7 +12,9 @@ from erpcrm_bridge.model.values import UNREADABLE, pack, unpack
 from erpcrm_bridge.store.engines import Bulk, Values
 from erpcrm_bridge.store.rows import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, RunRow
 
-GOLDEN = Bulk("golden", {"id": "text", "entity": "text", "seq": "int8", "state": "text", "authors": "bytea", "fields": "bytea"})
+GOLDEN = Bulk("golden", {"id": "text", "entity": "text", "state": "text", "seq": "int8", "authors": "bytea", "fields": "bytea"})
+GOLDEN_KNOWN_BY = 3
+"""So many first columns stay as they are while a golden record is only said otherwise: its index need not be touched."""
 LINK = Bulk(
     "link",
     {
@@ -34,9 +36,8 @@ LINK = Bulk(
         "base": "bytea",
     },
 )
-_WHOSE = ("golden_id", "entity", "stream_id", "key")
-LINK_STANDING = Bulk("link", {name: kind for name, kind in LINK.columns.items() if name not in _WHOSE})
-"""What of a link moves while it stays the link of this golden record and key: three of its indexes need not be touched."""
+LINK_KNOWN_BY = 5
+"""So many first columns stay as they are while it is the link of this golden record and key: three of its indexes need not be touched."""
 INCOMING = Bulk(
     "incoming",
     {
@@ -130,11 +131,11 @@ def unpacked(data: Any) -> Any:
 
 
 def golden_values(row: GoldenRow) -> Values:
-    return (row.id, row.entity, row.seq, row.state, pack(row.authors) if row.authors else None, pack(row.fields))
+    return (row.id, row.entity, row.state, row.seq, pack(row.authors) if row.authors else None, pack(row.fields))
 
 
 def golden_row(values: Values) -> GoldenRow:
-    id, entity, seq, state, authors, fields = values
+    id, entity, state, seq, authors, fields = values
     return GoldenRow(id, entity, unpacked(fields), unpacked(authors) if authors else {}, seq, state)
 
 
@@ -157,11 +158,6 @@ def link_values(row: LinkRow) -> Values:
         pack(row.earlier) if row.earlier else None,
         None if row.base is None else pack(row.base),
     )
-
-
-def link_standing_values(row: LinkRow) -> Values:
-    id, _, _, _, _, *others = link_values(row)
-    return (id, *others)
 
 
 def link_row(values: Values) -> LinkRow:

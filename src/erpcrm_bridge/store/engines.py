@@ -67,8 +67,8 @@ class Engine(Protocol):
     def insert(self, bulk: Bulk, rows: Iterable[Values], conflict: str = "") -> None:
         """Insert rows; ``conflict`` is an ON CONFLICT clause, and then no two of the rows may meet in it."""
 
-    def update(self, bulk: Bulk, rows: Iterable[Values]) -> int:
-        """Write all columns of the rows known by their first column; return how many there were."""
+    def update(self, bulk: Bulk, rows: Iterable[Values], known_by: int = 1) -> int:
+        """Write all columns of the rows that hold the same in so many first columns; return how many there were."""
 
     def array(self, values: Iterable[Any]) -> Any:
         """Return ``values`` as one parameter, for ``{texts}`` or ``{numbers}``."""
@@ -180,11 +180,13 @@ class SqliteEngine:
         with self._telling:
             self._open().executemany(f"INSERT INTO {bulk.table} ({', '.join(bulk.columns)}) VALUES ({marks}) {conflict}", rows)  # noqa: S608 - names of ours
 
-    def update(self, bulk: Bulk, rows: Iterable[Values]) -> int:
-        key, *others = bulk.columns
-        settings = ", ".join(f"{name} = ?{place}" for place, name in enumerate(others, 2))
+    def update(self, bulk: Bulk, rows: Iterable[Values], known_by: int = 1) -> int:
+        key, *columns = bulk.columns
+        settings = ", ".join(f"{name} = ?{place}" for place, name in enumerate(columns[known_by - 1 :], known_by + 1))
+        same = "".join(f" AND +{name} IS ?{place}" for place, name in enumerate(columns[: known_by - 1], 2))  # + : by the key's index alone
+        sql = f"UPDATE {bulk.table} SET {settings} WHERE {key} = ?1{same}"  # noqa: S608 - names of ours
         with self._telling:
-            return self._open().executemany(f"UPDATE {bulk.table} SET {settings} WHERE {key} = ?1", rows).rowcount  # noqa: S608 - names of ours
+            return self._open().executemany(sql, rows).rowcount
 
     def array(self, values: Iterable[Any]) -> str:
         return msgspec.json.encode(values).decode()
@@ -325,10 +327,11 @@ class PostgresEngine:
                     for row in rows:
                         copy.write_row(row)
 
-    def update(self, bulk: Bulk, rows: Iterable[Values]) -> int:
-        key, *others = bulk.columns
-        settings = ", ".join(f"{name} = v.{name}" for name in others)
-        sql = f"UPDATE {bulk.table} SET {settings} FROM ({self._table_of(bulk)}) AS v WHERE {bulk.table}.{key} = v.{key}"  # noqa: S608 - names of ours
+    def update(self, bulk: Bulk, rows: Iterable[Values], known_by: int = 1) -> int:
+        key, *columns = bulk.columns
+        settings = ", ".join(f"{name} = v.{name}" for name in columns[known_by - 1 :])
+        same = "".join(f" AND {bulk.table}.{name} IS NOT DISTINCT FROM v.{name}" for name in columns[: known_by - 1])
+        sql = f"UPDATE {bulk.table} SET {settings} FROM ({self._table_of(bulk)}) AS v WHERE {bulk.table}.{key} = v.{key}{same}"  # noqa: S608 - names of ours
         with self._telling():
             return sum(self._open().execute(sql, _arrays(batch), binary=True).rowcount for batch in _batches(rows))
 

@@ -375,7 +375,12 @@ class Store:
 
     def put_golden(self, rows: Sequence[GoldenRow]) -> None:
         """Store golden records, new or known; of two with one id the last stays."""
-        self._add(c.GOLDEN, c.golden_values, _last(rows, lambda row: row.id), _GOLDEN_AGAIN)
+        rows = _last(rows, lambda row: row.id)
+        if rows:
+            with self._within():
+                values = [c.golden_values(row) for row in rows]
+                if self._db.update(c.GOLDEN, values, c.GOLDEN_KNOWN_BY) != len(rows):  # some are new, or gone by now
+                    self._db.insert(c.GOLDEN, values, _GOLDEN_AGAIN)
 
     def golden_page(self, entity: str, after: str, limit: int) -> list[GoldenRow]:
         """Return golden records of an entity, in whatever state, in order of their ids."""
@@ -419,12 +424,12 @@ class Store:
         if not rows:
             return
         with self._within():
+            if self._db.update(c.LINK, map(c.link_values, rows), c.LINK_KNOWN_BY) == len(rows):
+                return
             known = {id: whose for id, *whose in self._look_up(_LINKS_WHOSE, [row.id for row in rows])}
             if len(known) != len(rows):
                 raise StoreError("A link that was to be updated is no longer in the store.", way_out="Run again: it is read anew.")
             moved = [row for row in rows if known[row.id] != [row.golden_id, row.entity, row.stream_id, row.key]]
-            others = {row.id for row in moved}
-            self._db.update(c.LINK_STANDING, [c.link_standing_values(row) for row in rows if row.id not in others])
             ids = [row.id for row in moved]
             self._for_all(_INCOMING_LEAVE, ids)
             self._db.update(c.LINK, map(c.link_values, moved))

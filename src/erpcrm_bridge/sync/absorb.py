@@ -4,6 +4,7 @@ comes of what they say. Writes to no system."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 import msgspec
 
@@ -112,7 +113,8 @@ def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
     merged = 0
     parted = False
     while groups := store.incoming_linked(stream_ids, after, BATCH):
-        links = store.links([row.link_id for _, rows in groups for row in rows if row.link_id])
+        beside = store.links_of([golden_id for golden_id, _ in groups])
+        links = {link.id: copy(link) for of_golden in beside.values() for link in of_golden}  # what is merged is no longer as it stands
         if replaced := _replaced(store, [row for _, rows in groups for row in rows], links):
             parted = True
             with store.transaction(run.fence):
@@ -120,6 +122,7 @@ def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
             continue
         if _stale_are_read_again(flow, store, run, entity, [row for _, rows in groups for row in rows], links):
             groups = store.incoming_linked(stream_ids, after, BATCH)
+            beside = store.links_of([golden_id for golden_id, _ in groups])
         after = groups[-1][0]
         goldens = store.golden([golden_id for golden_id, _ in groups])
         twice = _taken_twice(flow, store, run, entity, [row for _, rows in groups for row in rows], links)
@@ -136,7 +139,7 @@ def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
                     members.append(Member(side, link, row, False, settled_by="" if before is side else before.mapping.name))
             if members:
                 works.append(Work(goldens[golden_id], False, members))
-        settle(flow, store, run, entity, works)
+        settle(flow, store, run, entity, works, beside)
         merged += len(works)
         run.progress(f"merge {entity}", merged)
     return parted

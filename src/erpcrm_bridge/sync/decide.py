@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import compress
+from operator import not_
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -243,14 +245,14 @@ def _update(
     held = {path for path, why in link.held.items() if why in (UNREADABLE, holds)}
     wanted = frozenset(
         path
-        for path in mapping.writable
-        if path not in mapping.lists
+        for path in strays(golden.fields, link, mapping, before)
+        if path not in unread
         and path not in frozen
-        and path not in unread
         and path not in link.pending  # what the system says there has not been heard yet
         and path not in held
-        and not base_means(path, golden.fields.get(path), before.get(path), link.answered)
     )
+    if not wanted and not mapping.lists:
+        return Decision(free=[path for path in link.held if path not in held])
     state_paths = {path for rule in mapping.rules if rule.state for path in rule.canonical}
     # What moves as one with a field that cannot be read was not read either; neither its put would refuse it, nor the call of a move.
     with_paused = {path for path in wanted if path in paused and (path in state_paths or path not in mapping.paused)}
@@ -455,16 +457,24 @@ def answers_unread(golden: Fields, link: LinkRow, mapping: CompiledMapping) -> d
     return {path: digest(golden.get(path)) for path in wanted}
 
 
-def is_dirty(golden: Fields, link: LinkRow, mapping: CompiledMapping, said: Fields) -> bool:
-    """Tell whether a link whose base reads as ``said`` has yet to be looked at by the push: some written path does not mean golden."""
+def strays(golden: Fields, link: LinkRow, mapping: CompiledMapping, said: Fields) -> list[str]:
+    """Return the written paths, lists aside, on which a link's base, which reads as ``said``, does not mean golden."""
     answered, read = link.answered, said
+    found: list[str] = []
     if answered:
         for path in answered:
             if path in mapping.writable and path not in mapping.lists and not base_means(path, golden.get(path), said.get(path), answered):
-                return True
+                found.append(path)
         read = {**said, **{path: golden.get(path) for path in answered}}
     ours, theirs = list(map(golden.get, mapping.written)), list(map(read.get, mapping.written))
-    if (ours != theirs or list(map(type, ours)) != list(map(type, theirs))) and not all(map(same, theirs, ours)):
+    if ours != theirs or list(map(type, ours)) != list(map(type, theirs)):
+        found.extend(compress(mapping.written, map(not_, map(same, theirs, ours))))
+    return found
+
+
+def is_dirty(golden: Fields, link: LinkRow, mapping: CompiledMapping, said: Fields) -> bool:
+    """Tell whether a link whose base reads as ``said`` has yet to be looked at by the push: some written path does not mean golden."""
+    if strays(golden, link, mapping, said):
         return True
     if mapping.lists:
         names = list(mapping.lists)

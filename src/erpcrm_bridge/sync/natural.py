@@ -9,8 +9,9 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 from rapidfuzz import fuzz
@@ -192,6 +193,10 @@ def hash_of(number: int, values: Sequence[str]) -> int:
     return (xxh3_64_intdigest("\x1f".join(values).encode(), number) ^ _HALF) - _HALF
 
 
+_Row: TypeAlias = tuple[int, int, str]
+"""The number of a key, its hash, and the golden record that is found by it."""
+
+
 class NaturalKeys:
     """Draws the natural keys of one entity's records. Rules that match by the same fields share a key.
 
@@ -214,6 +219,7 @@ class NaturalKeys:
         ]
         self._none: list[int | None] = [None] * len(parts)
         self._copies = [(number, first) for number, first in enumerate(firsts) if number != first]
+        self._of_fields: dict[frozenset[str], NaturalKeys] = {}
 
     def of(self, fields: Fields) -> list[int | None]:
         """Return the record's natural key under each match rule, in order; None where a field of the rule is empty."""
@@ -237,7 +243,28 @@ class NaturalKeys:
             found[number] = found[first]
         return found
 
-    def kept(self, hashes: Sequence[int | None], golden_id: str) -> list[tuple[int, int, str]]:
+    def moved(self, golden_id: str, paths: frozenset[str], before: Fields, now: Fields) -> tuple[list[_Row], list[_Row]]:
+        """Return the rows by which a golden record of which these fields moved is found no more, and those by which it is found now."""
+        keys = self._of_fields.get(paths)
+        if keys is None:
+            if len(self._of_fields) > 1_000:
+                self._of_fields.clear()  # of very many fields any may move together
+            keys = self._of_fields[paths] = self._drawn_from(paths)
+        were, are = keys.kept(keys.of(before), golden_id), keys.kept(keys.of(now), golden_id)
+        return [row for row in were if row not in are], [row for row in are if row not in were]
+
+    def _drawn_from(self, paths: frozenset[str]) -> NaturalKeys:
+        """Return what draws those keys alone that any of these fields is a part of."""
+        keys = copy(self)
+        names = [path for path, _ in self._forms]
+        keys._parts = [part for part in self._parts if not paths.isdisjoint(names[at] for at in (part[1], *part[2]))]
+        drawn = {number for number, _, _ in keys._parts}
+        keys._kept = [number for number in self._kept if number in drawn]
+        asked = {names[at] for _, first, others in keys._parts for at in (first, *others)}
+        keys._forms = [(path if path in asked else "", former) for path, former in self._forms]
+        return keys
+
+    def kept(self, hashes: Sequence[int | None], golden_id: str) -> list[_Row]:
         """Return the rows by which a golden record with these natural keys is found."""
         return [(number, key, golden_id) for number in self._kept if (key := hashes[number])]
 

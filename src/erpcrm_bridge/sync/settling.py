@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from erpcrm_bridge.mapping import EntityRules, FieldError, Refs
+from erpcrm_bridge.mapping import CompiledMapping, EntityRules, FieldError, Refs
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.values import Fields, digest, same
@@ -77,7 +77,7 @@ class Batch(Struct):
     put_golden: list[GoldenRow] = []
     add_links: list[LinkRow] = []
     update_links: list[LinkRow] = []
-    dirty: list[str] = []
+    dirty: set[str] = set()
     history: list[HistoryRow] = []
     match_keys: list[tuple[int, int, str]] = []
     drop_match: list[tuple[int, int, str]] = []
@@ -120,14 +120,17 @@ def wait(batch: Batch, run: RunNote, row: IncomingRow, side: Side, error: FieldE
     )
 
 
-def settle(flow: Flow, store: Store, run: RunNote, entity: str, works: list[Work]) -> None:
-    """Merge a batch and store all that comes of it in one transaction."""
+def settle(
+    flow: Flow, store: Store, run: RunNote, entity: str, works: list[Work], beside: Mapping[str, list[LinkRow]] | None = None
+) -> None:
+    """Merge a batch and store all that comes of it in one transaction. ``beside`` are the links of the golden records as they stand, where
+    the caller has them."""
     batch = Batch()
     old = [work.golden.id for work in works if not work.new]
     refs = _member_refs(flow, store, works)
     open_clashes = clashes_of(store, old)
     histories = _histories(store, old)
-    other_links = store.links_of(old)
+    other_links = store.links_of(old) if beside is None else beside
     _read_sums_again(flow, works)
     for work in works:
         _merge_one(
@@ -419,7 +422,7 @@ def _saying(
         unreadable = [error for error in errors if error.reference is None]
         unread = {path for error in unreadable for path in side.policies.unit(error.path)}
     withheld = frozenset((*unread, *side.paused)) if side.paused else unread
-    before, moved = _moved(member, store, refs, flat, flat_golden, lists)
+    before, moved, news = _moved(member, store, refs, flat, flat_golden, lists)
     whole = member.origin.kept if member.origin else {}
     if link.base is None and flow.is_on_its_way(side, link, row.fields or {}):
         moved = _where_empty(moved, flat_golden, side)
@@ -446,7 +449,7 @@ def _saying(
     old_base = link.base
     link.base = _base_after(member, withheld)
     if link.answered or whole:
-        link.answered = _answers_left(link, mapping, old_base, row.fields or {}) | {path: digest(value) for path, value in whole.items()}
+        link.answered = _answers_left(link, mapping, old_base, news) | {path: digest(value) for path, value in whole.items()}
     if link.line_keys or line_ids:
         kept = {name: keys for name, keys in link.line_keys.items() if name in side.paused}
         link.line_keys = kept | {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
@@ -487,15 +490,24 @@ def _order(side: Side, row: IncomingRow) -> float | None:
     return at.timestamp()
 
 
+def _news(fields: Fields, base: Fields) -> list[str]:
+    """Return the names under which a record holds something else than its base."""
+    return [
+        name
+        for name, value in fields.items()
+        if (value.__class__ is not str or value != base.get(name)) and (name not in base or not same(value, base[name]))
+    ]
+
+
 def _moved(
     member: Member, store: Store, refs: Refs, flat: Fields, flat_golden: Fields, lists: list[str]
-) -> tuple[Fields | None, frozenset[str]]:
-    """Return what the base meant, and the paths on which the record says something new."""
+) -> tuple[Fields | None, frozenset[str], list[str]]:
+    """Return what the base meant, the paths on which the record says something new, and the fields in which it does."""
     link, mapping, fields = member.link, member.side.mapping, member.incoming.fields or {}
     if link.base is None:
-        return None, _all_of(tuple([path for path, value in flat.items() if value is not None]))
+        return None, _all_of(tuple([path for path, value in flat.items() if value is not None])), []
     base = link.base
-    externals = [name for name, value in fields.items() if name not in base or not same(value, base[name])]
+    externals = _news(fields, base)
     unread = [name for name in externals if name not in base]
     before = mapping.get(base, refs, [])
     for name, compiled in mapping.lists.items():
@@ -505,12 +517,14 @@ def _moved(
             for row in compiled.held(base) or ()
             if str(row[compiled.key]) in keys
         ]
-    flat_before = flatten(before, lists)
-    for path in mapping.affected(unread):
+    flat_before = flatten(before, lists) if lists else before
+    for path in mapping.affected(unread) if unread else ():
         flat_before.pop(path, None)
-    touched = set(mapping.affected(externals)) | set(link.pending)
-    for path in link.pending:
-        flat_before.pop(path, None)
+    touched = mapping.affected(externals)
+    if link.pending:
+        touched = touched.union(link.pending)
+        for path in link.pending:
+            flat_before.pop(path, None)
     moved = {path for path in touched if path in flat and "/" not in path and not same(flat[path], flat_before.get(path))}
     for name, compiled in mapping.lists.items():
         if not compiled.names.isdisjoint(externals):
@@ -529,7 +543,7 @@ def _moved(
             if path.partition("/")[0] in other and not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):
                 flat_before.pop(path, None)
                 moved.add(path)
-    return flat_before, frozenset(moved)
+    return flat_before, frozenset(moved), externals
 
 
 def _line_ids(flow: Flow, member: Member, keyed: Mapping[str, list[tuple[str, Fields]]], work: Work) -> dict[str, dict[str, str]] | None:
@@ -629,10 +643,10 @@ def _base_after(member: Member, withheld: set[str] | frozenset[str]) -> Fields:
     return base
 
 
-def _answers_left(link: LinkRow, mapping: Any, old_base: Fields | None, fields: Fields) -> dict[str, str]:
+def _answers_left(link: LinkRow, mapping: CompiledMapping, old_base: Fields | None, news: list[str]) -> dict[str, str]:
     if not link.answered or old_base is None:
         return {}
-    moved = mapping.affected([name for name, value in fields.items() if name not in old_base or not same(value, old_base[name])])
+    moved = mapping.affected(news)
     return {path: mark for path, mark in link.answered.items() if path not in moved and path.partition("/")[0] not in moved}
 
 
@@ -731,7 +745,7 @@ def _gone(
                 merged.fields["status"] = "archived"
         elif rule == "delete" and not entity_spec(golden.entity).money_document:
             golden.state = "gone"
-            batch.dirty.extend(other.id for other in others)
+            batch.dirty.update(other.id for other in others)
             _want_no_more(left, batch)
 
 
@@ -854,7 +868,7 @@ def _store_merge(
         ):
             side = flow.side_of(link, golden.fields)
             if side is not None and any(path.partition("/")[0] in side.mapping.writable for path in changed):
-                batch.dirty.append(link.id)
+                batch.dirty.add(link.id)
     if work.new and golden.state == "live":
         _want(flow, run, work, batch)
     for clash in merged.clashes:
@@ -912,10 +926,10 @@ def _match_keys(flow: Flow, work: Work, said: Fields, before: Fields, changed: s
     policies, golden = flow.policies[work.golden.entity], work.golden
     keys = policies.natural_keys
     if not work.new:
-        if not policies.natural.isdisjoint(changed):
-            were, are = (keys.kept(keys.of(fields), golden.id) for fields in (before, golden.fields))
-            batch.drop_match.extend(row for row in were if row not in are)
-            batch.match_keys.extend(row for row in are if row not in were)
+        if moved := policies.natural.intersection(changed):
+            were, are = keys.moved(golden.id, moved, before, golden.fields)
+            batch.drop_match.extend(were)
+            batch.match_keys.extend(are)
         return
     as_found = work.hashes and not _differ(policies.natural, golden.fields, said)
     batch.match_keys.extend(keys.kept(work.hashes if as_found else keys.of(golden.fields), golden.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -113,3 +114,13 @@ def test_likeness_counts_only_where_both_say_something() -> None:
     assert agrees(rule, {"name": "Acme Tools"}, {"name": "Acme Tool"})
     assert not agrees(rule, {"name": "Acme Tools"}, {"name": None})
     assert not agrees(rule, {"name": "Acme"}, {"name": "Bolt"})
+
+
+def test_what_moved_brings_the_keys_that_all_fields_together_bring(rules: Any) -> None:
+    keys = NaturalKeys(rules("customer"))
+    values = {"tax_id": [None, "DE1", "DE2"], "name": [None, "Acme", "Bolt"], "email": [None, "a@b"], "billing.postal_code": ["1", "2"]}
+    records = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
+    for before, now in product(records, repeat=2):
+        moved = frozenset(path for path in values if before[path] != now[path])
+        were, are = (set(keys.kept(keys.of(fields), "G")) for fields in (before, now))
+        assert tuple(map(set, keys.moved("G", moved, before, now))) == (were - are, are - were)

@@ -370,8 +370,8 @@ class StoryEngine(SqliteEngine):
     def insert(self, bulk: Bulk, rows: Any, conflict: str = "") -> None:
         self._through("statement", lambda: SqliteEngine.insert(self, bulk, rows, conflict))
 
-    def update(self, bulk: Bulk, rows: Any) -> int:
-        count: int = self._through("statement", lambda: SqliteEngine.update(self, bulk, rows))
+    def update(self, bulk: Bulk, rows: Any, known_by: int = 1) -> int:
+        count: int = self._through("statement", lambda: SqliteEngine.update(self, bulk, rows, known_by))
         return count
 
     def close(self) -> None:
