@@ -48,7 +48,7 @@ def route(behind: Service, request: Request) -> Response:
     path = request.path
     if path == "/jsonrpc":
         return jsonrpc.answer(behind, request)
-    if path.startswith("/xmlrpc/2/"):
+    if path.startswith("/xmlrpc/2/") or path in ("/xmlrpc/common", "/xmlrpc/object", "/xmlrpc/db"):
         return xmlrpc.answer(behind, request)
     if behind.version >= 19 and (path == "/json/2" or path.startswith("/json/2/")):
         return json2.answer(behind, request)
@@ -58,9 +58,7 @@ def route(behind: Service, request: Request) -> Response:
         return web.version(behind)
     if path == "/web/health":
         return web.health()
-    if path in ("/web/session/authenticate", "/web/webclient/version_info", "/web/dataset/call_kw") or path.startswith(
-        "/web/dataset/call_kw/"
-    ):
+    if path in web.OF_A_SESSION or path.startswith("/web/dataset/call_kw/"):
         return web.session(behind, request)
     if path.startswith("/_simulator/"):
         return control.answer(behind, request)

@@ -70,6 +70,17 @@ class OdooError(Exception):
         return self.message if self.name in _FAULTS else self.debug
 
     @property
+    def older_fault(self) -> tuple[str, str]:
+        """Return the code and the text of the oldest face's fault: its codes are words."""
+        if self.name == DENIED:
+            return "AccessDenied", self.message
+        if self.name not in _FAULTS:
+            return self.message, self.debug
+        kinds = {REDIRECT: "Warning", MISSING: "MissingError", ACCESS: "AccessError"}
+        text = str(tuple(self.arguments)) if self.name == REDIRECT else self.message
+        return f"warning -- {kinds.get(self.name, 'UserError')}\n\n{text}", ""
+
+    @property
     def debug(self) -> str:
         """Return the traceback; only its frame is invented."""
         shown = self.name.removeprefix("builtins.")

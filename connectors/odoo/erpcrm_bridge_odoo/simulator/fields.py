@@ -167,6 +167,11 @@ def rounded_to(value: float, unit: float, version: int) -> float:
     return whole / by if inverse else whole * by
 
 
+def printed(value: float, digits: int) -> float:
+    """Return what a column keeps of a number that was rounded: so many decimals, without the noise of its binary fraction."""
+    return float(f"{value:.{digits}f}")
+
+
 def moment_in(value: str) -> str:
     """Return a datetime as a caller may write it. Raises the ValueError of any other form than '%Y-%m-%d %H:%M:%S'."""
     if len(value) == 10:
@@ -268,7 +273,7 @@ def _number(spec: Field, given: Any, version: int) -> float:
     except (TypeError, ValueError) as error:
         raise errors.builtin(type(error), str(error)) from error
     digits = spec.digits
-    return value if digits is None else round(rounded(value, digits, version), 10)
+    return value if digits is None else printed(rounded(value, digits, version), digits)
 
 
 def _date(given: Any) -> str:

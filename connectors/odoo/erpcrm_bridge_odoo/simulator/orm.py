@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from erpcrm_bridge_odoo.simulator import access, errors
 from erpcrm_bridge_odoo.simulator.env import CHECK, INVERSES, LEAVE, PREPARE, SETTLE, Env
-from erpcrm_bridge_odoo.simulator.fields import X2MANY, Field, Model, read_out, rounded, rounded_to, taken_in
+from erpcrm_bridge_odoo.simulator.fields import X2MANY, Field, Model, printed, read_out, rounded, rounded_to, taken_in
 from erpcrm_bridge_odoo.simulator.store import Row
 
 _COPY_NAMED = frozenset({"res.partner", "product.template", "product.product", "product.pricelist"})
@@ -123,7 +124,7 @@ def _created(env: Env, model: Model, given: Row) -> int:
             if vals.get(name):
                 later.append((spec, vals[name]))
         elif spec.store and name not in _MAGIC:
-            row[name] = _stored(env, model, spec, None, vals.get(name), creating=True)
+            row[name] = _stored(env, model, spec, None, vals.get(name), creating=True, beside=vals)
     stamp = env.transaction.stamp
     row |= {"create_date": stamp, "write_date": stamp, "create_uid": env.uid, "write_uid": env.uid}
     _required(model, row, [*model.fields])
@@ -272,8 +273,9 @@ def _unknown(model: Model, name: str, *, creating: bool) -> errors.OdooError:
     return errors.value(f"Invalid field {name!r} on model {model.name!r}")
 
 
-def _stored(env: Env, model: Model, spec: Field, row: Row | None, given: Any, *, creating: bool) -> Any:
-    """Return what the column holds after ``given`` was written to it."""
+def _stored(env: Env, model: Model, spec: Field, row: Row | None, given: Any, *, creating: bool, beside: Row | None = None) -> Any:
+    """Return what the column holds after ``given`` was written to it. An amount is rounded to its currency: in a create to that which is
+    created along with it; one that has no column there is not known yet."""
     held = (row or {}).get(spec.name)
     if spec.type == "many2many":
         return _many(env, model, spec, tuple(held or ()), given)
@@ -281,7 +283,8 @@ def _stored(env: Env, model: Model, spec: Field, row: Row | None, given: Any, *,
         return given
     taken = taken_in(spec, given, env.version, creating=creating, model=model.name)
     if spec.type == "monetary" and taken:
-        taken = stored_amount(taken, unit_of(env, model, spec, row or {}), env.version)
+        unit = unit_of(env, model, spec, beside or {}) if row is None else unit_of(env, model, spec, row)
+        taken = taken if unit is None else stored_amount(taken, unit, env.version)
     if spec.company_dependent:
         return None if taken is None and not held else {**(held or {}), env.companies[0]: taken}
     if spec.translate:
@@ -291,11 +294,15 @@ def _stored(env: Env, model: Model, spec: Field, row: Row | None, given: Any, *,
     return taken
 
 
-def unit_of(env: Env, model: Model, spec: Field, row: Row) -> float:
-    """Return the smallest amount of the field's currency."""
-    currency = row.get(spec.currency_field or "currency_id")
+def unit_of(env: Env, model: Model, spec: Field, row: Row) -> float | None:
+    """Return the smallest amount of the field's currency, None where it is not known: a currency that is no column is so before the record
+    is there."""
+    of = model.fields.get(spec.currency_field or "currency_id")
+    if of is None or (of.compute is not None and "id" not in row):
+        return None
+    currency = row.get(of.name) if of.compute is None else value(env, of, row)
     found = env.store.table("res.currency").rows.get(currency or 0)
-    return float(found["rounding"]) if found else 0.01
+    return float(found["rounding"]) if found else None
 
 
 def _many(env: Env, model: Model, spec: Field, held: tuple[int, ...], given: Any) -> tuple[int, ...]:
@@ -466,10 +473,8 @@ def money(env: Env, amount: float, currency: int | None) -> float:
 
 def stored_amount(amount: float, unit: float, version: int) -> float:
     """Round to a unit and cut off the noise that 17 leaves behind the last decimal."""
-    if unit == 0.01 and round(amount, 2) == amount:
-        return amount
-    return round(rounded_to(amount, unit, version), 6)
+    return printed(rounded_to(amount, unit, version), max(0, math.ceil(-math.log10(unit))))
 
 
 def decimals(env: Env, amount: float, digits: int) -> float:
-    return round(rounded(amount, digits, env.version), 10)
+    return printed(rounded(amount, digits, env.version), digits)

@@ -42,7 +42,8 @@ def line(env: Env, quantity: float, price: float, discount: float, taxes: Iterab
     """Work out one line."""
     raw = quantity * (price * (1 - (discount or 0.0) / 100.0))
     subtotal = orm.money(env, raw, currency)
-    parts = {key: orm.money(env, subtotal * _rate(env.row("account.tax", key)), currency) for key in taxes}
+    base = raw if env.version >= 19 else subtotal
+    parts = {key: orm.money(env, base * _rate(env.row("account.tax", key)), currency) for key in taxes}
     return Line(raw, subtotal, orm.money(env, subtotal + sum(parts.values()), currency), parts, currency)
 
 

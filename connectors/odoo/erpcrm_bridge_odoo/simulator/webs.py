@@ -153,3 +153,15 @@ def _in_group(env: Env, uid: int, name: str) -> bool:
 @method("res.lang", "get_installed", of_model=True)
 def get_installed(self: Records) -> list[list[str]]:
     return [[row["code"], row["name"]] for row in self.env.all("res.lang") if row["active"]]
+
+
+@method("ir.model.access", "check", of_model=True)
+def check(self: Records, model: str, mode: str = "read", raise_exception: bool = True) -> bool:
+    """Return whether the user has a right to a model."""
+    try:
+        access.need(self.env, self.env.model(model), mode)
+    except errors.OdooError:
+        if raise_exception:
+            raise
+        return False
+    return True

@@ -388,3 +388,34 @@ def test_a_path_that_the_simulator_lacks_is_501(odoo: Any) -> None:
     )
     assert (refused.status, refused.told["feature"]) == (501, "field image_1920 of res.partner")
     assert http.client.responses[refused.status] == "Not Implemented"
+
+
+def test_the_oldest_face_has_words_for_codes(odoo: Any) -> None:
+    """``/xmlrpc/{common,object,db}``, without a number: other clients still call it."""
+    common, server, databases = (xmlrpc.client.ServerProxy(f"{odoo.url}/xmlrpc/{name}") for name in ("common", "object", "db"))
+    assert common.login(odoo.db, "admin", "admin") == odoo.uid
+    assert databases.server_version() == f"{odoo.version}.0"
+    assert server.execute(odoo.db, odoo.uid, odoo.key, "res.partner", "search", [["id", "=", 1]]) == [1]
+
+    def fault(key: str, *call: Any) -> tuple[Any, str]:
+        with pytest.raises(xmlrpc.client.Fault) as caught:
+            server.execute(odoo.db, odoo.uid, key, *call)
+        return caught.value.faultCode, caught.value.faultString
+
+    assert fault("wrong", "res.partner", "search", []) == ("AccessDenied", "Access Denied")
+    gone = f"Record does not exist or has been deleted.\n(Record: res.partner(99999999,), User: {odoo.uid})"
+    assert fault(odoo.key, "res.partner", "write", [99999999], {"name": "x"}) == (f"warning -- MissingError\n\n{gone}", "")
+    taken = "The operation cannot be completed: The code of the country must be unique!"
+    assert fault(odoo.key, "res.country", "create", {"name": "q", "code": "US"}) == (f"warning -- UserError\n\n{taken}", "")
+    assert fault(odoo.key, "no.such", "read", []) == ("warning -- UserError\n\nObject no.such doesn't exist", "")
+    private = fault(odoo.key, "res.partner", "_x", [])[0]
+    assert private.startswith("warning -- AccessError\n\nPrivate methods")
+    code, text = fault(odoo.key, "res.partner", "create", {"nosuch": 1})
+    assert code.startswith("Invalid field 'nosuch'")
+    assert text.startswith("Traceback")
+    assert fault(odoo.key, "res.partner", "action_archive", [])[0] == "cannot marshal None unless allow_none is enabled"
+
+
+def test_rights_may_be_asked_for_before_a_call(odoo: Any) -> None:
+    assert odoo.ask("ir.model.access", "check", "res.partner", "write", False) is True
+    assert odoo.ask("res.users", "has_group", *([odoo.uid] if odoo.version >= 19 else []), "base.group_user") is True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ class Office:
     def __init__(self, odoo: Any, receiver: Receiver, folder: Path) -> None:
         self.odoo, self.receiver = odoo, receiver
         self.made: list[int] = []
+        self.before: list[str] = []
+        self.waiting: list[str] = []
         self.crm = MemorySystem([StreamSpec("Account", {"Name": Field("Name", length=100)})])
         (folder / ".erpcrm-bridge").mkdir()
         (folder / "mappings" / "customer").mkdir(parents=True)
@@ -94,7 +97,7 @@ class Office:
 
     def waits(self) -> list[str]:
         with at_work(self.settings, "main", self.open) as (_, store, __):
-            return [row.reason for row in store.parked(flow="main")]
+            return [row.reason for row in store.parked(flow="main")][len(self.waiting) :]
 
     def links(self, *keys: str) -> dict[str, str]:
         with at_work(self.settings, "main", self.open) as (flow, store, _):
@@ -102,7 +105,9 @@ class Office:
             return {key: link.state for key, link in store.links_by_key(side.stream_id, list(keys)).items()}
 
     def accounts(self) -> list[str]:
-        return sorted(held["Name"] for held in self.crm.all("Account").values())
+        """Return the names of the accounts that came since."""
+        names = sorted(held["Name"] for held in self.crm.all("Account").values())
+        return list((Counter(names) - Counter(self.before)).elements())
 
     def partner(self, name: str) -> str:
         columns = ["id", "name", "customer_rank", "is_company"]
@@ -123,6 +128,8 @@ def office(odoo: Any, receiver: Receiver, tmp_path: Path) -> Iterator[Office]:
     place = Office(odoo, receiver, tmp_path)
     with at_work(place.settings, "main", place.open) as (flow, _, __):
         place.erp.set_up_webhooks([side.selection for side in flow.all_sides() if side.connection == "odoo"])
+    place.run()  # what other facts left behind is known then, and no news
+    place.before, place.waiting = place.accounts(), place.waits()
     yield place
     place.erp.close()
     odoo.ask("res.partner", "unlink", place.made)

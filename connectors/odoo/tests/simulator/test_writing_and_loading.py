@@ -406,3 +406,33 @@ def test_distinct_values_in_one_call_on_19_alone(odoo: Any) -> None:
         assert told["result"] == [{"id": keys[0], "ref": "a"}, {"id": keys[1], "ref": "b"}]
     else:
         assert told["error"]["data"]["name"] == "builtins.AttributeError"
+
+
+def test_an_amount_whose_currency_is_not_known_yet_is_not_rounded(odoo: Any) -> None:
+    """A lead's currency is its company's, and no column: its create knows none. A write knows it."""
+    lead = odoo.ask("crm.lead", "create", {"name": "round", "expected_revenue": 7110690476684.245})
+    assert odoo.one("crm.lead", lead, "expected_revenue") == 7110690476684.245
+    for given, kept in ((2.675, 2.68), (1.005, 1.01), (99999999999.995, 100000000000.0), (56293459.335, 56293459.34)):
+        odoo.ask("crm.lead", "write", [lead], {"expected_revenue": given})
+        assert odoo.one("crm.lead", lead, "expected_revenue") == kept
+    payment = odoo.ask("account.payment", "create", {"amount": 2.675, "partner_id": odoo.partner()})
+    assert odoo.one("account.payment", payment, "amount") == 2.68, "a payment has its currency beside it"
+
+
+def test_a_lines_tax_is_that_of_its_amount_before_rounding_on_19(odoo: Any) -> None:
+    product = odoo.ask("product.product", "create", {"name": f"T {odoo.mark}"})
+    line = {"product_id": product, "product_uom_qty": 4.35, "price_unit": 4.35, "discount": 4.35}
+    order = odoo.ask("sale.order", "create", {"partner_id": odoo.partner(country_id=233), "order_line": [[0, 0, line]]})
+    key = odoo.one("sale.order", order, "order_line")[0]
+    subtotal, tax, total = odoo.one("sale.order.line", key, "price_subtotal", "price_tax", "price_total")
+    assert (subtotal, round(tax, 6), total) == ((18.1, 2.71, 20.81) if odoo.version >= 19 else (18.1, 2.72, 20.82))
+
+
+def test_a_number_is_stored_without_the_noise_of_its_rounding(odoo: Any) -> None:
+    product = odoo.ask("product.product", "create", {"name": f"N {odoo.mark}"})
+    listed = odoo.ask("product.pricelist", "create", {"name": f"N {odoo.mark}"})
+    item = {"pricelist_id": listed, "applied_on": "3_global", "compute_price": "fixed", "fixed_price": 1234567.895}
+    key = odoo.ask("product.pricelist.item", "create", item)
+    assert odoo.one("product.pricelist.item", key, "fixed_price") == (1234567.895 if odoo.version >= 19 else 1234567.9)
+    odoo.ask("product.product", "write", [product], {"weight": 1234567.895})
+    assert odoo.one("product.product", product, "weight") == 1234567.9

@@ -14,6 +14,14 @@ from erpcrm_bridge_odoo.simulator.faults import Fault
 from erpcrm_bridge_odoo.simulator.http import Request, Response, as_json, page
 from erpcrm_bridge_odoo.simulator.service import INFO, Seen, Service
 
+OF_A_SESSION = (
+    "/web/session/authenticate",
+    "/web/session/get_session_info",
+    "/web/session/destroy",
+    "/web/webclient/version_info",
+    "/web/dataset/call_kw",
+)
+
 
 def not_found(service: Service) -> Response:
     from erpcrm_bridge_odoo.simulator.faces.json2 import no_database
@@ -56,13 +64,19 @@ def session(service: Service, request: Request) -> Response:
             result: Any = {**_session(service, int(uid)), "username": params.get("login")}
         elif request.path == "/web/webclient/version_info":
             result = rpc.version(service)
+        elif request.path == "/web/session/get_session_info":
+            uid = _user(service, request)
+            result = {**_session(service, uid), "username": service.database.store.table("res.users").rows[uid]["login"]}
+        elif request.path == "/web/session/destroy":
+            service.sessions.pop(_cookie(request), None)
+            result = None
         else:
             result = _called(service, request, params, met)
     except errors.OdooError as error:
         code = 0 if service.version >= 19 else 200
         found = as_json({**head, "error": {"code": code, "message": "Odoo Server Error", "data": error.told(service.version)}})
     else:
-        found = as_json({**head, "result": result})
+        found = as_json({**head, "result": result} if result is not None else head)
     if cookie:
         found.headers["Set-Cookie"] = f"session_id={cookie}; HttpOnly; Path=/"
     found.met = met
@@ -85,11 +99,20 @@ def _session(service: Service, uid: int) -> dict[str, Any]:
     }
 
 
-def _called(service: Service, request: Request, params: dict[str, Any], met: dict[str, Fault]) -> Any:
+def _cookie(request: Request) -> str:
     cookies = dict(part.strip().partition("=")[::2] for part in request.headers.get("cookie", "").split(";"))
-    uid = service.sessions.get(cookies.get("session_id", ""))
+    return str(cookies.get("session_id", ""))
+
+
+def _user(service: Service, request: Request) -> int:
+    uid = service.sessions.get(_cookie(request))
     if uid is None:
         raise errors.OdooError("odoo.http.SessionExpiredException", "Session expired")
+    return uid
+
+
+def _called(service: Service, request: Request, params: dict[str, Any], met: dict[str, Fault]) -> Any:
+    uid = _user(service, request)
     model, method = str(params.get("model")), str(params.get("method"))
     return service.call(
         Seen("web", uid, model, method),

@@ -1,4 +1,4 @@
-"""The face ``/xmlrpc/2/{common,object,db}``: faults with numbers."""
+"""The faces ``/xmlrpc/2/{common,object,db}``, whose faults have numbers, and ``/xmlrpc/{common,object,db}``, whose faults have words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def answer(service: Service, request: Request) -> Response:
     try:
         body = _result(service, request, met)
     except errors.OdooError as error:
-        body = xmlrpc.client.dumps(xmlrpc.client.Fault(error.fault_code, _clean(error.fault_string)), methodresponse=True)
+        numbered = request.path.startswith("/xmlrpc/2/")
+        code, text = (error.fault_code, error.fault_string) if numbered else error.older_fault
+        body = xmlrpc.client.dumps(xmlrpc.client.Fault(code, _clean(text)), methodresponse=True)  # type: ignore[arg-type]
     return Response(200, body.encode(), "text/xml; charset=utf-8", met=met)
 
 

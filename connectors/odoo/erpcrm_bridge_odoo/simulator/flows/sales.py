@@ -8,6 +8,7 @@ from typing import Any
 from erpcrm_bridge_odoo.simulator import errors, orm, taxes
 from erpcrm_bridge_odoo.simulator.calls import Records, method
 from erpcrm_bridge_odoo.simulator.env import Env, checks, leaves, prepares, settles
+from erpcrm_bridge_odoo.simulator.fields import rounded_to
 from erpcrm_bridge_odoo.simulator.flows import stock
 from erpcrm_bridge_odoo.simulator.flows.products import price
 from erpcrm_bridge_odoo.simulator.store import Row
@@ -178,7 +179,8 @@ def amounts(env: Env, key: int) -> None:
     if row.get("display_type"):
         return
     found = taxes.line(env, row["product_uom_qty"], row["price_unit"], row["discount"], row[tax_field(env)], currency)
-    tax = found.tax if env.version >= 19 else orm.money(env, sum(found.taxes.values()), currency)
+    unit = float(env.row("res.currency", currency)["rounding"])
+    tax = found.tax if env.version >= 19 else sum(rounded_to(one, unit, env.version) for one in found.taxes.values())
     env.set("sale.order.line", key, {"price_subtotal": found.subtotal, "price_tax": tax, "price_total": found.total})
 
 
