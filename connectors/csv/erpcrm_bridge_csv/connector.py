@@ -55,6 +55,8 @@ class CsvConnector:
         self._folder = settings.folder
         self._now_ns = now_ns
         self._page_size = page_size
+        self._even: dict[str, str] = {}
+        """By name, the digests of files as they were last read and found even (see ``Table``)."""
 
     def describe(self) -> Description:
         """Say which files there are, and their columns. The first describe of a folder without a declared identity gives it one.
@@ -108,6 +110,8 @@ class CsvConnector:
             return
         with self._pass(selection) as source:
             yield from reading.pages(source, since, now_ns=self._now_ns)
+            if source.table.is_even:
+                self._even[selection.stream] = source.table.file.digest()
 
     def put_away(self, selection: Selection, cursor: str) -> None:
         drop = self._drop_of(selection)
@@ -135,7 +139,7 @@ class CsvConnector:
         if self._drop_of(selection) is not None:
             return [Rejected(one.ref, "permission", f"nothing is written to {selection.stream}: its system drops it") for one in writes]
         identity = identity_of(self._folder, self._settings.identity)
-        return writing.write(self._folder, identity, selection, self._layouts(selection), writes)
+        return writing.write(self._folder, identity, selection, self._layouts(selection), writes, self._even.get(selection.stream))
 
     def close(self) -> None:
         """Nothing is held between calls."""

@@ -8,7 +8,7 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, chain, islice
 from operator import itemgetter
@@ -110,6 +110,8 @@ class Table:
         self.encoding = encoding_of(file, layout)
         self.columns = self._header()
         self.width = len(self.columns)
+        self.is_even = False
+        """Whether all was read, and each row was one line with as many cells as the header."""
 
     def _header(self) -> list[str]:
         reader = self._reader(self._text(self.file.reading()))
@@ -158,12 +160,16 @@ class Table:
         reading = self.file.reading()
         reader = self._reader(self._text(reading))
         last: list[str] = []
+        lines, even = 1, True
         with self._telling(reader):
             next(reader, None)
             while batch := list(islice(reader, size)):
                 last = batch[-1]
+                lines += len(batch)
+                even = even and lines == reader.line_num and set(map(len, batch)) == {self.width}
                 yield batch
         self._close_bracket(reading, last, reader.line_num)
+        self.is_even = even
 
     def spans(self) -> Iterator[Span]:
         """Yield each row with the bytes that it stands in; blank lines are left out. Raises InputError as ``batches`` does."""
@@ -215,6 +221,48 @@ class Table:
                 yield rows, ends
         self._close_bracket(reading, rows[-1] if rows else [], reader.line_num)
 
+    def beginning_with(self, first_cells: Collection[str]) -> Iterator[Span]:
+        """Yield the rows that begin with one of these cells, of a file in UTF-8 whose bytes are known to be those of one that ``is_even``:
+        no other row is parsed. Raises InputError as ``batches`` does."""
+        beginnings = self._beginnings()
+        wanted = {beginning for cell in first_cells for beginning in beginnings(cell)}
+        self.file.digest()
+        reading = self.file.reading()
+        text = self._text(reading)
+        asked: list[str] = []
+
+        def one_by_one() -> Iterator[str]:
+            while asked:
+                yield asked.pop()
+
+        reader = self._reader(one_by_one())
+        with self._telling(reader):
+            at = len(self.encoding.mark) + len(text.readline().encode())
+            while lines := text.readlines(_PIECE):
+                found = beginnings("".join(lines).removesuffix("\n"))
+                sizes = map(len, lines) if all(map(str.isascii, lines)) else [len(line.encode()) for line in lines]
+                ends = list(accumulate(sizes, initial=at))
+                for place in [place for place, beginning in enumerate(found) if beginning in wanted]:
+                    asked.append(lines[place])
+                    cells = next(reader)
+                    if cells[0] in first_cells:
+                        yield Span(ends[place], ends[place + 1], cells)
+                at = ends[-1]
+        self._close_bracket(reading, [], 0)
+
+    def _beginnings(self) -> Callable[[str], list[str]]:
+        """Return what gives the beginning of each line of a text, up to the first delimiter and quotes aside: equal first cells have equal
+        beginnings."""
+        quote = self.layout.quote
+        first_cells = re.compile(rf"\n([^\n{re.escape(self.layout.delimiter)}]*)").findall
+
+        def beginnings(lines: str) -> list[str]:
+            found: list[str] = first_cells("\n" + lines)
+            plain = quote not in lines and "\r" not in lines
+            return found if plain else "\n".join(found).replace(quote, "").replace("\r", "").split("\n")
+
+        return beginnings
+
     @contextmanager
     def _telling(self, reader: Reader) -> Iterator[None]:
         """Raise InputError for what the reader cannot read."""
@@ -246,16 +294,7 @@ class Table:
 
         One quick pass over the text. Raises InputError for a NUL byte, and as ``rows`` does.
         """
-        delimiter, quote = self.layout.delimiter, self.layout.quote
-
-        first_cells = re.compile(rf"\n([^\n{re.escape(delimiter)}]*)").findall
-
-        def beginnings(lines: str) -> list[str]:
-            # Equal keys begin alike up to the first delimiter, quotes aside. Lines inside a cell only add candidates.
-            found = first_cells("\n" + lines)
-            plain = quote not in lines and "\r" not in lines
-            return found if plain else "\n".join(found).replace(quote, "").replace("\r", "").split("\n")
-
+        beginnings = self._beginnings()  # lines inside a cell only add candidates
         marks = Marks()
         text = self._text(self.file.reading())
         lines = 0

@@ -33,15 +33,24 @@ _TAKEN_IN = 10_000
 Number: TypeAlias = Callable[[str], int]
 
 
-def write(folder: Path, identity: str, selection: Selection, layout: Callable[[str], Layout], writes: Sequence[Write]) -> list[Outcome]:
-    """Carry the writes out and return one outcome each; where others save a file meanwhile, begin again from what they saved.
+def write(
+    folder: Path,
+    identity: str,
+    selection: Selection,
+    layout: Callable[[str], Layout],
+    writes: Sequence[Write],
+    even: str | None = None,
+) -> list[Outcome]:
+    """Carry the writes out and return one outcome each; where others save a file meanwhile, begin again from what they saved. ``even`` is
+    the digest that the stream's file had when it was read and found even (see ``Table``): where it still has it, only the rows that are
+    asked for are parsed.
 
     Raises TransientError when they do so again and again, or the disk is full; PermissionDenied; InputError for a file that cannot be read.
     """
     with locked(folder):
         for _ in range(_ATTEMPTS):
             with ExitStack() as stack:
-                draft = _Draft(stack, folder, identity, selection, layout, writes)
+                draft = _Draft(stack, folder, identity, selection, layout, writes, even)
                 outcomes = [draft.outcome(one) for one in writes]
                 if draft.commit():
                     draft.date(outcomes)
@@ -108,8 +117,10 @@ class _Draft:
         selection: Selection,
         layout: Callable[[str], Layout],
         writes: Sequence[Write],
+        even: str | None,
     ) -> None:
         self._stack = stack
+        self._even = even
         self._folder = folder
         self._selection = selection
         self._layout = layout
@@ -194,6 +205,13 @@ class _Draft:
         waiting = self._waiting_references()
         self._arrived: set[str] = set()
         every = bool(waiting) or number_of is not None
+        if not every and not references and self._is_even():
+            for span in _table(self._main).beginning_with(keys):
+                row = self._main.row(span)
+                self._by_key.setdefault(span.cells[0], []).append(row)
+                if reference_at is not None:
+                    self._by_reference.setdefault(span.cells[reference_at], []).append(row)
+            return keys
         for rows, ends in _table(self._main).placed():
             for at in range(len(rows)) if every else _spoken_of(rows, width, key_of, keys, reference_at, references):
                 cells = rows[at]
@@ -212,6 +230,11 @@ class _Draft:
                 if number_of is not None:
                     self._greatest = max(self._greatest, number_of(key))
         return keys | {key_of(row.cells) for rows in self._by_reference.values() for row in rows}
+
+    def _is_even(self) -> bool:
+        """Tell whether each line of the document's file is known to be a row, and begins with its key."""
+        table = _table(self._main)
+        return self._key.at == (0,) and table.encoding.name == "utf-8" and table.file.digest() == self._even
 
     def _waiting_references(self) -> frozenset[int]:
         """The hashes of the references in the side file: some of what they are asked for may not be there."""

@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from erpcrm_bridge.connector import (
     Write,
 )
 from erpcrm_bridge.errors import ConfigError, InputError, PermissionDenied, TransientError
-from erpcrm_bridge_csv import files
+from erpcrm_bridge_csv import CsvSettings, files
+from erpcrm_bridge_csv.settings import layout_of
 from erpcrm_bridge_csv.sheet import Sheet
+from erpcrm_bridge_csv.table import Table
 
 ACCOUNT = Selection("Account.csv", "Id", ("Name", "Phone", "Ref"), "Ref")
 ORDER = Selection("Order.csv", "Id", ("Status", "Ref"), "Ref", (Child("Item.csv", "OrderId", "LineId", ("Product", "Qty")),))
@@ -757,3 +760,79 @@ def test_what_waits_is_taken_out_of_the_side_file_though_nobody_writes_it_again(
         connector.write(ACCOUNT, [update("1", {"Phone": phone})])
         left.append([line.rpartition(",")[2] for line in side.read_text().splitlines()[1:]])
     assert left == [["G2", "G3"], ["G3"]]
+
+
+EVEN = [
+    b"Id,Name,Phone,Ref\n1,A,5,\n2,B,6,\n3,C,,R\n",
+    b"Id,Name,Phone,Ref\n1,A,5,\n2,B,6,\n3,C,,R",
+    b'Id,Name,Phone,Ref\r\n"1","A, a",5,\r\n"2","B ""b""",6,\r\n3,C,,R\r\n',
+    "\ufeffId,Name,Phone,Ref\nä,A,5,\n2,Äö\u2028,6,\n3,€,,R\n".encode(),
+    b'Id,Name,Phone,Ref\n"2,2",A,5,\n2,B,6,\n"2""",C,,R\n22,D,,\n',
+    b"Id,Name,Phone,Ref\n1,A,5,\n2,B,6,\n2,C,,R\n",  # two rows have the key
+    b'Id,Name,Phone,Ref\n1,A,5,\n2,"B\nb",6,\n3,C,,R\n',  # not even: of two lines
+    b"Id,Name,Phone,Ref\n1,A,5,\n2,B,6,\n2,C\n3,C,,R\n",  # not even: too few cells
+    b"Id,Name,Phone,Ref\n1,A,5,\n\n2,B,6,\n",  # not even: a blank line
+]
+
+
+@pytest.mark.parametrize("before", EVEN)
+@pytest.mark.parametrize("reference", [None, "Ref"])
+def test_what_was_read_before_is_written_as_what_was_not(folder, opened, before, reference):
+    path = folder / "Account.csv"
+    selection = Selection("Account.csv", "Id", ("Name", "Phone"), reference)
+    writes = [
+        update(key, {"Name": "new, and so on", "Phone": phone}, version=None)
+        for key, phone in [("2", "7"), ("ä", ""), ("2,2", "1"), ("9", "")]
+    ]
+    found = []
+    for read_before in (False, True):
+        path.write_bytes(before)
+        connector = opened()
+        if read_before:
+            list(connector.read_changes(selection, None))
+        outcomes = connector.write(selection, writes)
+        found.append((outcomes, path.read_bytes()))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("saved", [None, b"Id,Name,Phone,Ref\n2,Bolt,6,\n1,A,5,\n"])
+def test_a_file_is_parsed_again_only_where_it_was_saved_after_it_was_read(folder, opened, monkeypatch, saved):
+    path, parsed = folder / "Account.csv", []
+    path.write_bytes(EVEN[0])
+    connector = opened()
+    list(connector.read_changes(ACCOUNT, None))
+    if saved is not None:
+        path.write_bytes(saved)
+    placed = Table.placed
+    monkeypatch.setattr(Table, "placed", lambda table: parsed.append(table.name) or placed(table))
+    (outcome,) = connector.write(ACCOUNT, [update("2", {"Phone": "7"})])
+    assert isinstance(outcome, Applied)
+    assert outcome.fields["Name"] == ("B" if saved is None else "Bolt")
+    assert parsed == ([] if saved is None else ["Account.csv"])
+
+
+def rows_of(folder, keys):
+    with closing(files.OpenFile(folder / "Account.csv")) as file:
+        return list(Table(file, layout_of(CsvSettings(folder=folder, dialect="plain"), "Account.csv")).beginning_with(keys))
+
+
+def test_the_rows_that_are_looked_for_are_those_that_begin_so(folder):
+    (folder / "Account.csv").write_bytes(EVEN[4])
+    spans = rows_of(folder, {"2", "2,2"})
+    assert [span.cells for span in spans] == [["2,2", "A", "5", ""], ["2", "B", "6", ""]]
+    assert [EVEN[4][span.start : span.end] for span in spans] == [b'"2,2",A,5,\n', b"2,B,6,\n"]
+
+
+@pytest.mark.parametrize("saved", [b'Id,Name,Phone,Ref\n1,A,5,\n2,"B,6,\n3,C,,R\n', b"Id,Name,Phone,Ref\n1,A,5,\n2,X,6,\n3,C,,R\n"])
+def test_a_file_that_is_written_while_its_rows_are_looked_for_is_no_evidence(folder, monkeypatch, saved):
+    (folder / "Account.csv").write_bytes(EVEN[0])
+    digest = files.OpenFile.digest
+
+    def saved_meanwhile(file: files.OpenFile) -> str:
+        said = digest(file)
+        (folder / "Account.csv").write_bytes(saved)
+        return said
+
+    monkeypatch.setattr(files.OpenFile, "digest", saved_meanwhile)
+    with pytest.raises(InputError, match="was being written"):
+        rows_of(folder, {"2"})
