@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from stories.world import FLOW, Died, World, row_write, says
 
+from erpcrm_bridge.connector import Connector, Outcome, Rejected, Selection, Write
 from erpcrm_bridge.errors import BrakeTripped, UsageError
 from erpcrm_bridge.sync.desk import bind, found_new, release_brake
 from erpcrm_bridge.sync.notes import new_run
@@ -214,6 +215,50 @@ def test_a_state_that_is_two_moves_away_is_reached_in_one_run_although_a_field_i
     world.crm.edit("Order", order, {"Stage": "Invoiced"})
     world.sync()
     assert says(world.only("erp", "salesorder")[1], state="Billed", po="B")
+
+
+def test_a_record_that_its_system_begins_as_a_draft_moves_on_to_the_state_wanted(tmp_path: Path) -> None:
+    begins = {"erp.salesorder": {"triggers": (Trigger("state", "Pending", on="create"),)}}
+    world = World(tmp_path, specs=begins, rules={"order": {"fields": {"state": {"write_by": ["crm"]}}}})
+    account, _ = world.joined_customer()
+    world.order_in_crm(account, ("SCREW", 2, "3"), Stage="Won")
+    world.sync_until_quiet()
+    assert says(world.only("erp", "salesorder")[1], state="Approved")
+    assert world.golden("order").fields["state"] == "confirmed"
+    world.assert_agree()
+
+
+def test_a_refused_record_is_tried_again_when_what_it_refers_to_has_moved_and_not_before(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, customer = world.joined_customer()
+    asked: list[Write] = []
+
+    def opener(role: str, _: object) -> Connector:
+        connector: Any = world.connect(role)
+        write = connector.write
+
+        def refusing(selection: Selection, writes: list[Write]) -> list[Outcome]:
+            if selection.stream == "salesorder" and not (world.erp.get("customer", customer) or {})["town"]:
+                asked.extend(writes)
+                return [Rejected(one.ref, "reference", "its customer lives nowhere") for one in writes]
+            answered: list[Outcome] = write(selection, writes)
+            return answered
+
+        connector.write = refusing
+        return connector
+
+    world.opener = opener
+    world.order_in_crm(account, ("SCREW", 2, "3"))
+    world.sync_until_quiet()
+    world.sync()
+    assert len(asked) == 1
+    assert [row.entity for row in world.parked("record")] == ["order"]
+    world.crm.edit("Account", account, {"City": "Bonn"})
+    world.sync_until_quiet()
+    assert says(world.only("erp", "salesorder")[1], customer=customer)
+    assert world.parked() == []
+    assert len(asked) == 1
+    world.assert_quiet()
 
 
 def test_what_waits_for_a_person_alone_makes_no_further_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

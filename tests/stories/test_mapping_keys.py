@@ -666,6 +666,52 @@ def test_what_a_move_makes_is_not_created_and_comes_back_as_the_golden_record_th
     bill.assert_quiet()
 
 
+@story("MoveSpec.by")
+def test_a_move_that_another_record_makes_is_waited_for_in_the_state_before_it(tmp_path: Path) -> None:
+    moves = {"draft": ["confirmed"], "confirmed": [{"to": "invoiced", "by": "invoice"}]}
+    state = {**MAPPINGS["order/erp"]["fields"]["state"], "moves": moves}
+    offered = {"state": {"Pending": ("Approved",)}}
+    world = World(
+        tmp_path,
+        specs={"erp.salesorder": {"capabilities": msgspec.structs.replace(ABLE, moves=offered)}},
+        rules={"order": {"fields": {"state": {"write_by": ["crm"]}}}},
+        mappings={"order/erp": {"fields": {"state": state}}},
+    )
+    account, _ = world.joined_customer()
+    world.order_in_crm(account, ("P1", 1, "10"), Stage="Invoiced")
+    world.erp.edit("customer", world.only("erp", "customer")[0], {"tel": "1"})
+    world.sync_until_quiet()
+    key, _ = world.only("erp", "salesorder")
+    world.erp.edit("salesorder", key, {"state": "Pending"})
+    world.sync_until_quiet()
+    assert world.only("erp", "salesorder")[1]["state"] == "Approved"
+    (row,) = world.parked()
+    assert "it becomes invoiced by its invoice" in row.reason
+    world.erp.edit("salesorder", key, {"state": "Billed"})
+    world.sync_until_quiet()
+    assert world.parked() == []
+    world.assert_agree()
+    world.assert_quiet()
+
+
+@story("RuleSpec.put")
+def test_a_rule_that_is_only_written_is_written_when_any_field_that_it_reads_has_changed(tmp_path: Path) -> None:
+    whole = {"canonical": "last_name", "external": "last", "put": "first_name + ' ' + last_name", "required": True}
+    read = {"external": "last", "via": ["split_name"], "canonical": ["first_name", "last_name"], "direction": "to_canonical"}
+    world = World(
+        tmp_path,
+        entities=("customer", "contact"),
+        mappings={"contact/erp": {"fields": {"first_name": None, "last_name": None, "names": read, "whole": whole}}},
+    )
+    account, _ = world.joined_customer()
+    contact = world.crm.create("Contact", {"Account": account, "First": "Ada", "Last": "King"})
+    world.sync_until_quiet()
+    world.crm.edit("Contact", contact, {"First": "Augusta"})
+    world.sync_until_quiet()
+    assert world.only("erp", "person")[1]["last"] == "Augusta King"
+    world.assert_quiet()
+
+
 # --- transforms -------------------------------------------------------------------------------------------------------------------
 
 
@@ -1227,6 +1273,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("RuleSpec.overflow", "  phone: {external: P, overflow: wrap}", "'truncate'"),
     ("RuleSpec.moves", "  phone: {external: P, moves: {a: [b]}}", "declared states"),
     ("MoveSpec.to", "  status: {external: S, moves: {active: [{to: gone, makes: order}]}}", "no state"),
+    ("MoveSpec.by", "  status: {external: S, moves: {active: [{to: inactive, by: ordr}]}}", "did you mean `order`?"),
     ("MoveSpec.makes", "  status: {external: S, moves: {active: [{to: inactive, makes: ordr}]}}", "did you mean `order`?"),
     ("RuleSpec.accept_loss", "  phone: {external: P, accept_loss: [because]}", "`what: reason`"),
     ("RuleSpec.optional", "  phone: {external: P, optional: maybe}", "true or false"),

@@ -573,7 +573,8 @@ def _readable(plans: Sequence[Plan]) -> frozenset[str]:
 
 
 def _writable(plans: Sequence[Plan]) -> frozenset[str]:
-    return frozenset(path for plan in plans if plan.puts for path in plan.rule.canonical)
+    """Return the canonical paths of which a change is to be written: where a rule is only written, each that its expression reads."""
+    return frozenset(path for plan in plans if plan.puts for path in (plan.rule.canonical if plan.gets else plan.touched_by))
 
 
 def _affected(world: World, plans: Sequence[Plan], lists: Mapping[str, CompiledList]) -> dict[str, frozenset[str]]:

@@ -96,10 +96,12 @@ class RefSpec(_Strict):
 
 
 class MoveSpec(_Strict):
-    """A move that brings forth a record of another entity: the system makes it, so the bridge does not create it there."""
+    """A move that has to do with records of another entity: it ``makes`` one, which the bridge therefore does not create there, or it is
+    made ``by`` one, and the bridge waits for it."""
 
     to: str
-    makes: str
+    makes: str | None = None
+    by: str | None = None
 
 
 class RuleSpec(_Strict):

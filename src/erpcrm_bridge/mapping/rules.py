@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -27,7 +27,8 @@ GRAMMAR = "docs/reference/mapping.md has what an expression may be"
 
 class Rule(Struct, frozen=True):
     """What the engine may know of a rule. ``external`` are names under which the stream describes its fields; ``reference`` is (entity,
-    required); ``state`` the moves of a state field, ``makes`` the entities of the records that such moves bring forth."""
+    required); ``state`` the moves of a state field, ``makes`` the entities of the records that such moves bring forth, ``by`` the entities
+    whose records make a move, by (from, to)."""
 
     name: str
     canonical: tuple[str, ...]
@@ -38,6 +39,7 @@ class Rule(Struct, frozen=True):
     reference: tuple[str, bool] | None = None
     state: dict[str, tuple[str, ...]] | None = None
     makes: tuple[str, ...] = ()
+    by: dict[tuple[str, str], str] = {}
 
 
 Part: TypeAlias = str | tuple[str, str]
@@ -259,10 +261,9 @@ def _rule(name: str, spec: RuleSpec, scope: Scope) -> Rule:
         write=spec.write,
         required=spec.required,
         reference=(spec.ref.entity, spec.ref.required) if spec.ref else None,
-        state={key: tuple(state for state, _ in map(_move, ends)) for key, ends in (spec.moves or {}).items()}
-        if spec.moves is not None
-        else None,
-        makes=tuple(made for ends in (spec.moves or {}).values() for _, made in map(_move, ends) if made is not None),
+        state={start: tuple(one.to for one in map(_move, ends)) for start, ends in spec.moves.items()} if spec.moves is not None else None,
+        makes=tuple(one.makes for _, one in _all_moves(spec) if one.makes is not None),
+        by={(start, one.to): one.by for start, one in _all_moves(spec) if one.by is not None},
     )
 
 
@@ -393,30 +394,37 @@ def _moves(world: World, place: Path, spec: RuleSpec, fields: tuple[FieldSpec, .
         world.findings.add((*place, "moves"), "only a field with declared states has moves", "remove `moves`")
         return
     for start, ends in spec.moves.items():
-        for made in (made for _, made in map(_move, ends) if made is not None):
-            _made(world, (*place, "moves", start), made)
-        unknown = [state for state in (start, *(state for state, _ in map(_move, ends))) if state not in choices]
+        for one in map(_move, ends):
+            _other(world, (*place, "moves", start), "makes", one.makes)
+            _other(world, (*place, "moves", start), "by", one.by)
+        unknown = [state for state in (start, *(one.to for one in map(_move, ends))) if state not in choices]
         for state in unknown:
             what = f"unknown-move: `{state}` is no state of `{fields[0].path}`"
             world.findings.add((*place, "moves", start), what, near(state, choices))
         if unknown:
             continue
         known = (fields[0].moves or {}).get(start, ())
-        for state in (state for state, _ in map(_move, ends) if fields[0].moves is not None and state not in known):
+        for state in (one.to for one in map(_move, ends) if fields[0].moves is not None and one.to not in known):
             what = f"unknown-move: `{fields[0].path}` of {world.spec.entity} never goes from {start} to {state}"
             world.findings.add((*place, "moves", start), what, f"it goes to {', '.join(known)}" if known else f"{start} is its last state")
 
 
-def _made(world: World, place: Path, made: str) -> None:
+def _other(world: World, place: Path, word: str, other: str | None) -> None:
+    """What a move makes refers to its record by a field, and what makes the move by any, of a line too."""
     own = world.spec.entity
-    if made not in MODELS:
-        world.findings.add(place, f"there is no entity `{made}`", near(made, MODELS))
-    elif own not in entity_spec(made).references.values():
-        world.findings.add(place, f"{made} has no reference to {own}, by which the record that it makes could be told", "remove `makes`")
+    if other is not None and other not in MODELS:
+        world.findings.add(place, f"there is no entity `{other}`", near(other, MODELS))
+    elif other is not None and own not in (entity_spec(other).references.values() if word == "makes" else entity_spec(other).parents):
+        does = "it makes" if word == "makes" else "makes it"
+        world.findings.add(place, f"{other} has no reference to {own}, by which the record that {does} could be told", f"remove `{word}`")
 
 
-def _move(end: str | MoveSpec) -> tuple[str, str | None]:
-    return (end, None) if isinstance(end, str) else (end.to, end.makes)
+def _move(end: str | MoveSpec) -> MoveSpec:
+    return MoveSpec(to=end) if isinstance(end, str) else end
+
+
+def _all_moves(spec: RuleSpec) -> Iterator[tuple[str, MoveSpec]]:
+    return ((start, _move(end)) for start, ends in (spec.moves or {}).items() for end in ends)
 
 
 def _value(world: World, place: Path, raw: Any, fields: tuple[FieldSpec, ...]) -> Any:

@@ -314,7 +314,8 @@ def _move(
     refs_out: Refs,
     decision: Decision,
 ) -> Decision:
-    """Take the first move on a shortest way to the state wanted; a way that the mapping or the system lacks parks the field.
+    """Take the first move on a shortest way to the state wanted; a way that the mapping or the system lacks, and a move that is made by a
+    record of another entity, park the field.
 
     The mapping declares its moves in canonical states, the system in its own.
     """
@@ -326,7 +327,8 @@ def _move(
     next_state = {**golden.fields, path: way[0]} if way else {}
     target = mapping.put(next_state, None, refs_out, [], create=True, paths=frozenset((path,))).get(external)
     if target is None or (offered is not None and target not in offered.get(str((link.base or {}).get(external)), ())):
-        reason = f"there is no move from {now} to {golden.fields.get(path)}"
+        by = rule.by.get((str(now), way[0])) if way else None
+        reason = f"there is no move from {now} to {golden.fields.get(path)}" if by is None else f"it becomes {way[0]} by its {by}"
         decision.errors.append(FieldError(path=path, rule=rule.name, reason=reason))
         return decision
     decision.step = _step(

@@ -87,6 +87,7 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
     frozen = clash_paths(store, list(goldens))
     shown = pending_paths(store, list(goldens))
     twins = doubles(store, side, links, goldens)
+    _let_go(flow, store, side, links, goldens)
     refs_in, refs_out = references(flow, store, side, links, goldens, planned)
     decisions: list[Decision] = []
     settled: list[LinkRow] = []
@@ -143,6 +144,17 @@ def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: lis
             store.close_parked(closed, "settled", run.at)
             store.park(parked)
     return decisions
+
+
+def _let_go(flow: Flow, store: Store, side: Side, links: list[LinkRow], goldens: Mapping[str, GoldenRow]) -> None:
+    """Let go of refused records that refer to one which was written or has moved since: that may have been why."""
+    refused = {link.id: side.mapping.references_out(goldens[link.golden_id].fields) for link in links if "*" in link.held}
+    there = store.links_of({golden_id for parents in refused.values() for _, golden_id in parents})
+    for link in links:
+        for entity, golden_id in refused.get(link.id, ()):
+            streams = flow.streams_of(side.system, entity)
+            if any(parent.seq > link.seq and parent.stream_id in streams for parent in there.get(golden_id, ())):
+                link.held = {path: why for path, why in link.held.items() if path != "*"}
 
 
 def _is_said(row: ParkedRow | None, golden_id: str) -> bool:
@@ -614,7 +626,7 @@ def _settle(
                 lines = [f"{name}.{path}" for name in step.lists for path in side.mapping.lists[name].writable]
                 news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
                 settled.append(link)
-                pushed.more = pushed.more or bool(news) or step.operation == "create"
+                pushed.more = pushed.more or bool(news) or step.operation in ("create", "move")  # others may have waited for it
                 history.append(_history_row(run, side, step, outcome))
                 closed.extend([f"blocked:{link.id}", f"record:{link.id}"])
                 closed.extend(f"{kind}:{link.id}:{path}" for path in (*step.settles, *step.lists, *lines) for kind in ("field", "later"))
@@ -732,9 +744,10 @@ def settle_applied(
     lists = list(mapping.lists)
     flat_golden, flat_said = flatten(golden.fields, lists), flatten(said, lists)
     answered = {path: mark for path, mark in link.answered.items() if path not in step.settles}
+    # A state is reached by moves: another one is no rendition of it, but where its system begins, or a step on the way.
+    states = {path for rule in mapping.rules if rule.state for path in rule.canonical}
     for path in step.settles:
-        # A move is one step on the way to the state wanted, and answers for nothing but where it led.
-        if path not in mapping.lists and step.operation != "move" and not same(flat_said.get(path), flat_golden.get(path)):
+        if path not in mapping.lists and path not in states and not same(flat_said.get(path), flat_golden.get(path)):
             answered[path] = digest(flat_golden.get(path))
     for name in step.lists:
         compiled = mapping.lists[name]

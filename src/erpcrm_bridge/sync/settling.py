@@ -846,7 +846,8 @@ def _store_merge(
         if mapping.unread:
             link.answered = {**link.answered, **answers_unread(golden.fields, link, mapping)}
         with_lines = unflatten(said, list(mapping.lists)) if mapping.lists else said
-        link.dirty = golden.state == "gone" or is_dirty(golden.fields, link, mapping, with_lines)
+        refused_once = any(why != UNREADABLE for why in link.held.values())  # and may be let go now: the push looks
+        link.dirty = golden.state == "gone" or refused_once or is_dirty(golden.fields, link, mapping, with_lines)
         (batch.add_links if member.new_link else batch.update_links).append(link)
         batch.done(member.incoming)
         batch.close.append(f"record:{link.stream_id}:{link.key}")

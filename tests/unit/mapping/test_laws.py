@@ -129,7 +129,8 @@ def holds(one: CompiledMapping, spec: FieldSpec, got: Any, meant: Any) -> bool:
 def test_put_get_what_was_written_reads_as_what_was_meant(name: str) -> None:
     one = COMPILED[name]
     entity = entity_spec(one.entity)
-    both = {path: spec for path, spec in entity.fields.items() if path in one.writable & one.readable}
+    own = {path for rule in one.rules if rule.direction != "to_canonical" for path in rule.canonical}  # not as a part of another's value
+    both = {path: spec for path, spec in entity.fields.items() if path in own & one.readable}
     goldens = st.fixed_dictionaries({path: st.none() | values_for(spec, one) for path, spec in both.items()})
 
     @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None)

@@ -452,6 +452,8 @@ WRONG = [
     ("kind: {external: Name, moves: {customer: [vip]}}", "no state of `kind`"),
     ("name: {external: Name, moves: {a: [b]}}", "declared states"),
     ("status: {external: Name, moves: {active: [{to: inactive, makes: ordr}]}}", "did you mean `order`?"),
+    ("status: {external: Name, moves: {active: [{to: inactive, by: ordr}]}}", "did you mean `order`?"),
+    ("status: {external: Name, moves: {active: [{to: inactive, by: product}]}}", "remove `by`"),
     ("name: {external: Name, accept_loss: [because]}", "`what: reason`"),
     ("name: {external: $xmlid}", "only $connection.NAME"),
     ("name: {external: Name, write: sometimes}", "always"),

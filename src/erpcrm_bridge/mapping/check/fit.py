@@ -223,7 +223,7 @@ def _moves(report: Report, spec: MappingSpec, plan: Plan, stream: Stream) -> Non
     for start, ends in (plan.rule.state or {}).items():
         offered = stream.capabilities.moves.get(plan.rule.external[0], {})
         starts = [state for state in offered if pairs.get(state, state if table is None else None) == start]
-        for end in ends:
+        for end in (end for end in ends if (start, end) not in plan.rule.by):
             written = (table.write if table is not None else {}).get(end)
             ends_there = [written] if written is not None else [state for state, read in pairs.items() if read == end] or [end]
             if not any(to in offered[one] for one in starts for to in ends_there):
