@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge_odoo.rpc import Server
-from erpcrm_bridge_odoo.streams import Refused
+from erpcrm_bridge_odoo.streams import Batch, Refused
 
 
 class News(Struct, frozen=True):
@@ -32,6 +32,15 @@ def payments(server: Server, news: News, context: Mapping[str, Any]) -> None:
     if news.new:
         post(server, news.document, context)
         apply(server, news.document, [fields for _, fields in news.new], context)
+
+
+def payable(batch: Batch, rows: Iterable[Fields]) -> None:
+    """Raises Refused where a payment is applied to an invoice that is not in the books: nothing can be written yet."""
+    invoices = [int(row["invoice_id"]) for row in rows if row.get("invoice_id")]
+    states = batch.of("account.move", invoices, ("state",))
+    for one in invoices:
+        if one in states and states[one]["state"] != "posted":
+            raise Refused("reference", f"invoice {one} is {states[one]['state']} in Odoo: what pays it can be applied once it is posted")
 
 
 def breaks(server: Server, news: News, context: Mapping[str, Any]) -> None:

@@ -220,6 +220,7 @@ def _new(told: _Told, write: Write, found: Mapping[str, Any], in_rows: Mapping[s
     rows: list[dict[str, str]] = []
     for stream, said in write.lists.items():
         if _is_apart(source, stream):
+            _may_follow(told, stream, said)
             continue
         each, list_field = _rows_of(source, stream)
         lines = list(said.rows) if said.replace else list(said.add.items())
@@ -347,6 +348,7 @@ def _update(told: _Told, writes: Sequence[Write]) -> None:
             out = {source.shape.columns[name].own if name in source.shape.columns else name: value for name, value in values.items()}
             for stream, said in one.lists.items():
                 if _is_apart(source, stream):
+                    _may_follow(told, stream, said)
                     continue
                 each, list_field = _rows_of(source, stream)
                 out[list_field] = _commands(told, each, said, in_rows[stream], kept[stream], told.before[one.ref].fields[stream])
@@ -383,6 +385,16 @@ def _is_apart(source: Source, stream: str) -> bool:
 
 
 _APART = {"account.partial.reconcile": applying.payments, "product.pricelist.break": applying.breaks}
+
+
+def _may_follow(told: _Told, stream: str, said: ListWrite) -> None:
+    """Raises _NotWritable, before anything is written, where rows that stand apart could not follow their document."""
+    if stream != "account.partial.reconcile":
+        return
+    try:
+        applying.payable(told.batch, [fields for _, fields in (*said.add.items(), *said.rows) if fields.get("id") is None])
+    except Refused as refused:
+        raise _NotWritable(stream, refused.reason, refused.reject) from None
 
 
 def _rows_apart(told: _Told, write: Write) -> None:

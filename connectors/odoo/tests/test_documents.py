@@ -87,10 +87,12 @@ class Shop:
         return self.connector.read(selection, [key])[0]
 
     def invoice(self, price: int) -> Applied:
+        return self.move(INVOICE, self.draft_invoice(price).key, "invoice_state", "posted")
+
+    def draft_invoice(self, price: int) -> Applied:
         rows = {"L1": {"product_code": self.code, "name": "One", "quantity": 1, "net_price_unit": price, "tax_ids": None}}
         fields = {"move_type": "out_invoice", "customer_id": self.customer, "invoice_date": "2026-11-20"}
-        made = self.done(INVOICE, "create", fields, lists={"account.move.line": ListWrite(add=rows)})
-        return self.move(INVOICE, made.key, "invoice_state", "posted")
+        return self.done(INVOICE, "create", fields, lists={"account.move.line": ListWrite(add=rows)})
 
     def bank(self) -> str:
         return str(self.people.call("account.journal", "search", domain=[["type", "=", "bank"]], limit=1)[0])
@@ -173,6 +175,22 @@ def test_more_than_both_sides_leave_open_is_not_applied(shop: Shop) -> None:
     outcome = shop.write(PAYMENT, "update", {}, payment.key, lists={"account.partial.reconcile": rows})
     assert isinstance(outcome, Rejected)
     assert shop.one(INVOICE, invoice.key).fields["amount_residual"] == 30
+
+
+def test_what_pays_a_draft_is_not_made_before_the_invoice_is_posted(shop: Shop) -> None:
+    invoice = shop.draft_invoice(20)
+    fields = {"customer_id": shop.customer, "date": "2026-11-21", "journal_id": shop.bank(), "amount": 20, "memo": f"for {invoice.key}"}
+    rows = {"account.partial.reconcile": ListWrite(add={"A1": {"invoice_id": invoice.key, "amount": 20}})}
+    outcome = shop.write(PAYMENT, "create", fields, lists=rows)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reject, outcome.field) == ("reference", "account.partial.reconcile")
+    memo = "memo" if shop.people.version >= 19 else "ref"
+    assert shop.people.call("account.payment", "search", domain=[[memo, "=", f"for {invoice.key}"]]) == []
+    without = shop.done(PAYMENT, "create", {**fields, "memo": "apart"})
+    assert isinstance(shop.write(PAYMENT, "update", {"memo": "not yet"}, without.key, lists=rows), Rejected)
+    assert shop.one(PAYMENT, without.key).fields["memo"] == "apart"
+    shop.move(INVOICE, invoice.key, "invoice_state", "posted")
+    assert shop.done(PAYMENT, "create", fields, lists=rows).fields["unapplied_amount"] == 0
 
 
 def test_a_posted_invoice_is_not_edited(shop: Shop) -> None:

@@ -96,7 +96,7 @@ WORKED_OUT = {("sale.order", "user_id"), ("sale.order", "team_id")}
 
 @method("*", "default_get", of_model=True)
 def default_get(self: Records, fields: Sequence[str]) -> Row:
-    held = orm.defaults(self.env, self.model, {})
+    held = {**orm.company_defaults(self.env, self.model), **orm.defaults(self.env, self.model, {})}
     held = {name: one for name, one in held.items() if (self.model.name, name) not in WORKED_OUT or f"default_{name}" in self.env.context}
     return {name: ([[6, 0, held[name]]] if self.model.fields[name].type == "many2many" else held[name]) for name in fields if name in held}
 

@@ -103,6 +103,12 @@ def defaults(env: Env, model: Model, given: Row) -> Row:
     return full
 
 
+def company_defaults(env: Env, model: Model) -> Row:
+    """Return what fields that each company keeps apart hold where nothing was written (observed: the accounts of partners)."""
+    kept = {name: spec.default for name, spec in model.fields.items() if spec.company_dependent and spec.default is not None}
+    return {name: default(env) if callable(default) else default for name, default in kept.items()}
+
+
 def create(env: Env, model: Model, given: Sequence[Row]) -> list[int]:
     """Create records in one go and return their ids; the first that fails raises."""
     return [_created(env, model, vals) for vals in given]

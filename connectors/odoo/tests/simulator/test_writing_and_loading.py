@@ -436,3 +436,11 @@ def test_a_number_is_stored_without_the_noise_of_its_rounding(odoo: Any) -> None
     assert odoo.one("product.pricelist.item", key, "fixed_price") == (1234567.895 if odoo.version >= 19 else 1234567.9)
     odoo.ask("product.product", "write", [product], {"weight": 1234567.895})
     assert odoo.one("product.product", product, "weight") == 1234567.9
+
+
+def test_the_defaults_of_a_partner_tell_the_accounts_that_its_company_keeps(odoo: Any) -> None:
+    names = ["property_account_payable_id", "property_account_receivable_id", "type"]
+    told = odoo.ask("res.partner", "default_get", names)
+    assert sorted(told) == names
+    held = odoo.ask("res.partner", "read", [odoo.partner()], names[:2], load="")[0]
+    assert {name: told[name] for name in names[:2]} == {name: held[name] for name in names[:2]}
