@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -37,7 +38,7 @@ Said: TypeAlias = dict[str, Any]
 class Book:
     """Records by entity and name, and every name that stands there twice."""
 
-    records: dict[str, dict[str, Said]] = field(default_factory=lambda: {entity: {} for entity in ENTITIES})
+    records: dict[str, dict[str, Said]] = field(default_factory=lambda: defaultdict(dict))
     doubles: list[str] = field(default_factory=list)
 
     def add(self, entity: str, name: str, said: Said) -> None:
@@ -51,6 +52,8 @@ class Ground(Protocol):
 
     folders: tuple[Path, ...]
     """Where a power cut tells."""
+    entities: tuple[str, ...]
+    """What its books hold."""
 
     def close(self) -> None: ...
 
@@ -128,25 +131,31 @@ ALWAYS: dict[str, dict[str, dict[str, str]]] = {
     CRM: {
         "customer": {"Active__c": "Yes", "CurrencyIsoCode": "EUR", "BillingCountry": "Germany"},
         "contact": {},
-        "order": {"EffectiveDate": "2026-05-01", "Status": "Draft", "CurrencyIsoCode": "EUR"},
+        "order": {"EffectiveDate": "2026-05-01", "Status": "Draft"},
     },
     ERP: {
         "customer": {"Inactive": "No", "Currency": "Euro", "Billing Country": "Germany"},
         "contact": {"Inactive": "No"},
-        "order": {"Date": "05/01/2026", "Status": "Pending Approval", "Currency": "Euro"},
+        "order": {"Date": "05/01/2026", "Status": "Pending Approval"},
     },
 }
+EUROS = {CRM: "EUR", ERP: "Euro"}
+MONEY_OF_AN_ORDER = {CRM: "CurrencyIsoCode", ERP: "Currency"}
 
 
 class Files:
     """Two folders of CSV files, as the Data Loader and NetSuite's saved searches write them. The bridge assigns keys."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folders = (folder / CRM, folder / ERP)
-        self._at = dict(zip(SIDES, self.folders, strict=True))
-        for side, files in FILES.items():
+    entities = ENTITIES
+    files: Mapping[str, Mapping[str, tuple[str, ...]]] = FILES
+
+    def __init__(self, folder: Path, *, sides: Sequence[str] = SIDES, money: Mapping[str, str] = EUROS) -> None:
+        self._at = {side: folder / side for side in sides}
+        self.folders = tuple(self._at.values())
+        self._money = money
+        for side in sides:
             self._at[side].mkdir()
-            for name in files:
+            for name in self.files[side]:
                 self._write(side, name, [])
 
     def close(self) -> None:
@@ -170,8 +179,10 @@ class Files:
         key_column = FILES[side][STREAM[side][entity]][0]
         rows = self._rows(side, STREAM[side][entity])
         key = self._new_key(side, STREAM[side][entity], rows)
-        cells = self._cells(side, entity, said)
-        self._write(side, STREAM[side][entity], [*rows, {key_column: key, **ALWAYS[side][entity], **cells}])
+        cells = {**ALWAYS[side][entity], **self._cells(side, entity, said)}
+        if entity == "order":
+            cells[MONEY_OF_AN_ORDER[side]] = self._money[side]
+        self._write(side, STREAM[side][entity], [*rows, {key_column: key, **cells}])
         if "lines" in said:
             self._put_lines(side, key, said["lines"])
 
@@ -243,7 +254,7 @@ class Files:
 
     def _new_key(self, side: str, stream: str, rows: list[dict[str, str]]) -> str:
         """A person's key: the greatest there is, and one more."""
-        column = FILES[side][stream][0]
+        column = self.files[side][stream][0]
         greatest = max((int(row[column].lstrip(stream[0])) for row in rows), default=999)
         return f"{stream[0]}{greatest + 1:05d}" if side == CRM else str(greatest + 1)
 
@@ -256,7 +267,7 @@ class Files:
         how: Any = (
             {"quoting": csv.QUOTE_ALL, "lineterminator": "\n"} if side == CRM else {"quoting": csv.QUOTE_MINIMAL, "lineterminator": "\r\n"}
         )
-        writer = csv.DictWriter(out, FILES[side][name], restval="", **how)
+        writer = csv.DictWriter(out, self.files[side][name], restval="", **how)
         writer.writeheader()
         writer.writerows(rows)
         (self._at[side] / name).write_text(out.getvalue(), encoding="utf-8", newline="")
@@ -292,6 +303,7 @@ class Servers:
     """Two memory systems behind their HTTP servers, which live on through every kill of the bridge."""
 
     folders = ()
+    entities = ENTITIES
 
     def __init__(self, folder: Path) -> None:
         self.systems = {side: MemorySystem(SPECS[side](), identity=f"{side}-system") for side in SIDES}

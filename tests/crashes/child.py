@@ -17,12 +17,15 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
+import httpx
 from disk import Recorder
+from httpcore._sync.http11 import HTTP11Connection
 
 import erpcrm_bridge.cli.sync
 import erpcrm_bridge.sync.run
@@ -32,6 +35,7 @@ from erpcrm_bridge.store import engines
 from erpcrm_bridge.testing.memory import MemoryConnector
 from erpcrm_bridge.testing.server import HttpWire
 from erpcrm_bridge_csv.connector import CsvConnector
+from erpcrm_bridge_odoo.connector import OdooConnector
 
 VERBS = ("describe", "read", "find", "write")
 
@@ -89,12 +93,20 @@ def lay_places(places: Places, recorder: Recorder) -> None:
         places.around(engine, "commit", lambda *_: f"the commit of {at_work()}")
         for method in ("insert", "update", "run"):
             places.around(engine, method, statement, after=False)
-    for connector in (CsvConnector, MemoryConnector):
+    for connector in (CsvConnector, MemoryConnector, OdooConnector):
         for verb in VERBS:
             places.around(connector, verb, lambda _, *args, verb=verb: " ".join([verb, *(one.stream for one in args[:1])]))
-        connector.read_changes = paged(places, connector.read_changes)  # type: ignore[method-assign]  # places between the pages
+        connector.read_changes = paged(places, connector.read_changes)  # type: ignore[attr-defined]  # places between the pages
     places.around(CsvConnector, "put_away", lambda _, selection, __: f"put away {selection.stream}")
     places.around(HttpWire, "call", lambda _, verb, args: f"{verb} over the wire")
+    asking = threading.local()
+
+    def asked(_: Any, request: httpx.Request) -> str:
+        asking.what = call_of(request)
+        return f"{asking.what} over the wire"
+
+    places.around(httpx.HTTPTransport, "handle_request", asked)
+    places.around(HTTP11Connection, "_receive_response_headers", lambda *_, **__: f"the answer to {asking.what}", after=False)
 
     def watched(doing: str) -> Callable[..., str | None]:
         return lambda path, *_, **__: f"{doing} {plain(path)}" if recorder.watches(path) else None
@@ -108,6 +120,14 @@ def lay_places(places: Places, recorder: Recorder) -> None:
     places.around(os, "rename", lambda _, target, **__: moving(target))
     placing = watched("placing")
     places.around(os, "replace", lambda _, target, **__: placing(target))
+
+
+def call_of(request: httpx.Request) -> str:
+    """Return what a request asks of an Odoo: over JSON-2 its path says it, over JSON-RPC what is in it."""
+    if request.url.path != "/jsonrpc":
+        return request.url.path.removeprefix("/json/2/")
+    said = json.loads(request.content)["params"]
+    return "/".join(said["args"][3:5]) if said["method"] == "execute_kw" else str(said["method"])
 
 
 def paged(places: Places, real: Callable[..., Any]) -> Callable[..., Any]:

@@ -209,17 +209,7 @@ class Play:
 
     def _die(self, aimed: bool) -> None:
         """Start a run that is killed, at a place or after a while; then the power may be cut."""
-        chance = self._rng.random()
-        how: dict[str, Any] = {"place": self._rng.choice(sorted(self._places)), "nth": self._rng.randint(1, 2)}
-        if aimed:
-            how = {"tried": sorted(self._tally.died)}
-        elif chance < 0.5:
-            how = (
-                {"place": "*", "nth": self._rng.randint(1, self._passed)}
-                if chance < 0.25
-                else {"seconds": self._rng.random() * self._lasted}
-            )
-        code, places = self._run(how)
+        code, places = self._run({"tried": sorted(self._tally.died)} if aimed else self._how())
         if code != KILLED:
             return
         self._tally.kills += 1
@@ -234,6 +224,14 @@ class Play:
             ]
             self._tally.cuts += bool(lost)
             self._note("power", "cut", ", ".join(lost) or "nothing was lost")
+
+    def _how(self) -> dict[str, Any]:
+        chance = self._rng.random()
+        if chance < 0.25:
+            return {"place": "*", "nth": self._rng.randint(1, self._passed)}
+        if chance < 0.5:
+            return {"seconds": self._rng.random() * self._lasted}
+        return {"place": self._rng.choice(sorted(self._places)), "nth": self._rng.randint(1, 2)}
 
     def _run(self, how: dict[str, Any]) -> tuple[int, list[str]]:
         for folder, shadow in self._shadows.items():
@@ -268,7 +266,7 @@ class Play:
             book = self._ground.book(side)
             if book.doubles:
                 raise self._wrong(f"{side} has twice: {', '.join(book.doubles)}")
-            for entity in ENTITIES:
+            for entity in self._ground.entities:
                 held, wanted = book.records[entity], self.truth.records[entity]
                 if held != wanted:
                     names = [name for name in sorted({*held, *wanted}) if held.get(name) != wanted.get(name)]
