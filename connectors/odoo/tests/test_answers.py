@@ -93,7 +93,13 @@ SAID: dict[str, list[tuple[str, str, int]]] = {
             403,
         )
     ],
-    "the user may not create here": [(_E + "AccessError", "You are not allowed to create 'Contact' (res.partner) records.", 403)],
+    "the user may not create here": [
+        (_E + "AccessError", "You are not allowed to create 'Contact' (res.partner) records.", 403),
+        ("load", "You are not allowed to create 'Product Variant' (product.product) records.", 200),
+    ],
+    "the user has no e-mail address": [
+        (_E + "UserError", "Unable to send message, please configure the sender's email address.", 200),
+    ],
     "the user may not change this": [(_E + "AccessError", "You are not allowed to modify 'Contact' (res.partner) records.", 403)],
     "the user may not delete this": [(_E + "AccessError", "You are not allowed to delete 'Contact' (res.partner) records.", 403)],
     "the user may not do this": [(_E + "AccessError", "You are not allowed to access 'Journal' (account.journal) records.", 403)],

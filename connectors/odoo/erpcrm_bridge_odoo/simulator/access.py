@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 VERBS = {"read": "access", "write": "modify", "create": "create", "unlink": "delete"}
 ACCOUNT_READ = "account.group_account_readonly"
 ACCOUNT = "account.group_account_invoice"
+ACCOUNT_MANAGER = "account.group_account_manager"
 CONTACT = "base.group_partner_manager"
 EMPLOYEE = "base.group_user"
 MANAGER = "base.group_erp_manager"
+PRODUCTS = "product.group_product_manager"
 SALES = "sales_team.group_sale_salesman"
 SALES_ALL = "sales_team.group_sale_salesman_all_leads"
 SALES_MANAGER = "sales_team.group_sale_manager"
@@ -28,9 +30,11 @@ SYSTEM = "base.group_system"
 GROUPS = {
     ACCOUNT_READ: ("Show Accounting Features - Readonly", "Show Accounting Features - Readonly"),
     ACCOUNT: ("Accounting / Invoicing", "Invoicing / Billing"),
+    ACCOUNT_MANAGER: ("Accounting/Administrator", "Invoicing/Billing Administrator"),
     CONTACT: ("Contact/Creation", "Extra Rights/Contact Creation"),
     EMPLOYEE: ("Role / User", "User types/Internal User"),
     MANAGER: ("Access Rights", "Administration/Access Rights"),
+    PRODUCTS: ("Products/Create", ""),
     SALES: ("Sales/User: Own Documents Only", "Sales/User: Own Documents Only"),
     SALES_ALL: ("Sales/User: All Documents", "Sales/User: All Documents"),
     SALES_MANAGER: ("Sales/Administrator", "Sales/Administrator"),
@@ -38,9 +42,16 @@ GROUPS = {
     STOCK_MANAGER: ("Inventory/Administrator", "Inventory/Administrator"),
     SYSTEM: ("Role / Administrator", "Administration/Settings"),
 }
-"""External id, and the name shown in 19 and in 17."""
+"""External id, and the name shown in 19 and in 17, where there is one."""
 
-_IMPLIED = {SYSTEM: (MANAGER,), SALES_ALL: (SALES,), SALES_MANAGER: (SALES, SALES_ALL), STOCK_MANAGER: (STOCK,), ACCOUNT: (ACCOUNT_READ,)}
+_IMPLIED = {
+    SYSTEM: (MANAGER,),
+    SALES_ALL: (SALES,),
+    SALES_MANAGER: (SALES, SALES_ALL),
+    STOCK_MANAGER: (STOCK,),
+    ACCOUNT: (ACCOUNT_READ,),
+    ACCOUNT_MANAGER: (ACCOUNT, ACCOUNT_READ),
+}
 _OWN_ONLY = {"crm.lead": "user_id", "sale.order": "user_id"}
 """A salesman with his own documents only sees his and nobody's."""
 
@@ -65,7 +76,7 @@ def need(env: Env, model: Model, operation: str) -> None:
     if env.sudo or allowed is None or groups(env) & set(allowed):
         return
     head = f"You are not allowed to {VERBS[operation]} '{model.string}' ({model.name}) records."
-    names = sorted(shown(env, group) for group in allowed)
+    names = sorted(filter(None, (shown(env, group) for group in allowed)))
     if names:
         listed = "".join(f"\t- {name}\n" for name in names)
         head += f"\n\nThis operation is allowed for the following groups:\n{listed.rstrip()}"

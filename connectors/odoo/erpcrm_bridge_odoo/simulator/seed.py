@@ -64,7 +64,15 @@ LOCATIONS = {
 7 view 1 WH|8 internal 7 WH/Stock|14 inventory 3 Virtual Locations/Inventory adjustment|15 production 3 Virtual Locations/Production""",
 }
 CATEGORIES = {19: "1 goods 0 Goods|2 expenses 0 Expenses|3 services 0 Services", 17: "1 all 0 All|2 1 1 Saleable|3 cat_expense 1 Expenses"}
-EVERYTHING = (access.ACCOUNT, access.CONTACT, access.EMPLOYEE, access.SALES_MANAGER, access.STOCK_MANAGER, access.SYSTEM)
+EVERYTHING = (
+    access.ACCOUNT_MANAGER,
+    access.CONTACT,
+    access.EMPLOYEE,
+    access.PRODUCTS,
+    access.SALES_MANAGER,
+    access.STOCK_MANAGER,
+    access.SYSTEM,
+)
 PEOPLE = (
     (2, 3, "admin", "Administrator", EVERYTHING),
     (5, 6, "salesuser", "salesuser", (access.EMPLOYEE, access.SALES)),
@@ -181,12 +189,15 @@ def _company(sower: _Sower) -> None:
     sower.plant("res.company", 1, "base.main_company", name="My Company", partner_id=1, currency_id=1)
     groups: dict[str, int] = {}
     for key, (group, names) in enumerate(access.GROUPS.items(), 1):
-        groups[group] = sower.plant(
-            "res.groups", key, group, _mark=group, name=names[0 if sower.database.version >= 19 else 1].rpartition("/")[2].strip()
-        )
+        name = names[0 if sower.database.version >= 19 else 1].rpartition("/")[2].strip()
+        if name:
+            groups[group] = sower.plant("res.groups", key, group, _mark=group, name=name)
     sower.plant("res.users", 1, "base.user_root", login="__system__", active=False, partner_id=2, company_id=1, company_ids=[1])
     for key, partner, login, name, marks in PEOPLE:
-        held = {"group_ids" if sower.database.version >= 19 else "groups_id": [groups[one] for one in marks], "sale_team_id": 1}
+        held = {
+            "group_ids" if sower.database.version >= 19 else "groups_id": [groups[one] for one in marks if one in groups],
+            "sale_team_id": 1,
+        }
         if partner > 5:
             _partner(sower, partner, name, None, company_id=1)
         mark = ["base.user_admin"] if login == "admin" else []

@@ -18,7 +18,18 @@ from zoneinfo import available_timezones
 
 from erpcrm_bridge_odoo.simulator.computes import COMPUTES, DISPLAYS, related
 from erpcrm_bridge_odoo.simulator.fields import MAGIC, Field, Model
-from erpcrm_bridge_odoo.simulator.schema.facts import ACCESS, CASCADE, DEFAULTS, DOMAINS, LABELS_17, NO_COPY, RESTRICT, SHOWN_BY, UNIQUE
+from erpcrm_bridge_odoo.simulator.schema.facts import (
+    ACCESS,
+    ACCESS_19,
+    CASCADE,
+    DEFAULTS,
+    DOMAINS,
+    LABELS_17,
+    NO_COPY,
+    RESTRICT,
+    SHOWN_BY,
+    UNIQUE,
+)
 
 AREAS = ("partners", "products", "sales", "accounting", "technical")
 LANGUAGES = (("en_US", "English (US)"),)
@@ -66,7 +77,7 @@ def _model(head: str, lines: list[str], version: int) -> Model | None:
         order=order17[0] if order17 and version < 19 else order,
         shown_by=SHOWN_BY.get(name, "name"),
         unique=UNIQUE.get(name, ()),
-        access=ACCESS.get(name, {}),
+        access=(ACCESS | ACCESS_19 if version >= 19 else ACCESS).get(name, {}),
         display=DISPLAYS.get(name),
         version=version,
     )

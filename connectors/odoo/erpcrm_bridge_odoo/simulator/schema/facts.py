@@ -6,10 +6,12 @@ from typing import Any
 
 from erpcrm_bridge_odoo.simulator.access import (
     ACCOUNT,
+    ACCOUNT_MANAGER,
     ACCOUNT_READ,
     CONTACT,
     EMPLOYEE,
     MANAGER,
+    PRODUCTS,
     SALES,
     SALES_MANAGER,
     STOCK,
@@ -159,13 +161,14 @@ _SALES: _Rights = {
     "unlink": (SALES_MANAGER,),
 }
 _BOOKS: _Rights = {"read": (ACCOUNT, ACCOUNT_READ, SALES), "write": (ACCOUNT,), "create": (ACCOUNT,), "unlink": (ACCOUNT,)}
-_GOODS: _Rights = {
-    "read": (EMPLOYEE,),
-    "write": (SALES_MANAGER, STOCK_MANAGER),
-    "create": (SALES_MANAGER, STOCK_MANAGER),
-    "unlink": (SALES_MANAGER, STOCK_MANAGER),
-}
-_SET_UP: _Rights = {"read": (EMPLOYEE,), "write": (SYSTEM,), "create": (SYSTEM,), "unlink": (SYSTEM,)}
+
+
+def _kept_by(*groups: str) -> _Rights:
+    """Every employee reads; these groups do the rest."""
+    return {"read": (EMPLOYEE,), "write": groups, "create": groups, "unlink": groups}
+
+
+_SET_UP = _kept_by(SYSTEM)
 _PARTNERS = (CONTACT, STOCK_MANAGER, SALES_MANAGER, SALES)
 
 ACCESS: dict[str, _Rights] = {
@@ -177,13 +180,14 @@ ACCESS: dict[str, _Rights] = {
     "account.move.line": _BOOKS,
     "account.payment": {**_BOOKS, "read": (ACCOUNT, ACCOUNT_READ)},
     "account.partial.reconcile": {**_BOOKS, "read": (ACCOUNT, ACCOUNT_READ)},
-    "product.template": _GOODS,
-    "product.product": _GOODS,
-    "product.pricelist": _GOODS,
-    "product.pricelist.item": _GOODS,
+    "product.template": _kept_by(SALES_MANAGER, STOCK_MANAGER, SYSTEM),
+    "product.product": _kept_by(SALES_MANAGER, STOCK_MANAGER, ACCOUNT_MANAGER, SYSTEM),
+    "product.pricelist": _kept_by(SALES_MANAGER, STOCK_MANAGER, SYSTEM),
+    "product.pricelist.item": _kept_by(SALES_MANAGER, STOCK_MANAGER, SYSTEM),
     "stock.quant": {"read": (EMPLOYEE,), "write": (STOCK,), "create": (STOCK,), "unlink": ()},
     "res.country": _SET_UP,
     "res.currency": _SET_UP,
+    "res.currency.rate": _kept_by(ACCOUNT_MANAGER, SYSTEM),
     "res.users": _SET_UP,
     "res.company": _SET_UP,
     "ir.config_parameter": dict.fromkeys(("read", "write", "create", "unlink"), (SYSTEM,)),
@@ -191,6 +195,14 @@ ACCESS: dict[str, _Rights] = {
     "base.automation": dict.fromkeys(("read", "write", "create", "unlink"), (SYSTEM,)),
     "ir.actions.server": dict.fromkeys(("read", "write", "create", "unlink"), (SYSTEM,)),
 }
+
+ACCESS_19: dict[str, _Rights] = {
+    "product.template": _kept_by(PRODUCTS),
+    "product.product": _kept_by(PRODUCTS),
+    "product.pricelist": _kept_by(SALES_MANAGER, PRODUCTS, STOCK_MANAGER),
+    "product.pricelist.item": _kept_by(SALES_MANAGER, PRODUCTS),
+}
+"""Where 19 has it otherwise: products have a group of their own there."""
 
 CASCADE = {
     ("sale.order.line", "order_id"),
