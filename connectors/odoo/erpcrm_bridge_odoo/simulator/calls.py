@@ -83,6 +83,8 @@ def found(env: Env, model: Model, name: str) -> Method:
 
 def _context(env: Env, context: Any) -> Env:
     """Return the surroundings with the caller's context. Raises the AccessError of companies that are not the user's."""
+    if isinstance(context, str) and context:
+        raise errors.value("dictionary update sequence element #0 has length 1; 2 is required")
     found = replace(env, context=dict(context or {}))
     assert found.companies  # noqa: S101 - asked for its refusal
     return found
@@ -93,9 +95,19 @@ def _ids(given: Any) -> list[int]:
         return []
     if isinstance(given, int):
         return [given]
-    if not isinstance(given, (list, tuple)) or any(not isinstance(one, int) for one in given):
+    if isinstance(given, (str, dict)):
+        given = list(given)
+    if not isinstance(given, (list, tuple)) or any(not isinstance(one, (int, str)) for one in given):
         raise errors.builtin(TypeError, f"unhashable type or wrong ids: {given!r}")
-    return list(given)
+    return [errors.integer(one) if isinstance(one, str) else one for one in given]
+
+
+def _missing(call: Callable[..., Any], given: int, named: Mapping[str, Any]) -> str:
+    """Return Python's words for the arguments that a call lacks."""
+    parameters = list(inspect.signature(call).parameters.values())[given:]
+    lacking = [repr(one.name) for one in parameters if one.default is inspect.Parameter.empty and one.name not in named]
+    listed = lacking[0] if len(lacking) == 1 else f"{', '.join(lacking[:-1])}{',' if len(lacking) > 2 else ''} and {lacking[-1]}"
+    return f"missing {len(lacking)} required positional argument{'s' if len(lacking) > 1 else ''}: {listed}"
 
 
 def by_position(env: Env, model: Model, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -113,7 +125,9 @@ def by_position(env: Env, model: Model, name: str, args: Sequence[Any], kwargs: 
     try:
         inspect.signature(one.call).bind(records, *rest, **named)
     except TypeError as error:
-        words = str(error).replace("missing a required argument:", "missing 1 required positional argument:")
+        words = str(error)
+        if words.startswith("missing"):
+            words = _missing(one.call, 1 + len(rest), named)
         if words.startswith("too many"):
             takes = len(inspect.signature(one.call).parameters)
             least = 1 + sum(one.default is inspect.Parameter.empty for one in list(inspect.signature(one.call).parameters.values())[1:])

@@ -37,7 +37,10 @@ def mentions(domain: Any, name: str) -> bool:
 def compiled(env: Env, model: Model, domain: Any) -> Test:
     """Return the test that the domain is. Raises the OdooError of a domain that the server refuses."""
     if not isinstance(domain, (list, tuple)):
-        raise errors.value(f"Domain() invalid item in domain: {domain!r}")
+        if env.version >= 19:
+            raise errors.builtin(TypeError, f"Domain() invalid argument type for domain: {domain!r}")
+        words = "Domains to normalize must have a 'domain' form: a list or tuple of domain components"
+        raise errors.builtin(AssertionError, words)
     stack: list[Test] = []
     for item in reversed(domain):
         if item in ("&", "|", "!"):
@@ -89,7 +92,7 @@ def _leaf(env: Env, model: Model, leaf: list[Any]) -> Test:
     spec = model.known(head, lambda: _unknown_field(env, model, head, leaf))
     access.need_field(env, model, spec, "read")
     if rest:
-        return _path(env, spec, rest, operator, wanted)
+        return _path(env, model, spec, rest, operator, wanted)
     if operator == "=?":
         if wanted is False or wanted is None:
             return lambda row: True
@@ -118,9 +121,12 @@ def _unknown_field(env: Env, model: Model, head: str, leaf: list[Any]) -> errors
     return errors.value(f"Invalid field {model.name}.{head} in {where} ({', '.join(map(repr, leaf))})")
 
 
-def _path(env: Env, spec: Field, rest: str, operator: str, wanted: Any) -> Test:
+def _path(env: Env, model: Model, spec: Field, rest: str, operator: str, wanted: Any) -> Test:
     if not spec.relation:
-        raise errors.value(f"Invalid field path: {spec.name}.{rest}")
+        if env.version >= 19:
+            raise errors.value(f"Invalid field property {rest!r} on {model.name}.{spec.name}")
+        words = f"Invalid field '{spec.name}.{rest}' in domain term {(f'{spec.name}.{rest}', operator, wanted)!r}"
+        raise errors.builtin(AssertionError, words)
     comodel = env.model(spec.relation)
     negative = _NEGATIVE.get(operator) if spec.type in X2MANY else None
     test = compiled(env, comodel, [[rest, negative or operator, wanted]])
@@ -315,7 +321,12 @@ def _plain(env: Env, spec: Field, operator: str, wanted: Any) -> Test:
     if operator in ("like", "ilike", "not like", "not ilike", "=like", "=ilike"):
         return _like(env, spec, operator, wanted)
     if operator in ("=", "!=", "in", "not in"):
+        if spec.type == "integer" and operator in ("in", "not in") and isinstance(wanted, str) and env.version < 19:
+            raise errors.value(f"Invalid domain term {(spec.name, operator, wanted)!r}")
         many = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
+        if spec.type == "integer":
+            told = (str, float) if env.version < 19 else str
+            many = [errors.integer(str(one)) if isinstance(one, told) else one for one in many]
         empty = any(one is False or one is None or (text and one == "" and env.version >= 19) for one in many)
         values = {one for one in many if one is not False and one is not None} if not zero else {one or 0 for one in many}
         if empty and text and env.version >= 19:

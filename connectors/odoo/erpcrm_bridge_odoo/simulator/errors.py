@@ -134,6 +134,14 @@ def postgres(kind: str, message: str) -> OdooError:
     return OdooError(f"psycopg2.{kind}", message)
 
 
+def integer(given: str, kind: str = "integer") -> int:
+    """Return the number that a text stands for where PostgreSQL wants one. Raises its error; of its words the first line."""
+    try:
+        return int(given)
+    except ValueError:
+        raise postgres("errors.InvalidTextRepresentation", f'invalid input syntax for type {kind}: "{given}"\n') from None
+
+
 def serialization() -> OdooError:
     return postgres("errors.SerializationFailure", "could not serialize access due to concurrent update\n")
 

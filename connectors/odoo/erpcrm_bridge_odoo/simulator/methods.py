@@ -48,9 +48,11 @@ def read(self: Records, fields: Sequence[str] | None = None, load: str | None = 
 @method("*", "create", of_model=True)
 def create(self: Records, vals_list: Any) -> list[int]:
     access.need(self.env, self.model, "create")
+    if vals_list is None:
+        raise errors.builtin(TypeError, "'NoneType' object is not iterable")
     many = vals_list if isinstance(vals_list, (list, tuple)) else [vals_list]
     if any(not isinstance(vals, dict) for vals in many):
-        raise errors.builtin(AttributeError, f"'{type(many[0]).__name__}' object has no attribute 'items'")
+        raise errors.builtin(AttributeError, f"'{type(many[0]).__name__}' object has no attribute 'get'")
     return orm.create(self.env, self.model, many)
 
 
@@ -58,7 +60,7 @@ def create(self: Records, vals_list: Any) -> list[int]:
 def write(self: Records, vals: Any) -> bool:
     access.need(self.env, self.model, "write")
     if not isinstance(vals, dict):
-        raise errors.builtin(AttributeError, f"'{type(vals).__name__}' object has no attribute 'items'")
+        raise errors.builtin(AttributeError, f"'{type(vals).__name__}' object has no attribute 'get'")
     access.need_rows(self.env, self.model, self.ids, "write")
     orm.write(self.env, self.model, self.ids, vals)
     return True
@@ -67,6 +69,11 @@ def write(self: Records, vals: Any) -> bool:
 @method("*", "unlink")
 def unlink(self: Records) -> bool:
     access.need(self.env, self.model, "unlink")
+    if self.model.name == "res.users" and 2 in self.ids:
+        raise errors.user(
+            "You cannot delete the admin user because it is utilized in various places (such as security configurations,...). "
+            "Instead, archive it."
+        )
     access.need_rows(self.env, self.model, self.ids, "unlink")
     orm.unlink(self.env, self.model, self.ids)
     return True
@@ -103,7 +110,7 @@ def default_get(self: Records, fields: Sequence[str]) -> Row:
 
 @method("*", "load", of_model=True)
 def load(self: Records, fields: Sequence[str], data: Sequence[Sequence[Any]]) -> Row:
-    return loaded(self.env, self.model, list(fields), [list(line) for line in data])
+    return loaded(self.env, self.model, list(fields), [[*line, *[""] * (len(fields) - len(line))] for line in data])
 
 
 def _pairs(self: Records, name: Any, domain: Any, operator: str, limit: int | None) -> list[list[Any]]:

@@ -337,10 +337,24 @@ def _many(env: Env, model: Model, spec: Field, held: tuple[int, ...], given: Any
                 now = {}
             case 6, _, keys:
                 now = dict.fromkeys(keys)
-    gone = [key for key in now if key not in env.store.table(comodel.name).rows]
-    if gone:
-        raise errors.missing(comodel.name, gone[:1], env.uid)
+    if any(key not in env.store.table(comodel.name).rows for key in now):
+        raise errors.validation(_no_such_link(env, model, comodel))
     return tuple(now)
+
+
+def _no_such_link(env: Env, model: Model, comodel: Model) -> str:
+    """Return the words for a many2many to what is not there."""
+    first, second = (one.name.replace(".", "_") for one in (model, comodel))
+    constraint = f"{'_'.join(sorted((first, second)))}_rel_{second.rpartition('_')[2]}_id_fkey"
+    if env.version >= 19:
+        return (
+            "The operation cannot be completed: Another model is using the record you are trying to delete.\n\n"
+            f"The troublemaker is: Unknown\nThanks to the following constraint: {constraint}\nHow about archiving the record instead?"
+        )
+    return (
+        "The operation cannot be completed: another model requires the record being deleted. If possible, archive it instead.\n\n"
+        f"Model: Unknown (unknown)\nConstraint: {constraint}\n"
+    )
 
 
 def created(env: Env, model: Model, vals: Row) -> int:
@@ -349,13 +363,13 @@ def created(env: Env, model: Model, vals: Row) -> int:
 
 
 def _command(command: Any) -> tuple[int, Any, Any]:
+    if isinstance(command, str):
+        errors.integer(command)
     if not isinstance(command, (list, tuple)):
         raise errors.builtin(TypeError, f"'{type(command).__name__}' object is not subscriptable")
     code = command[0]
     if (code in (0, 1, 6) and len(command) < 3) or (code in (2, 3, 4) and len(command) < 2):
         raise errors.builtin(IndexError, "list index out of range")
-    if code not in range(7):
-        raise errors.value(f"Unknown command {code!r}")
     return code, command[1] if len(command) > 1 else 0, command[2] if len(command) > 2 else 0
 
 
@@ -432,7 +446,8 @@ def _unique(env: Env, model: Model, key: int) -> None:
         if None in held:
             continue
         if any(other["id"] != key for other in env.all(model.name, **dict(zip(names, held, strict=True)))):
-            raise errors.validation(f"The operation cannot be completed: {words}")
+            told = words.format(*held)
+            raise errors.validation(f"The operation cannot be completed: {told}")
 
 
 def copied(env: Env, model: Model, key: int, changed: Row) -> int:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from erpcrm_bridge_odoo.simulator import access, errors, orm
-from erpcrm_bridge_odoo.simulator.domains import compiled, matcher, mentions
+from erpcrm_bridge_odoo.simulator.domains import OPERATORS, compiled, matcher, mentions
 from erpcrm_bridge_odoo.simulator.env import Env
 from erpcrm_bridge_odoo.simulator.fields import Model
 from erpcrm_bridge_odoo.simulator.store import Row
@@ -52,6 +52,12 @@ def search(env: Env, model: Model, domain: Any, offset: int = 0, limit: int | No
         found = [row["id"] for row in _sorted(env, model, [rows[key] for key in found], places)]
     if limit is False or limit == 0:
         limit = None
+    if isinstance(limit, str):
+        limit = errors.integer(limit, "bigint")
+    if limit is not None and limit < 0:
+        raise errors.postgres("errors.InvalidRowCountInLimitClause", "LIMIT must not be negative\n")
+    if offset and offset < 0:
+        raise errors.postgres("errors.InvalidRowCountInResultOffsetClause", "OFFSET must not be negative\n")
     return list(islice(found, offset or 0, (offset or 0) + limit if limit is not None else None))
 
 
@@ -125,6 +131,10 @@ def named(env: Env, model: Model, name: Any, operator: str = "ilike", domain: An
     if not name and operator == "ilike":
         return search(env, model, list(domain or ()), limit=limit)
     fields = [field for field in BY_NAME.get(model.name, (model.shown_by,)) if field in model.fields]
+    if operator not in OPERATORS:
+        shown = "display_name" if env.version >= 19 else fields[0]
+        words = "Invalid operator in condition" if env.version >= 19 else "Invalid leaf"
+        raise errors.value(f"{words} {(shown, operator, name)!r}")
     test = matcher(operator, name) if "like" in operator else None
     found = []
     for key in search(env, model, list(domain or ())):

@@ -419,3 +419,65 @@ def test_the_oldest_face_has_words_for_codes(odoo: Any) -> None:
 def test_rights_may_be_asked_for_before_a_call(odoo: Any) -> None:
     assert odoo.ask("ir.model.access", "check", "res.partner", "write", False) is True
     assert odoo.ask("res.users", "has_group", *([odoo.uid] if odoo.version >= 19 else []), "base.group_user") is True
+
+
+WRONG_ID = ("psycopg2.errors.InvalidTextRepresentation", 'invalid input syntax for type integer: "x"')
+OF_NO_FORM = {
+    17: ("builtins.AssertionError", "Domains to normalize must have a 'domain' form: a list or tuple of domain components"),
+    19: ("builtins.TypeError", "Domain() invalid argument type for domain: 'x'"),
+}
+BEYOND_A_TEXT = {
+    17: ("builtins.AssertionError", "Invalid field 'name.x' in domain term ('name.x', '=', 'DE')"),
+    19: ("builtins.ValueError", "Invalid field property 'x' on res.partner.name"),
+}
+OPERATOR = {
+    17: ("builtins.ValueError", "Invalid leaf ('complete_name', '~', 'x')"),
+    19: ("builtins.ValueError", "Invalid operator in condition ('display_name', '~', 'x')"),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (("res.partner", "search", "x"), OF_NO_FORM),
+        (("res.partner", "search", [["name.x", "=", "DE"]]), BEYOND_A_TEXT),
+        (("res.partner", "search", [["id", "=", "x"]]), WRONG_ID),
+        (("res.partner", "read", ["x"], ["name"]), WRONG_ID),
+        (("res.partner", "write", ["x"], {"name": "y"}), WRONG_ID),
+        (("res.partner", "name_search", "x", [], "~"), OPERATOR),
+        (("res.partner", "create", "x"), ("builtins.AttributeError", "'str' object has no attribute 'get'")),
+        (("res.partner", "create", None), ("builtins.TypeError", "'NoneType' object is not iterable")),
+        (("res.partner", "write", [1], [1]), ("builtins.AttributeError", "'list' object has no attribute 'get'")),
+        (("res.partner", "search", [], 0, -1), ("psycopg2.errors.InvalidRowCountInLimitClause", "LIMIT must not be negative")),
+        (("res.partner", "search", [], -1), ("psycopg2.errors.InvalidRowCountInResultOffsetClause", "OFFSET must not be negative")),
+        (
+            ("res.partner", "read_group", []),
+            ("builtins.TypeError", "BaseModel.read_group() missing 2 required positional arguments: 'fields' and 'groupby'"),
+        ),
+        (("sale.order", "create", {"partner_id": 1, "date_order": 5}), ("builtins.TypeError", "object of type 'int' has no len()")),
+        (
+            ("account.payment", "create", {"amount": -5, "partner_id": 1}),
+            ("odoo.exceptions.ValidationError", "The operation cannot be completed: The payment amount cannot be negative."),
+        ),
+        (
+            ("ir.model.data", "create", {"module": "base", "name": "us", "model": "res.country", "res_id": 1}),
+            ("odoo.exceptions.ValidationError", "The operation cannot be completed: duplicate key value violates unique constraint"),
+        ),
+        (
+            ("res.users", "unlink", [2]),
+            ("odoo.exceptions.UserError", "You cannot delete the admin user because it is utilized in various places"),
+        ),
+        (("res.company", "unlink", [1]), ("odoo.exceptions.ValidationError", "The operation cannot be completed: ")),
+    ],
+    ids=lambda one: " ".join(map(str, one[:2])) if isinstance(one, tuple) else "",
+)
+def test_calls_that_are_wrong_are_refused_with_the_servers_own_class(odoo: Any, call: Any, told: Any) -> None:
+    name, words = told[odoo.version] if isinstance(told, dict) else told
+    refused = odoo.refused(*call)
+    assert refused[0] == name
+    assert refused[1].startswith(words)
+
+
+def test_a_row_of_a_load_may_be_short(odoo: Any) -> None:
+    made = odoo.ask("res.partner", "load", ["name", "city"], [[f"short {odoo.mark}"]])
+    assert (made["messages"], len(made["ids"])) == ([], 1)

@@ -33,6 +33,8 @@ def _way(env: Env, journal: int, kind: str) -> int | None:
 @prepares("account.payment")
 def _prepared(env: Env, vals: Row) -> Row:
     told = {"amount": 0.0, "is_reconciled": False, "is_matched": False, **vals}
+    if told["amount"] < 0:
+        raise errors.validation("The operation cannot be completed: The payment amount cannot be negative.")
     told["journal_id"] = vals.get("journal_id") or _journal(env)
     told["payment_method_line_id"] = vals.get("payment_method_line_id") or _way(env, told["journal_id"], told["payment_type"])
     kind = "asset_receivable" if told["partner_type"] == "customer" else "liability_payable"

@@ -72,6 +72,8 @@ def _prepared(env: Env, vals: Row) -> Row:
         told["user_id"] = partner["user_id"]
     if "fiscal_position_id" not in vals:
         told["fiscal_position_id"] = taxes.position(env, env.row("res.partner", told["partner_shipping_id"]))
+    if not isinstance(told["date_order"], str):
+        raise errors.builtin(TypeError, f"object of type '{type(told['date_order']).__name__}' has no len()")
     if "validity_date" not in vals:
         until = datetime.fromisoformat(str(told["date_order"])[:10]) + timedelta(days=30)
         told["validity_date"] = until.strftime("%Y-%m-%d")

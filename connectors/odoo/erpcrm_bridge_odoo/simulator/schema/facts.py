@@ -149,7 +149,13 @@ UNIQUE: dict[str, tuple[tuple[tuple[str, ...], str], ...]] = {
     "res.country.state": ((("country_id", "code"), "The code of the state must be unique by country!"),),
     "res.currency": ((("name",), "The currency code must be unique!"),),
     "res.users": ((("login",), "You can not have two users with the same login!"),),
-    "ir.model.data": ((("module", "name"), "You cannot have multiple records with the same external ID in the same module!"),),
+    "ir.model.data": (
+        (
+            ("module", "name"),
+            'duplicate key value violates unique constraint "ir_model_data_module_name_uniq_index"\n'
+            "DETAIL:  Key (module, name)=({}, {}) already exists.\n",
+        ),
+    ),
     "ir.config_parameter": ((("key",), "Key must be unique."),),
 }
 
@@ -209,7 +215,6 @@ CASCADE = {
     ("account.move.line", "move_id"),
     ("product.product", "product_tmpl_id"),
     ("product.pricelist.item", "pricelist_id"),
-    ("res.country.state", "country_id"),
     ("res.currency.rate", "currency_id"),
     ("commission.section", "commission_id"),
     ("sale.order.line.agent", "object_id"),
@@ -219,6 +224,8 @@ CASCADE = {
     ("account.partial.reconcile", "credit_move_id"),
 }
 RESTRICT = {
+    ("res.country.state", "country_id"),
+    ("res.users", "company_id"),
     ("sale.order", "partner_id"),
     ("sale.order", "partner_invoice_id"),
     ("sale.order", "partner_shipping_id"),
