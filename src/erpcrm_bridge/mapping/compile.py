@@ -153,6 +153,8 @@ class CompiledMapping:
     source: dict[str, str] = field(repr=False)
     written: tuple[str, ...]
     """The writable paths that are no lists."""
+    stateful: frozenset[str]
+    """The paths of state fields with moves."""
     unread: frozenset[str]
     """Paths that are written and never read, and take neither a reference nor moves: golden and base alone decide what is written."""
     _applies: Callable[[Fields], bool] | None = field(repr=False)
@@ -302,6 +304,7 @@ def compile_mapping(
         stops=digest([world.paused, unwritten]) if world.paused or unwritten else "",
         source=source,
         written=tuple(sorted(_writable(plans) - lists.keys())),
+        stateful=frozenset(path for plan in plans if plan.rule.state for path in plan.rule.canonical),
         unread=_writable([plan for plan in plans if plan.rule.reference is None and plan.rule.state is None]) - _readable(plans),
         _applies=when[0] if when else None,
         _get=get,

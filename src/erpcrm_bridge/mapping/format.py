@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -294,6 +293,8 @@ def _words(model: type[BaseModel], path: Path, problem: Any) -> tuple[str, str]:
         if path[-1] == "write" and "append" in str(problem["input"]):
             return "append: a list is never appended to", "write `keyed` or `replace`"
         known = _keys_at(model, path[:-1])
+        from difflib import get_close_matches
+
         near = get_close_matches(str(last), known, 1)
         return f"unknown key `{last}`", f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
     if kind == "missing":

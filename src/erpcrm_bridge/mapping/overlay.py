@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from erpcrm_bridge.errors import Complaint
@@ -90,6 +89,8 @@ def _merged(
     merged = dict(below)
     for name, entry in above.items():
         if entry is None and name not in merged:
+            from difflib import get_close_matches
+
             near = get_close_matches(str(name), [str(one) for one in merged], 1)
             findings.add(
                 (key, name), f"there is no `{name}` under `{key}` to switch off", f"did you mean `{near[0]}`?" if near else "remove it"

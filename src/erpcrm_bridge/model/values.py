@@ -8,9 +8,10 @@ UTC text with milliseconds (``2026-05-01T07:25:37.000Z``), references are golden
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ Canonical: TypeAlias = Any
 Fields: TypeAlias = dict[str, Any]
 """Names (external names, or canonical paths such as ``billing.city``) to values. A name that is absent was not said."""
 
+_Kind = TypeVar("_Kind")
 _LONGEST = 400
 """Digits before or after the point. No amount, quantity or rate has more; a number that has would fill the memory when written out."""
 _WIDE = Context(prec=2 * _LONGEST, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -43,6 +45,13 @@ pack = _plain_encoder.encode
 unpack = _decoder.decode
 """Return the value of JSON bytes; numbers with a point or an exponent are Decimals; one that is out of all proportion (1e400 and
 beyond) stays text, so that it is at fault alone. Raises one of UNREADABLE."""
+
+
+def unpacker(kind: type[_Kind]) -> Callable[[bytes], _Kind]:
+    """Return what reads JSON bytes as values of this kind, numbers as ``unpack`` does. It raises one of UNREADABLE."""
+    return msgspec.json.Decoder(kind, float_hook=_number).decode
+
+
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What reading bytes that are no JSON value raises."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -34,6 +33,8 @@ _SHAPES = {
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the way out of a misspelt name: what it may have been meant to be, or else what there is."""
     names = sorted(known)
+    from difflib import get_close_matches
+
     near = get_close_matches(name, names, n=1)
     if near:
         return f"did you mean {near[0]!r}?"

@@ -110,7 +110,6 @@ _GOLDEN_OF = f"{_LINKED_KEYS} AND link.state IN ('live', 'asleep', 'missing', 'a
 _MATCH = """
     SELECT match_key.hash, match_key.golden_id FROM {numbers} CROSS JOIN match_key
     WHERE match_key.entity = ? AND match_key.rule = ? AND match_key.hash = j.value"""
-_MATCH_DROP = "DELETE FROM match_key WHERE entity = ? AND rule = ? AND hash = ? AND golden_id = ?"
 
 _CROSSED = "SELECT cross_id.value, cross_id.link_id FROM {texts} CROSS JOIN cross_id WHERE cross_id.value = j.value"
 
@@ -483,8 +482,7 @@ class Store:
         """Drop what was noted; what is not there is left out."""
         if rows:
             with self._within():
-                for row in rows:
-                    self._db.run(_MATCH_DROP, (entity, *row))
+                self._db.delete(c.MATCH_KEY, [(entity, *row) for row in rows])
 
     def forget_match_keys(self, entity: str) -> None:
         """Drop all that was noted of an entity."""

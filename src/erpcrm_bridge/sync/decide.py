@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import compress
-from operator import not_
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -253,15 +251,16 @@ def _update(
     )
     if not wanted and not mapping.lists:
         return Decision(free=[path for path in link.held if path not in held])
-    state_paths = {path for rule in mapping.rules if rule.state for path in rule.canonical}
+    state_paths = mapping.stateful
     # What moves as one with a field that cannot be read was not read either; neither its put would refuse it, nor the call of a move.
-    with_paused = {path for path in wanted if path in paused and (path in state_paths or path not in mapping.paused)}
+    with_paused = {path for path in wanted if path in paused and (path in state_paths or path not in mapping.paused)} if paused else set()
     wanted -= with_paused
     errors: list[FieldError] = [FieldError(path, path, f"paused: {paused[path]}", paused=True) for path in sorted(with_paused)]
-    put = mapping.put(golden.fields, base, refs_out, errors, create=False, paths=wanted - state_paths) if wanted - state_paths else {}
+    plain = wanted - state_paths
+    put = mapping.put(golden.fields, base, refs_out, errors, create=False, paths=plain) if plain else {}
     withheld = _withheld(errors, unit)
     if withheld & wanted - {error.path for error in errors}:
-        put = mapping.put(golden.fields, base, refs_out, [], create=False, paths=wanted - state_paths - withheld)
+        put = mapping.put(golden.fields, base, refs_out, [], create=False, paths=plain - withheld)
     lists, line_errors, list_answers = _list_steps(golden, link, mapping, base, frozen | held, refs_in, refs_out)
     for name in [name for name in lists if name in paused]:
         del lists[name]
@@ -269,8 +268,9 @@ def _update(
             errors.append(FieldError(name, name, f"paused: {paused[name]}", paused=True))
     line_errors = [error for error in line_errors if error.path.partition(".")[0] not in paused]
     decision = Decision(free=[path for path in link.held if path not in held and path not in wanted])
-    references = {path: rule.reference[1] for rule in mapping.rules if rule.reference for path in rule.canonical}
-    for error in [*errors, *line_errors]:
+    problems = [*errors, *line_errors]
+    references = {path: rule.reference[1] for rule in mapping.rules if rule.reference for path in rule.canonical} if problems else {}
+    for error in problems:
         if error.reference is not None:
             decision.pending[error.path] = error.reference
             if references.get(error.path, True):
@@ -280,7 +280,7 @@ def _update(
     if any(error.reference is None and error.transform != SLOTS for error in line_errors):
         return decision  # a bad line holds its document (L9)
     failed = withheld | {error.path for error in decision.errors} | set(decision.pending)
-    settles = sorted(path for path in wanted - state_paths if path not in failed)
+    settles = sorted(plain - failed)
     changed = {name: [base.get(name), value] for name, value in put.items()}
     if changed or lists:
         decision.step = _step(
@@ -470,7 +470,9 @@ def strays(golden: Fields, link: LinkRow, mapping: CompiledMapping, said: Fields
         read = {**said, **{path: golden.get(path) for path in answered}}
     ours, theirs = list(map(golden.get, mapping.written)), list(map(read.get, mapping.written))
     if ours != theirs or list(map(type, ours)) != list(map(type, theirs)):
-        found.extend(compress(mapping.written, map(not_, map(same, theirs, ours))))
+        for path, now, then in zip(mapping.written, ours, theirs, strict=True):
+            if now is not then and not (now.__class__ is str and now == then) and not same(then, now):
+                found.append(path)
     return found
 
 

@@ -15,7 +15,6 @@ from itertools import combinations
 from typing import Generic, TypeVar
 
 from msgspec import Struct
-from rapidfuzz import fuzz, process
 
 from erpcrm_bridge.mapping import MatchRule
 from erpcrm_bridge.sync.natural import Read, agrees, contradict, cross_form, form, likeness, says_something
@@ -339,6 +338,8 @@ def _written_alike(one: Read, other: Read, rule: MatchRule) -> bool:
 
 def _near(bucket: list[int], nodes: Sequence[Node], rule: MatchRule) -> Iterator[tuple[int, int]]:
     """Yield the pairs that may agree, after a quick look at all of them in the first field that the rule compares."""
+    from rapidfuzz import fuzz, process
+
     path, least = next(iter(rule.compare.items()))
     forms = {i: text for i in bucket if (text := form(path, nodes[i].compare.get(path))) is not None}
     if len(forms) == 2:  # as most are: no search is needed

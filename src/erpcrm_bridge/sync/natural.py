@@ -14,7 +14,6 @@ from functools import cache
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
-from rapidfuzz import fuzz
 from xxhash import xxh3_64_intdigest
 
 from erpcrm_bridge.mapping import EntityRules, MatchRule
@@ -327,6 +326,8 @@ def _alike(left: str, right: str) -> float:
     branch of `Meyer Tools`, and no misspelling of it."""
     if left == right:
         return 100.0
+    from rapidfuzz import fuzz
+
     ours, theirs = Counter(left.split()), Counter(right.split())
     rest, other_rest = sorted((ours - theirs).elements()), sorted((theirs - ours).elements())
     if len(rest) != len(other_rest):

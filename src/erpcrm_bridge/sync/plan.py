@@ -16,10 +16,11 @@ import msgspec
 from msgspec import Struct
 
 from erpcrm_bridge.errors import InputError
-from erpcrm_bridge.model.values import UNREADABLE, pack, unpack
+from erpcrm_bridge.model.values import UNREADABLE, pack, unpack, unpacker
 from erpcrm_bridge.sync.decide import Step
 
 FORMAT = "erpcrm-bridge/plan/v1"
+_step_of = unpacker(Step)
 
 
 class PlanHead(Struct):
@@ -84,7 +85,7 @@ class Spool:
         self._file.close()
         with self._body.open("rb") as body:
             for line in body:
-                yield msgspec.convert(unpack(line), Step)
+                yield _step_of(line)
 
     def discard(self) -> None:
         """Throw the steps away."""
@@ -126,7 +127,7 @@ def read_steps(path: Path) -> Iterator[Step]:
 
 def _step(path: Path, number: int, line: bytes) -> Step:
     try:
-        step = msgspec.convert(unpack(line), Step)
+        step = _step_of(line)
     except UNREADABLE:
         step = None
     if step is None or not _is_whole(step):

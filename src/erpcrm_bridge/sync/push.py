@@ -56,6 +56,7 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
     open_intentions = {intention.link_id for intention in store.open_intentions([side.stream_id for side in flow.all_sides()])}
     planned: set[str] = set()
     for entity in flow.order:
+        goldens: dict[str, GoldenRow] = {}
         for side in flow.sides[entity]:
             creating: set[str] = set()
             after = ""
@@ -64,7 +65,12 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
                 after = links[-1].id
                 unheard = _unheard(store, side, links)
                 ours = [link for link in links if link.entity == entity and link.id not in open_intentions and link.key not in unheard]
-                for decision in _decide_batch(flow, store, run, side, ours, planned):
+                wanted = {link.golden_id for link in ours}
+                goldens = {
+                    id: golden for id, golden in goldens.items() if id in wanted
+                }  # of the batch before, that of another side it may be
+                goldens |= store.golden(wanted - goldens.keys())
+                for decision in _decide_batch(flow, store, run, side, ours, goldens, planned):
                     if decision.step is not None:
                         spool.add(decision.step)
                         if decision.step.operation == "create":
@@ -80,10 +86,11 @@ def _unheard(store: Store, side: Side, links: list[LinkRow]) -> set[str]:
     return {key for key, row in rows.items() if row.state in ("parked", "waiting")}
 
 
-def _decide_batch(flow: Flow, store: Store, run: RunNote, side: Side, links: list[LinkRow], planned: set[str]) -> list[Decision]:
+def _decide_batch(
+    flow: Flow, store: Store, run: RunNote, side: Side, links: list[LinkRow], goldens: dict[str, GoldenRow], planned: set[str]
+) -> list[Decision]:
     if not links:
         return []
-    goldens = store.golden(list({link.golden_id for link in links}))
     frozen = clash_paths(store, list(goldens))
     shown = pending_paths(store, list(goldens))
     twins = doubles(store, side, links, goldens)

@@ -194,7 +194,11 @@ def clashes_of(store: Store, golden_ids: list[str]) -> dict[str, dict[Unit, Clas
 
 def clash_paths(store: Store, golden_ids: list[str]) -> dict[str, frozenset[str]]:
     """Return, by golden id, the paths that are in an open clash: frozen, and pushed nowhere until it is settled."""
-    return {golden_id: frozenset(path for unit in clashes for path in unit) for golden_id, clashes in clashes_of(store, golden_ids).items()}
+    found: dict[str, frozenset[str]] = {}
+    if golden_ids:
+        for row in store.parked(kinds=["clash"], golden_ids=golden_ids, limit=1_000_000):
+            found[row.golden_id or ""] = found.get(row.golden_id or "", _NO_PATHS).union(row.data["unit"])
+    return found
 
 
 def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], dict[str, ParkedRow]]:
