@@ -113,8 +113,8 @@ def _invoices(env: Env, order: Row) -> list[int]:
 
 
 def _rate(env: Env, row: Row) -> float:
-    today = env.transaction.stamp[:10]
-    rates = [rate for rate in env.all("res.currency.rate", currency_id=row["id"]) if (rate["name"] or "") <= today]
+    day = str(env.context.get("date") or env.transaction.stamp)[:10]
+    rates = [rate for rate in env.all("res.currency.rate", currency_id=row["id"]) if (rate["name"] or "") <= day]
     return float(max(rates, key=lambda rate: rate["name"])["rate"]) if rates else 1.0
 
 

@@ -42,11 +42,15 @@ UNIT_KINDS = "1 Unit|2 Weight|3 Working Time|4 Length / Distance|5 Surface|6 Vol
 ACCOUNTS = {
     19: """5 121000 asset_receivable Account Receivable|15 211000 liability_payable Account Payable|21 251000 liability_current Tax Received
 9 131000 asset_current Tax Paid|26 400000 income Product Sales|32 600000 expense Expenses|45 101401 asset_cash Bank
-46 101402 asset_current Bank Suspense Account|48 101403 asset_current Outstanding Receipts|49 101404 asset_current Outstanding Payments""",
+46 101402 asset_current Bank Suspense Account|48 101403 asset_current Outstanding Receipts|49 101404 asset_current Outstanding Payments
+27 441000 income Foreign Exchange Gain|29 443000 expense Cash Discount Loss|38 641000 expense Foreign Exchange Loss
+40 643000 income Cash Discount Gain""",
     17: """6 121000 asset_receivable Account Receivable|14 211000 liability_payable Account Payable|19 251000 liability_current Tax Received
 8 131000 asset_current Tax Paid|24 400000 income Product Sales|30 600000 expense Expenses|41 101401 asset_cash Bank
 42 101501 asset_cash Cash
-43 101402 asset_current Bank Suspense Account|44 101403 asset_current Outstanding Receipts|45 101404 asset_current Outstanding Payments""",
+43 101402 asset_current Bank Suspense Account|44 101403 asset_current Outstanding Receipts|45 101404 asset_current Outstanding Payments
+25 441000 income Foreign Exchange Gain|27 443000 expense Cash Discount Loss|35 641000 expense Foreign Exchange Loss
+37 643000 income Cash Discount Gain""",
 }
 JOURNALS = {
     19: "1 INV sale 26 Sales|2 BILL purchase 32 Purchases|3 MISC general 0 Miscellaneous Operations|"

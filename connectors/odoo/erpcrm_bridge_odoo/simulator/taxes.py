@@ -103,11 +103,11 @@ def mapped(env: Env, taxes: Iterable[int], fiscal_position: int | None) -> list[
     return found
 
 
-def rate(env: Env, currency: int | None, company: int) -> float:
-    """Return how many units of the currency one of the company's is worth today."""
+def rate(env: Env, currency: int | None, company: int, day: str | None = None) -> float:
+    """Return how many units of the currency one of the company's is worth on a day, or today."""
     own = env.row("res.company", company)["currency_id"]
     if not currency or currency == own:
         return 1.0
     from erpcrm_bridge_odoo.simulator.computes import COMPUTES
 
-    return float(COMPUTES["res.currency", "rate"](env, env.row("res.currency", currency)))
+    return float(COMPUTES["res.currency", "rate"](env.having(date=day), env.row("res.currency", currency)))

@@ -462,3 +462,125 @@ def test_a_delivery_of_nothing_is_refused(odoo: Any) -> None:
         "Set some quantities and let's get moving!"
     )
     assert words == (newer if odoo.version >= 19 else older)
+
+
+def _rated(odoo: Any) -> int:
+    """Return the euro, which is 0.9 to the dollar from the first of the year, and 0.8 from the tenth of November."""
+    euro: int = odoo.ref("base.EUR")
+    for day, rate in (("2026-01-01", 0.9), ("2026-11-10", 0.8)):
+        if not odoo.ask("res.currency.rate", "search_count", [["currency_id", "=", euro], ["name", "=", day]]):
+            odoo.ask("res.currency.rate", "create", {"currency_id": euro, "rate": rate, "name": day})
+    return euro
+
+
+def _posted(odoo: Any, price: float, **values: Any) -> int:
+    invoice = _invoice(odoo, _customer(odoo), price, 1, taxed=False, **values)
+    odoo.ask("account.move", "action_post", [invoice])
+    return invoice
+
+
+def _registered(odoo: Any, invoices: list[int], day: str, **values: Any) -> Any:
+    context = {"active_model": "account.move", "active_ids": invoices}
+    wizard = odoo.ask("account.payment.register", "create", {"payment_date": day, "journal_id": _bank(odoo), **values}, context=context)
+    return odoo.ask("account.payment.register", "action_create_payments", [wizard], context=context)
+
+
+def _open(odoo: Any, invoice: int) -> list[Any]:
+    told: list[Any] = odoo.one("account.move", invoice, "payment_state", "amount_residual", "amount_residual_signed")
+    return told
+
+
+def _terms(odoo: Any, invoice: int) -> list[list[Any]]:
+    names = ["date_maturity", "amount_currency", "balance", "amount_residual"]
+    domain = [["move_id", "=", invoice], ["display_type", "=", "payment_term"]]
+    return [[row[name] for name in names] for row in odoo.ask("account.move.line", "search_read", domain, names, order="id")]
+
+
+def test_an_invoice_in_euro_is_paid_in_euro_and_the_rate_has_moved(odoo: Any) -> None:
+    euro = _rated(odoo)
+    invoice = _posted(odoo, 100.0, currency_id=euro)
+    assert odoo.one("account.move", invoice, "amount_total_signed") == 111.11
+    _registered(odoo, [invoice], "2026-11-05", amount=40.0)
+    assert _open(odoo, invoice) == ["partial", 60.0, 66.67]
+    payment = _registered(odoo, [invoice], "2026-11-15")["res_id"]
+    assert odoo.one("account.payment", payment, "amount", "amount_company_currency_signed") == [60.0, 75.0]
+    assert _open(odoo, invoice) == ["paid", 0.0, 0.0]
+    lines = odoo.ask("account.move.line", "search", [["move_id", "=", invoice], ["display_type", "=", "payment_term"]])
+    names = ["amount", "debit_amount_currency", "credit_amount_currency", "exchange_move_id"]
+    parts = odoo.ask("account.partial.reconcile", "search_read", [["debit_move_id", "in", lines]], names, order="id")
+    assert [[part[name] for name in names[:3]] for part in parts] == [[44.44, 40.0, 40.0], [66.67, 60.0, 60.0]]
+    assert parts[0]["exchange_move_id"] is False
+    gain = odoo.ask("account.move.line", "search_read", [["move_id", "=", parts[1]["exchange_move_id"][0]]], ["balance", "account_id"])
+    assert sorted(row["balance"] for row in gain) == [-8.33, 8.33]
+    assert any("Foreign Exchange Gain" in row["account_id"][1] for row in gain)
+
+
+@pytest.mark.parametrize(
+    ("invoiced", "paid", "amount", "open_then"),
+    [
+        ("EUR", "USD", None, ["paid", 0.0, 0.0]),
+        ("EUR", "USD", 50.0, ["partial", 55.0, 61.11]),
+        ("USD", "EUR", None, ["paid", 0.0, 0.0]),
+    ],
+)
+def test_an_invoice_is_paid_in_another_currency(odoo: Any, invoiced: str, paid: str, amount: float | None, open_then: list[Any]) -> None:
+    _rated(odoo)
+    invoice = _posted(odoo, 100.0, currency_id=odoo.ref(f"base.{invoiced}"))
+    said = {"currency_id": odoo.ref(f"base.{paid}"), **({"amount": amount} if amount else {})}
+    payment = _registered(odoo, [invoice], "2026-11-05", **said)["res_id"]
+    whole = {"USD": 111.11, "EUR": 90.0}[paid]
+    assert odoo.one("account.payment", payment, "amount") == (amount or whole)
+    assert _open(odoo, invoice) == open_then
+
+
+def test_what_is_not_paid_may_be_written_off(odoo: Any) -> None:
+    account = odoo.ask("account.account", "search", [["account_type", "=", "expense"]], limit=1)[0]
+    invoice = _posted(odoo, 100.0)
+    said = {"payment_difference_handling": "reconcile", "writeoff_account_id": account, "writeoff_label": "off"}
+    payment = _registered(odoo, [invoice], "2026-11-05", amount=98.0, **said)["res_id"]
+    assert _open(odoo, invoice) == ["paid", 0.0, 0.0]
+    move = odoo.one("account.payment", payment, "move_id")[0]
+    rows = odoo.ask("account.move.line", "search_read", [["move_id", "=", move]], ["balance", "name"], order="id")
+    assert [row["balance"] for row in rows] == [98.0, -100.0, 2.0]
+    assert rows[2]["name"] == "off"
+
+
+def test_a_term_of_several_parts_is_due_in_parts(odoo: Any) -> None:
+    def term(*lines: dict[str, Any]) -> int:
+        vals = {"name": f"T {odoo.mark}", "line_ids": [[5], *([0, 0, line] for line in lines)]}
+        key: int = odoo.ask("account.payment.term", "create", vals)
+        return key
+
+    two = term({"value": "percent", "value_amount": 30, "nb_days": 0}, {"value": "percent", "value_amount": 70, "nb_days": 30})
+    invoice = _posted(odoo, 99.99, invoice_payment_term_id=two)
+    assert odoo.one("account.move", invoice, "invoice_date_due") == "2026-12-01"
+    assert _terms(odoo, invoice) == [["2026-11-01", 30.0, 30.0, 30.0], ["2026-12-01", 69.99, 69.99, 69.99]]
+    _registered(odoo, [invoice], "2026-11-05", amount=30.0)
+    assert [row[3] for row in _terms(odoo, invoice)] == [0.0, 69.99], "what is due first is paid first"
+    euro = _posted(odoo, 33.35, invoice_payment_term_id=two, currency_id=_rated(odoo))
+    assert [row[1:3] for row in _terms(odoo, euro)] == [[10.01, 11.12], [23.34, 25.94]]
+    fixed = term({"value": "fixed", "value_amount": 20, "nb_days": 0}, {"value": "percent", "value_amount": 100, "nb_days": 30})
+    assert [row[1] for row in _terms(odoo, _posted(odoo, 100.01, invoice_payment_term_id=fixed))] == [20.0, 80.01]
+
+
+@pytest.mark.parametrize(
+    ("way", "due"),
+    [("days_after_end_of_month", "2026-12-30"), ("days_after_end_of_next_month", "2027-01-30"), ("days_after", "2026-12-01")],
+)
+def test_a_term_counts_from_a_day(odoo: Any, way: str, due: str) -> None:
+    line = {"value": "percent", "value_amount": 100, "nb_days": 30, "delay_type": way}
+    term = odoo.ask("account.payment.term", "create", {"name": way, "line_ids": [[5], [0, 0, line]]})
+    invoice = _invoice(odoo, _customer(odoo), invoice_payment_term_id=term)
+    assert odoo.one("account.move", invoice, "invoice_date_due") == due
+
+
+def test_several_invoices_are_paid_each_by_itself_unless_they_are_grouped(odoo: Any) -> None:
+    customer = _customer(odoo)
+    for grouped in (False, True):
+        invoices = [_invoice(odoo, customer, price, 1, taxed=False) for price in (10.0, 20.0)]
+        odoo.ask("account.move", "action_post", invoices)
+        action = _registered(odoo, invoices, "2026-11-05", group_payment=grouped)
+        assert ("res_id" in action) is grouped or not action.get("res_id")
+        assert [_open(odoo, one)[0] for one in invoices] == ["paid", "paid"]
+        if grouped:
+            assert odoo.one("account.payment", action["res_id"], "amount") == 30.0

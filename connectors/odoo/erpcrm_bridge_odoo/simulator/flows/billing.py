@@ -190,16 +190,45 @@ def _partner_changed(env: Env, move: Row) -> Row:
     return {"commercial_partner_id": partner["commercial_partner_id"], "invoice_partner_display_name": partner["complete_name"]}
 
 
-def _due(env: Env, move: Row) -> str:
-    """Return the day on which a document is due, by its term."""
-    start = move["invoice_date"] or env.transaction.stamp[:10]
+def _month_end(day: date) -> date:
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+
+
+def _due(env: Env, line: Row, start: date) -> str:
+    """Return the day on which a part of a term is due."""
+    days = timedelta(days=line["nb_days"] or 0)
+    match line["delay_type"]:
+        case "days_after":
+            return (start + days).isoformat()
+        case "days_after_end_of_month":
+            return (_month_end(start) + days).isoformat()
+        case "days_after_end_of_next_month":
+            return (_month_end(_month_end(start) + timedelta(days=1)) + days).isoformat()
+    raise errors.NotSimulatedError(f"payment terms by {line['delay_type']}")
+
+
+def _installments(env: Env, move: Row, total: float, balance: float, exchange: float, own: int) -> list[tuple[str, float, float]]:
+    """Return what is due when by a document's term: the day, the amount, and the balance; the last part takes what is left."""
     term = move["invoice_payment_term_id"]
-    lines = env.all("account.payment.term.line", payment_id=term) if term else []
+    lines = sorted(env.all("account.payment.term.line", payment_id=term), key=lambda row: row["id"]) if term else []
     if not lines:
-        return str(start)
-    if len(lines) > 1 or lines[0]["delay_type"] != "days_after":
-        raise errors.NotSimulatedError("payment terms of several parts or by the end of a month")
-    return (date.fromisoformat(start) + timedelta(days=lines[0]["nb_days"] or 0)).isoformat()
+        today = env.transaction.stamp[:10]
+        return [(str(move["invoice_date_due"] or today), total, balance)]
+    start = date.fromisoformat(str(move["invoice_date"] or env.transaction.stamp)[:10])
+    found = []
+    left, left_balance = total, balance
+    for line in lines[:-1]:
+        if line["value"] == "percent":
+            part = orm.money(env, total * line["value_amount"] / 100, move["currency_id"])
+            in_own = orm.money(env, balance * line["value_amount"] / 100, own)
+        else:
+            way = 1 if total >= 0 else -1
+            part = orm.money(env, way * line["value_amount"], move["currency_id"])
+            in_own = orm.money(env, part / exchange, own)
+        found.append((_due(env, line, start), part, in_own))
+        left, left_balance = left - part, left_balance - in_own
+    rest = (orm.money(env, left, move["currency_id"]), orm.money(env, left_balance, own))
+    return [*found, (_due(env, lines[-1], start), *rest)]
 
 
 def recompute(env: Env, key: int) -> None:
@@ -207,7 +236,7 @@ def recompute(env: Env, key: int) -> None:
     move = env.row("account.move", key)
     currency, company = move["currency_id"], move["company_id"]
     own = env.row("res.company", company)["currency_id"]
-    exchange = taxes.rate(env, currency, company)
+    exchange = taxes.rate(env, currency, company, move["invoice_date"])
     rows = [row for row in env.all("account.move.line", move_id=key) if row["display_type"] == "product"]
     rows.sort(key=lambda row: (row["sequence"], row["id"]))
     lines = [taxes.line(env, row["quantity"], row["price_unit"], row["discount"], row["tax_ids"] or (), currency) for row in rows]
@@ -235,11 +264,16 @@ def recompute(env: Env, key: int) -> None:
     if rows:
         kind = "asset_receivable" if move["move_type"] in SALES else "liability_payable"
         account = next(row["id"] for row in env.all("account.account") if row["account_type"] == kind)
-        due = _due(env, move)
         label = _term_label(env, move)
-        entry = _made(env, move, "payment_term", None, {"name": label, "account_id": account, "sequence": 12000, "date_maturity": due})
-        _entered(env, entry, {"name": label, "date_maturity": due}, -way * total, exchange, own, balance=-orm.money(env, balances, own))
-        env.set("account.move", key, {"invoice_date_due": due})
+        parts = _installments(env, move, -way * total, -orm.money(env, balances, own), exchange, own)
+        kept = [row["id"] for row in env.all("account.move.line", move_id=key) if row["display_type"] == "payment_term"]
+        for number, (due, amount, balance) in enumerate(parts):
+            vals = {"name": label, "account_id": account, "sequence": 12000, "date_maturity": due}
+            entry = kept[number] if number < len(kept) else _item(env, move, "payment_term", None, vals)
+            _entered(env, entry, {"name": label, "date_maturity": due}, amount, exchange, own, balance=balance)
+        for gone in kept[len(parts) :]:
+            env.store.put(env.transaction, "account.move.line", gone, None)
+        env.set("account.move", key, {"invoice_date_due": parts[-1][0]})
     way = sign(move)
     signed = orm.money(env, abs(balances) if rows else 0.0, own) * way
     untaxed = sum(env.row("account.move.line", row["id"])["balance"] for row in rows)
@@ -268,6 +302,10 @@ def _made(env: Env, move: Row, kind: str, tax: int | None, vals: Row) -> int:
     for row in env.all("account.move.line", move_id=move["id"]):
         if row["display_type"] == kind and row["tax_line_id"] == tax:
             return int(row["id"])
+    return _item(env, move, kind, tax, vals)
+
+
+def _item(env: Env, move: Row, kind: str, tax: int | None, vals: Row) -> int:
     return ledger.item(env, move, {**vals, "display_type": kind, "tax_line_id": tax, "quantity": 0.0})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from erpcrm_bridge_odoo.simulator import errors, orm
+from erpcrm_bridge_odoo.simulator import errors, orm, taxes
 from erpcrm_bridge_odoo.simulator.calls import Records, method
 from erpcrm_bridge_odoo.simulator.env import Env, leaves
 from erpcrm_bridge_odoo.simulator.store import Row
@@ -54,6 +54,7 @@ def residuals(env: Env, move_id: int) -> None:
         done = not left and not left_foreign and bool(row["balance"]) and move["state"] == "posted"
         env.set("account.move.line", row["id"], {"amount_residual": left, "amount_residual_currency": left_foreign, "reconciled": done})
     if move["move_type"] == "entry":
+        _outstanding(env, move)
         return
     items = open_items(env, move_id)
     left = sum(row["amount_residual"] for row in items)
@@ -66,8 +67,17 @@ def residuals(env: Env, move_id: int) -> None:
     env.set("account.move", move_id, told)
 
 
+def _outstanding(env: Env, move: Row) -> None:
+    """Show as open what stands on an account that a bank statement will be reconciled with."""
+    for row in env.all("account.move.line", move_id=move["id"]):
+        account = env.row("account.account", row["account_id"])
+        if account["reconcile"] and account["account_type"] not in OPEN:
+            left = (row["balance"], row["amount_currency"]) if move["state"] == "posted" else (0.0, 0.0)
+            env.set("account.move.line", row["id"], {"amount_residual": left[0], "amount_residual_currency": left[1]})
+
+
 def _state(env: Env, move: Row, items: list[Row], left: float) -> str:
-    found = [part for row in items for part in parts(env, row["id"])]
+    found = [part for row in items for part in parts(env, row["id"]) if part["debit_amount_currency"] or part["credit_amount_currency"]]
     if move["state"] != "posted" or not found:
         return "paid" if move["state"] == "posted" and not move["amount_total"] else "not_paid"
     if left:
@@ -84,6 +94,7 @@ def reconcile(env: Env, lines: list[int]) -> None:
     rows = [env.row("account.move.line", key) for key in lines]
     debits = [row["id"] for row in rows if row["balance"] > 0]
     credits_ = [row["id"] for row in rows if row["balance"] < 0]
+    debits.sort(key=lambda key: (env.row("account.move.line", key)["date_maturity"] or "", key))
     for debit in debits:
         for credit in credits_:
             _matched(env, debit, credit)
@@ -97,19 +108,79 @@ def reconcile(env: Env, lines: list[int]) -> None:
 
 
 def _matched(env: Env, debit: int, credit: int) -> None:
+    """Reconcile two items as far as they go: in the foreign currency, where one of them is in one. What the company's amounts of both
+    differ by then is a gain or loss of exchange, entered by itself."""
     for line in (debit, credit):
         residuals(env, env.row("account.move.line", line)["move_id"])
     left, right = env.row("account.move.line", debit), env.row("account.move.line", credit)
-    amount = min(left["amount_residual"], -right["amount_residual"])
+    company = left["company_id"]
+    own = env.row("res.company", company)["currency_id"]
+    foreign = {left["currency_id"], right["currency_id"]} - {own}
+    if len(foreign) > 1:
+        raise errors.NotSimulatedError("reconciling amounts of two foreign currencies")
+    currency = next(iter(foreign), own)
+    day = max(left["date"], right["date"])
+    rate = taxes.rate(env, currency, company, day)
+    open_left, open_right = (_open(env, row, way, currency, rate) for row, way in ((left, 1), (right, -1)))
+    amount = min(open_left, open_right)
     if amount <= 0:
         return
+    worth = [_worth(env, row, amount, whole, rate, currency) for row, whole in ((left, open_left), (right, open_right))]
+    taken = min(worth)
+    told = {"debit_move_id": debit, "credit_move_id": credit, "amount": taken, "max_date": day, "company_id": company}
+    for name, row, own_worth in (("debit", left, worth[0]), ("credit", right, worth[1])):
+        told[f"{name}_amount_currency"] = amount if row["currency_id"] == currency else own_worth
+        told[f"{name}_currency_id"] = row["currency_id"]
     if left["currency_id"] != right["currency_id"]:
-        raise errors.NotSimulatedError("reconciling amounts of two currencies")
-    foreign = min(left["amount_residual_currency"], -right["amount_residual_currency"])
-    told = {"debit_move_id": debit, "credit_move_id": credit, "amount": amount, "max_date": max(left["date"], right["date"])}
-    told |= {"debit_amount_currency": foreign, "credit_amount_currency": foreign, "company_id": left["company_id"]}
-    told |= {"debit_currency_id": left["currency_id"], "credit_currency_id": right["currency_id"]}
+        own_side = "debit" if left["currency_id"] == own else "credit"
+        told[f"{own_side}_amount_currency"] = worth[0 if own_side == "debit" else 1]
+    part = orm.create(env.as_root(), env.model("account.partial.reconcile"), [told])[0]
+    off = orm.money(env, worth[1] - worth[0], own)
+    if off:
+        _exchanged(env, part, right if off > 0 else left, off, day)
+
+
+def _open(env: Env, row: Row, way: int, currency: int, rate: float) -> float:
+    """Return what of an item is open, in a currency."""
+    if row["currency_id"] == currency:
+        return float(way * row["amount_residual_currency"])
+    return orm.money(env, way * row["amount_residual"] * rate, currency)
+
+
+def _worth(env: Env, row: Row, amount: float, whole: float, rate: float, currency: int) -> float:
+    """Return what a part of an item is worth in the company's currency: at the item's own rate; the whole is what is left of it."""
+    own = row["company_currency_id"]
+    if amount == whole:
+        return abs(float(row["amount_residual"]))
+    if row["currency_id"] != currency:
+        return orm.money(env, amount / rate, own)
+    return orm.money(env, amount * abs(row["balance"] / row["amount_currency"]), own)
+
+
+def _exchanged(env: Env, part: int, row: Row, off: float, day: str) -> None:
+    """Enter a gain (``off`` above zero) or loss of exchange on an item, and reconcile it there."""
+    from erpcrm_bridge_odoo.simulator.flows import billing
+
+    journal = next(one["id"] for one in env.all("account.journal") if one["code"] == "EXCH")
+    told: Row = {"move_type": "entry", "journal_id": journal, "date": day, "partner_id": row["partner_id"] or False}
+    move = orm.create(env.as_root().having(tracking_disable=True), env.model("account.move"), [told])[0]
+    env.sql("account.move", move, {"currency_id": row["currency_id"], "commercial_partner_id": row["partner_id"]})
+    wanted = "Foreign Exchange Gain" if off > 0 else "Foreign Exchange Loss"
+    account = next(one["id"] for one in env.all("account.account") if one["name"]["en_US"] == wanted)
+    entry = env.row("account.move", move)
+    items = []
+    for of, amount in ((row["account_id"], off), (account, -off)):
+        both = {"debit": max(amount, 0.0), "credit": max(-amount, 0.0), "balance": amount, "amount_currency": 0.0}
+        vals = {**both, "account_id": of, "display_type": "product", "date": day, "currency_id": row["currency_id"]}
+        items.append(item(env, entry, {**vals, "name": "Currency exchange rate difference"}))
+    billing.post(env, move)
+    pair = {"debit_move_id": items[0], "credit_move_id": row["id"]} if off > 0 else {"debit_move_id": row["id"], "credit_move_id": items[0]}
+    told = {**pair, "amount": abs(off), "max_date": day, "company_id": row["company_id"]}
+    told |= {"debit_amount_currency": 0.0, "credit_amount_currency": 0.0}
+    told |= {"debit_currency_id": row["currency_id"], "credit_currency_id": row["currency_id"]}
     orm.create(env.as_root(), env.model("account.partial.reconcile"), [told])
+    env.set("account.partial.reconcile", part, {"exchange_move_id": move})
+    residuals(env, move)
 
 
 def _whole(env: Env, lines: list[int]) -> None:
@@ -144,8 +215,9 @@ def _payments(env: Env, moves: list[int]) -> None:
         linked = [part for row in items for part in parts(env, row["id"])]
         told: Row = {"is_reconciled": all(row["reconciled"] for row in items)}
         if env.version >= 19 and payment["state"] in ("in_process", "paid"):
-            invoices = {env.row("account.move.line", part["debit_move_id"])["move_id"] for part in linked}
-            done = linked and all(env.row("account.move", one)["payment_state"] == "paid" for one in invoices)
+            moves_of = {env.row("account.move.line", part["debit_move_id"])["move_id"] for part in linked}
+            invoices = [one for one in env.rows("account.move", moves_of) if one["move_type"] != "entry"]
+            done = linked and all(one["payment_state"] == "paid" for one in invoices)
             told["state"] = "paid" if done else "in_process"
         env.set("account.payment", payment["id"], told)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from erpcrm_bridge_odoo.simulator import errors, orm
+from erpcrm_bridge_odoo.simulator import errors, orm, taxes
 from erpcrm_bridge_odoo.simulator.calls import Records, method
 from erpcrm_bridge_odoo.simulator.env import Env, leaves, prepares, settles
 from erpcrm_bridge_odoo.simulator.flows import billing, ledger
@@ -39,14 +39,19 @@ def _prepared(env: Env, vals: Row) -> Row:
     told["payment_method_line_id"] = vals.get("payment_method_line_id") or _way(env, told["journal_id"], told["payment_type"])
     kind = "asset_receivable" if told["partner_type"] == "customer" else "liability_payable"
     told["destination_account_id"] = next(row["id"] for row in env.all("account.account") if row["account_type"] == kind)
-    own = env.row("res.company", env.companies[0])["currency_id"]
-    if told.get("currency_id") not in (None, own):
-        raise errors.NotSimulatedError("payments in another currency than the company's")
-    told["amount_company_currency_signed"] = told["amount"] if told["payment_type"] == "inbound" else -told["amount"]
+    told["amount_company_currency_signed"] = _in_own(env, told)
     if env.version < 19:
         told.setdefault("name", "/")
         told["move_id"] = told.get("move_id") or _entry(env, told)
     return told
+
+
+def _in_own(env: Env, payment: Row) -> float:
+    """Return what a payment is worth in the company's currency, less than nothing where it goes out."""
+    company = env.companies[0]
+    rate = taxes.rate(env, payment.get("currency_id"), company, payment.get("date"))
+    worth = orm.money(env, payment["amount"] / rate, env.row("res.company", company)["currency_id"])
+    return worth if payment["payment_type"] == "inbound" else -worth
 
 
 def _entry(env: Env, payment: Row) -> int:
@@ -66,8 +71,7 @@ def _settled(env: Env, ids: list[int], changed: set[str] | None) -> None:
         row = env.row("account.payment", key)
         if changed and {"amount", "partner_id", "date", "journal_id"} & changed and row["state"] != "draft":
             raise errors.NotSimulatedError("changing a payment that is posted")
-        signed = row["amount"] if row["payment_type"] == "inbound" else -row["amount"]
-        env.set("account.payment", key, {"amount_company_currency_signed": signed})
+        env.set("account.payment", key, {"amount_company_currency_signed": _in_own(env, row)})
         if (
             env.version < 19
             and row["move_id"]
@@ -83,8 +87,8 @@ def action_post(self: Records) -> None:
         _posted(self.env, key)
 
 
-def _posted(env: Env, key: int) -> int:
-    """Post a payment: enter its items and number it. Returns its entry."""
+def _posted(env: Env, key: int, off: float = 0.0, account_off: int | None = None, label_off: str | None = None) -> int:
+    """Post a payment: enter its items and number it; ``off`` is what is written off beside it. Returns its entry."""
     payment = env.row("account.payment", key)
     if payment["state"] != "draft":
         raise errors.user("Only draft payment can be posted." if env.version >= 19 else "The entry must be in draft.")
@@ -100,13 +104,26 @@ def _posted(env: Env, key: int) -> int:
         name = f" - {partner['name']}" if partner else ""
         label = f"Customer Payment $\xa0{payment['amount']:,.2f}{name} - {day[5:7]}/{day[8:]}/{day[:4]}"
     if not env.all("account.move.line", move_id=move):
-        for account, part in ((outstanding, amount), (payment["destination_account_id"], -amount)):
+        worth = _in_own(env, payment)
+        rate = amount / worth if worth else 1.0
+        own = env.row("res.company", env.companies[0])["currency_id"]
+        in_own = orm.money(env, off / rate, own)
+        items = [
+            (outstanding, amount, worth, label, payment["date"]),
+            (payment["destination_account_id"], -amount - off, -worth - in_own, label, payment["date"]),
+        ]
+        if off:
+            items.append((account_off or 0, off, in_own, label_off or "Write-Off", None))
+        for account, part, balance, name, due in items:
             row = env.row("account.move", move)
-            both = {"debit": max(part, 0.0), "credit": max(-part, 0.0), "balance": part, "amount_currency": part}
-            line = ledger.item(env, row, {**both, "account_id": account, "name": label, "display_type": "product", "date": payment["date"]})
+            both = {"debit": max(balance, 0.0), "credit": max(-balance, 0.0), "balance": balance, "amount_currency": part}
+            both |= {"currency_id": payment["currency_id"], "date_maturity": due}
+            line = ledger.item(env, row, {**both, "account_id": account, "name": name, "display_type": "product", "date": payment["date"]})
             env.sql("account.move.line", line, {"payment_id": key})
     billing.post(env, move)
-    env.set("account.move", move, {"payment_reference": None, "amount_total": abs(amount), "amount_total_signed": abs(amount)})
+    env.set(
+        "account.move", move, {"payment_reference": None, "amount_total": abs(amount), "amount_total_signed": abs(_in_own(env, payment))}
+    )
     ledger.residuals(env, move)
     told = {"state": "in_process" if env.version >= 19 else "posted", "move_id": move, "name": env.row("account.move", move)["name"]}
     env.set("account.payment", key, told)
@@ -173,13 +190,9 @@ def _wizard(env: Env, vals: Row) -> Row:
         raise errors.user(NOTHING_LEFT[env.version])
     if len({(row["partner_id"], row["currency_id"]) for row in lines}) > 1:
         raise errors.NotSimulatedError("one payment for several partners or currencies")
-    own = env.row("res.company", env.companies[0])["currency_id"]
-    if lines[0]["currency_id"] != own or vals.get("currency_id") not in (None, False, own):
-        raise errors.NotSimulatedError("payments in another currency than the company's")
-    if vals.get("payment_difference_handling", "open") != "open":
-        raise errors.NotSimulatedError("writing a difference off")
-    left = sum(row["amount_residual_currency"] for row in lines)
-    told: Row = {"amount": abs(orm.money(env, left, own)), "currency_id": own, "partner_id": lines[0]["partner_id"]}
+    currency = vals.get("currency_id") or lines[0]["currency_id"]
+    left = _left(env, lines, currency, vals.get("payment_date"))
+    told: Row = {"amount": abs(left), "currency_id": currency, "partner_id": lines[0]["partner_id"]}
     told |= {"payment_type": "inbound" if left > 0 else "outbound", "line_ids": [[6, 0, [row["id"] for row in lines]]]}
     told["partner_type"] = (
         "customer" if env.row("account.account", lines[0]["account_id"])["account_type"] == "asset_receivable" else "supplier"
@@ -192,10 +205,40 @@ def _wizard(env: Env, vals: Row) -> Row:
     return told
 
 
+def _left(env: Env, lines: list[Row], currency: int, day: str | None) -> float:
+    """Return what of items is open, in a currency, on a day."""
+    company = env.companies[0]
+    own = env.row("res.company", company)["currency_id"]
+    of = lines[0]["currency_id"]
+    if of == currency:
+        return orm.money(env, sum(row["amount_residual_currency"] for row in lines), currency)
+    if own not in (of, currency):
+        raise errors.NotSimulatedError("paying one foreign currency in another")
+    if currency == own:
+        open_amount = sum(row["amount_residual_currency"] for row in lines) / taxes.rate(env, of, company, day)
+    else:
+        open_amount = sum(row["amount_residual"] for row in lines) * taxes.rate(env, currency, company, day)
+    return orm.money(env, open_amount, currency)
+
+
+def _apart(env: Env, wizard: Row) -> list[Row]:
+    """Return a wizard for each document that it is to pay by itself: several documents are paid together only where it says so."""
+    moves = dict.fromkeys(env.row("account.move.line", key)["move_id"] for key in wizard["line_ids"])
+    if len(moves) < 2 or wizard["group_payment"]:
+        return [wizard]
+    found = []
+    for move in moves:
+        lines = [row for row in env.rows("account.move.line", wizard["line_ids"]) if row["move_id"] == move]
+        amount = abs(_left(env, lines, wizard["currency_id"], wizard["payment_date"]))
+        reference = env.row("account.move", move)["payment_reference"]
+        found.append({**wizard, "line_ids": [row["id"] for row in lines], "amount": amount, "communication": reference})
+    return found
+
+
 @method("account.payment.register", "action_create_payments")
 def action_create_payments(self: Records) -> Any:
     made = []
-    for wizard in self.rows:
+    for wizard in [one for row in self.rows for one in _apart(self.env, row)]:
         told: Row = {name: wizard[name] for name in ("amount", "currency_id", "journal_id", "partner_id", "payment_type", "partner_type")}
         told |= {"date": wizard["payment_date"], "payment_method_line_id": wizard["payment_method_line_id"]}
         invoices = [self.env.row("account.move.line", key)["move_id"] for key in wizard["line_ids"]]
@@ -204,7 +247,13 @@ def action_create_payments(self: Records) -> Any:
         else:
             told["move_id"] = _entry(self.env, {**told, "ref": wizard["communication"]})
         key = orm.create(self.env.as_root().having(tracking_disable=True), self.env.model("account.payment"), [told])[0]
-        move = _posted(self.env, key)
+        lines = self.env.rows("account.move.line", wizard["line_ids"])
+        left = _left(self.env, lines, wizard["currency_id"], wizard["payment_date"])
+        way = 1 if wizard["payment_type"] == "inbound" else -1
+        off = orm.money(self.env, left - way * wizard["amount"], wizard["currency_id"])
+        if wizard["payment_difference_handling"] != "reconcile":
+            off = 0.0
+        move = _posted(self.env, key, off, wizard["writeoff_account_id"], wizard["writeoff_label"])
         ledger.reconcile(self.env, [*wizard["line_ids"], *(row["id"] for row in ledger.open_items(self.env, move))])
         made.append(key)
     action: Row = {"name": "Payments", "type": "ir.actions.act_window", "res_model": "account.payment", "context": {"create": False}}

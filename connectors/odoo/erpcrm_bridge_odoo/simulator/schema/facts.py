@@ -136,6 +136,8 @@ DEFAULTS: dict[tuple[str, str], Any] = {
     ("stock.move", "date"): _now,
     ("stock.quant", "in_date"): _now,
     ("ir.attachment", "type"): "binary",
+    ("account.payment.term.line", "delay_type"): "days_after",
+    ("account.payment.term.line", "value"): "percent",
     ("ir.attachment", "company_id"): _company,
     ("res.partner", "is_company"): False,
     ("stock.quant", "company_id"): _company,
