@@ -13,6 +13,8 @@ import pytest
 from crashes.play import Child, child
 from odoo_servers import LIVE, People, people
 
+from erpcrm_bridge.mapping import shipped
+
 FILES = {
     "Account.csv": "Id,Name,Type,Phone,Email__c,BillingStreet,BillingCity,BillingState,BillingPostalCode,BillingCountry,Website,"
     "VAT_Number__c,CurrencyIsoCode,Active__c,ParentId,OwnerId,Bridge_Id__c",
@@ -31,7 +33,16 @@ def runs() -> Iterator[Child]:
         yield made
 
 
-@pytest.fixture(params=["17", "19", LIVE])
+WHOLE = pytest.mark.skipif(not os.environ.get("ERPCRM_WHOLE_KIT"), reason="ERPCRM_WHOLE_KIT is not set")
+
+
+def over(version: str) -> pytest.MarkDecorator:
+    """Tell the story over this simulated version in each run, over the other where the whole kit is asked for, and over a real server."""
+    others = [pytest.param(other, marks=WHOLE) for other in ("17", "19") if other != version]
+    return pytest.mark.parametrize("odoo", [version, *others, LIVE], indirect=True)
+
+
+@pytest.fixture
 def odoo(request: pytest.FixtureRequest) -> Iterator[People]:
     with people(request.param) as found:
         found.make("product.product", name="Bolt", default_code="BOLT", type="service", taxes_id=[[6, 0, []]])
@@ -123,6 +134,7 @@ def sales(office: Office) -> list[dict[str, Any]]:
     return office.odoo.rows("sale.order", ["name", "state", "amount_untaxed", "client_order_ref"])
 
 
+@over("19")
 def test_a_quote_of_the_crm_that_is_confirmed_in_odoo_is_the_order_and_no_second_one(odoo: People, runs: Child, tmp_path: Path) -> None:
     office = Office(tmp_path, odoo, runs, *TRADE)
     one = quoted(office)
@@ -150,6 +162,7 @@ def ordered(office: Office) -> None:
     office.enter("OrderItem.csv", Id="802A", OrderId="801A", OrderItemNumber="1", **line)
 
 
+@over("17")
 def test_a_quote_that_the_crm_makes_an_order_of_is_confirmed_in_odoo_and_no_second_one(odoo: People, runs: Child, tmp_path: Path) -> None:
     office = Office(tmp_path, odoo, runs, *TRADE, policies={"order": {"fields": {"state": {"write_by": ["crm", "erp"]}}}})
     one = quoted(office)
@@ -177,6 +190,7 @@ def filled(office: Office) -> dict[str, int]:
     return made
 
 
+@over("17")
 def test_two_filled_systems_are_joined_edited_on_both_sides_and_agree(odoo: People, runs: Child, tmp_path: Path) -> None:
     office = Office(tmp_path, odoo, runs, "customer", "contact")
     made = filled(office)
@@ -212,3 +226,60 @@ def test_two_filled_systems_are_joined_edited_on_both_sides_and_agree(odoo: Peop
     assert odoo.rows("res.partner", ["phone"], ["id", "=", alpha])[0]["phone"] == "+49 30 2222222"
     office.assert_quiet()
     assert office.run("conflicts")[1]["clashes"] == []
+
+
+def trade(odoo: People) -> None:
+    """Make something of all that people keep in an Odoo, from the lead to the payment."""
+    customer = odoo.make("res.partner", name="Acme", is_company=True, customer_rank=1, phone="+49 30 1111111", website="acme.example")
+    odoo.make("res.partner", name="Ludwig van Beethoven", parent_id=customer, email="l@acme.example")
+    odoo.make("crm.lead", name="Screws", type="lead", contact_name="Ida Rasmussen", partner_name="Nordwind AG")
+    odoo.make("crm.lead", name="Bolts", type="opportunity", partner_id=customer, expected_revenue=1000)
+    (bolt,) = odoo.ids("product.product", ["default_code", "=", "BOLT"])
+    row = [0, 0, {"product_id": bolt, "product_uom_qty": 2, "price_unit": 10.25}]
+    odoo.make("sale.order", partner_id=customer, order_line=[row])
+    order = odoo.make("sale.order", partner_id=customer, order_line=[row], client_order_ref="PO-1")
+    odoo.call("sale.order", "action_confirm", [order])
+    billed = [[0, 0, {"product_id": bolt, "name": "Bolts", "quantity": 2, "price_unit": 10.25}]]
+    invoice = odoo.make("account.move", move_type="out_invoice", partner_id=customer, invoice_date="2026-11-20", invoice_line_ids=billed)
+    odoo.call("account.move", "action_post", [invoice])
+    at = {"active_model": "account.move", "active_ids": [invoice]}
+    (paying,) = odoo.call("account.payment.register", "create", vals_list=[{"amount": 20.5}], context=at)
+    odoo.call("account.payment.register", "action_create_payments", [paying], context=at)
+
+
+TRIED = {
+    "contact",
+    "customer",
+    "invoice",
+    "lead",
+    "opportunity",
+    "order",
+    "payment",
+    "payment_term",
+    "price_list",
+    "product",
+    "quote",
+    "unit",
+}
+
+
+@over("19")
+def test_the_shipped_mappings_fit_and_read_each_record_of_a_sample(odoo: People, runs: Child, tmp_path: Path) -> None:
+    trade(odoo)
+    office = Office(tmp_path, odoo, runs, "customer")
+    said = json.loads((tmp_path / "config.yaml").read_text())
+    one = said["connections"].pop("odoo")
+    del one["settings"]["streams"]
+    said["connections"] = {"a": {**one, "values": {"currency": "USD"}}, "b": {**one, "values": {"currency": "USD"}}}
+    entities = {path.parent.name: {"mappings": {"crm": ["odoo"], "erp": ["odoo"]}} for path in shipped().glob("*/odoo.yaml")}
+    said["flows"]["main"] |= {"roles": {"crm": "a", "erp": "b"}, "entities": entities}
+    (tmp_path / "config.yaml").write_text(json.dumps(said))
+    code, told = office.run("mapping", "check", "--sample", "100", "--no-laws")
+    wrong = [finding for one in told["mappings"] for finding in one["findings"] if finding["level"] not in ("WARN", "LOSSY", "ok")]
+    assert (code, wrong) == (0, [])
+    checked = {one["name"].partition("/")[0]: one for one in told["mappings"] if one["connection"] == "a"}
+    assert checked.keys() == entities.keys()
+    tried = {name: one["sample"] for name, one in checked.items() if one["sample"]}
+    assert {name for name, sample in tried.items() if sample["records"] > sample["asleep"]} >= TRIED
+    assert {name: sample["unread"] for name, sample in tried.items() if sample["unread"]} == {}
+    assert {name: sample["changed"] for name, sample in tried.items() if sample["changed"]} == {}

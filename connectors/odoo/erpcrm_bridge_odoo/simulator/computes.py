@@ -169,6 +169,11 @@ def _free(env: Env, row: Row) -> float:
     return _quants(env, row, "quantity") - _quants(env, row, "reserved_quantity")
 
 
+def _path(env: Env, row: Row) -> str:
+    above = _path(env, env.row("stock.location", row["location_id"])) if row["location_id"] else ""
+    return f"{above}{row['id']}/"
+
+
 def _forecast(env: Env, row: Row) -> float:
     return _on_hand(env, row) + _moves(env, row, out=False) - _moves(env, row, out=True)
 
@@ -209,6 +214,7 @@ COMPUTES: dict[tuple[str, str], Compute] = {
     ("product.product", "qty_available"): _on_hand,
     ("product.product", "free_qty"): _free,
     ("product.product", "virtual_available"): _forecast,
+    ("stock.location", "parent_path"): _path,
     ("product.product", "outgoing_qty"): lambda env, row: _moves(env, row, out=True),
     ("product.product", "incoming_qty"): lambda env, row: _moves(env, row, out=False),
     ("stock.quant", "available_quantity"): lambda env, row: (row["quantity"] or 0.0) - (row["reserved_quantity"] or 0.0),

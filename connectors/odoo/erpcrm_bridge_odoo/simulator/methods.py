@@ -97,14 +97,20 @@ def fields_get(self: Records, allfields: Sequence[str] | None = None, attributes
     return told
 
 
-WORKED_OUT = {("sale.order", "user_id"), ("sale.order", "team_id")}
+WORKED_OUT = {("sale.order", "user_id"), ("sale.order", "team_id"), ("sale.order", "warehouse_id")}
+WORKED_OUT |= {("crm.lead", "team_id"), ("crm.lead", "stage_id"), ("account.move", "date"), ("account.payment", "currency_id")}
 """Fields that a create fills by itself, and that are no defaults."""
 
 
 @method("*", "default_get", of_model=True)
 def default_get(self: Records, fields: Sequence[str]) -> Row:
     held = {**orm.company_defaults(self.env, self.model), **orm.defaults(self.env, self.model, {})}
-    held = {name: one for name, one in held.items() if (self.model.name, name) not in WORKED_OUT or f"default_{name}" in self.env.context}
+    if self.model.name == "product.product":  # a variant's template is made with it
+        held = {**orm.defaults(self.env, self.env.model("product.template"), {}), **held}
+    if self.model.name == "sale.order":
+        held["name"] = "New"
+    said = {name for name in held if held[name] is not None and (self.model.name, name) not in WORKED_OUT}
+    held = {name: one for name, one in held.items() if name in said or f"default_{name}" in self.env.context}
     return {name: ([[6, 0, held[name]]] if self.model.fields[name].type == "many2many" else held[name]) for name in fields if name in held}
 
 
