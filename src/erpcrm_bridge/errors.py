@@ -75,7 +75,11 @@ class AuthError(BridgeError):
 
 
 class PermissionDenied(BridgeError):
-    """The credential is good and may not do this."""
+    """The credential is good and may not do this. ``keys``: the records that were asked for and may not be read, where it is these."""
+
+    def __init__(self, message: str, *, way_out: str = "", keys: Sequence[str] = ()) -> None:
+        super().__init__(message, way_out=way_out)
+        self.keys = tuple(keys)
 
 
 class InputError(BridgeError):

@@ -293,8 +293,17 @@ def test_rights_decide_what_a_credential_sees() -> None:
     bench, system, connector = _bench()
     key, hidden = bench.create(bench.another(1)), bench.create(bench.another(2))
     system.rights["bridge"] = Rights(hidden_records={"Order": (hidden,)})
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(PermissionDenied) as denied:
         connector.read(SELECTION, [key, hidden])
+    assert denied.value.keys == (hidden,)
+    server = MemoryServer(system)
+    far = HttpMemoryConnector(server.url)
+    with pytest.raises(PermissionDenied) as told:
+        far.read(SELECTION, [key, hidden])
+    assert told.value.keys == (hidden,)
+    far.close()
+    server.close()
+    assert [record.key for record in connector.read(SELECTION, [key])] == [key]
     _, silent, other = _bench(tells_gone=False)
     unseen = silent.create("Order", bench.another(1))
     silent.rights["bridge"] = Rights(hidden_records={"Order": (unseen,)})

@@ -322,6 +322,7 @@ def by_keys(source: Source, keys: Sequence[str]) -> list[Record]:
         raise PermissionDenied(
             f"{source.model} {', '.join(map(str, hidden[:10]))} may not be read by {source.settings.user}.",
             way_out="Widen the record rules of the user's groups, or add the records' company to `companies`.",
+            keys=[str(one) for one in hidden],
         )
     return found
 

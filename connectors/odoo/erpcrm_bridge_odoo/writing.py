@@ -19,7 +19,7 @@ from erpcrm_bridge.transport import AnswerLost
 from erpcrm_bridge_odoo import applying, external, moving
 from erpcrm_bridge_odoo.answers import Fault, look_up
 from erpcrm_bridge_odoo.models import KEPT, POSTED_KEEPS
-from erpcrm_bridge_odoo.reading import Rows, Source, by_keys, told_apart
+from erpcrm_bridge_odoo.reading import Rows, Source, told_apart
 from erpcrm_bridge_odoo.shape import XMLID, Shape, load_header, to_load, to_write
 from erpcrm_bridge_odoo.streams import Batch, Putting, Refused, Row
 
@@ -85,7 +85,8 @@ class _Told:
         present: dict[str, Record] = {}
         if self.done:
             try:
-                present = {record.key: record for record in by_keys(self.source, sorted(set(self.done.values()), key=int))}
+                found, _ = told_apart(self.source, sorted(set(self.done.values()), key=int))  # what one made may be hidden from it
+                present = {record.key: record for record in found}
             except TransientError:
                 present = {}
         lines = _line_keys(self, [one for one in writes if one.ref in self.done], present)
@@ -528,7 +529,7 @@ def _taken_apart(told: _Told, group: Sequence[tuple[Write, Values]], act: Callab
 
 
 def _refused_alone(told: _Told, write: Write, fault: Fault) -> None:
-    if fault.name.endswith("MissingError") and not by_keys(told.source, [write.key or ""]):
+    if fault.name.endswith("MissingError") and not any(told_apart(told.source, [write.key or ""])):
         told.say(Stale(write.ref, gone=True))
     else:
         told.refuse(write, fault, told.source.shape)
@@ -577,7 +578,7 @@ def _move(told: _Told, writes: Sequence[Write]) -> None:
             _refused_alone(told, one, fault)
             continue
         if carried:
-            now = by_keys(told.source, [one.key or ""])
+            now, _ = told_apart(told.source, [one.key or ""])
             if now and now[0].fields.get(field) != wanted:
                 told.say(Rejected(one.ref, "record", f"Odoo took the call and left {field} at {now[0].fields.get(field)}", field))
             else:

@@ -255,8 +255,9 @@ def test_what_may_not_be_read_is_told_from_what_is_gone_and_harms_no_neighbour(w
     own = world.people.call("crm.lead", "create", vals_list=[{"name": "Own", "user_id": 5}])[0]
     world.people.call("crm.lead", "unlink", [gone])
     keys = [str(one) for one in (own, theirs, gone)]
-    with pytest.raises(PermissionDenied, match=f"crm.lead {theirs} may not be read"):
+    with pytest.raises(PermissionDenied, match=f"crm.lead {theirs} may not be read") as denied:
         seller.read(leads, keys)
+    assert denied.value.keys == (str(theirs),)
     assert [record.key for record in seller.read(leads, [str(own), str(gone)])] == [str(own)]
     outcomes = seller.write(leads, [Write(key, "update", key, {"function": "x"}, expect={"function": None}) for key in keys])
     assert [type(one) for one in outcomes] == [Applied, Rejected, Stale]

@@ -9,7 +9,7 @@ from operator import not_
 import msgspec
 
 from erpcrm_bridge.connector import ListsKeys, PutsAway
-from erpcrm_bridge.errors import CursorExpired
+from erpcrm_bridge.errors import CursorExpired, PermissionDenied
 from erpcrm_bridge.model.records import Change, Record, Selection
 from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Past, Store
 from erpcrm_bridge.sync import remap
@@ -258,7 +258,7 @@ def _reconcile(store: Store, run: RunNote, stream_id: int, side: Side, selection
         run.counts["moved"] += len(rows)
 
 
-def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[str]) -> None:
+def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[str], why: str) -> None:
     found = [link for link in store.links_by_key(stream_id, keys).values() if link.state == "live"]
     where = f"{side.connection} {side.stream.name}"
     rows = []
@@ -274,7 +274,7 @@ def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[
                 stream_id=stream_id,
                 key=link.key,
                 error="missing",
-                reason=f"{where} {link.key} is not found, and the system cannot say whether it is gone or hidden",
+                reason=f"{where} {link.key} {why}",
             )
         )
     with store.transaction(run.fence):
@@ -320,25 +320,42 @@ def read_again(store: Store, run: RunNote, side: Side, keys: list[str]) -> None:
         store.put_incoming(rows)
 
 
-def read_now(store: Store, side: Side, selection: Selection, keys: list[str]) -> dict[str, Record]:
-    """Return the records that are there, by key, as they stand now.
+def read_now(store: Store, side: Side, selection: Selection, keys: list[str]) -> tuple[dict[str, Record], list[str]]:
+    """Return the records that are there, by key, as they stand now, and the keys of those that this credential may not read (L9: they
+    keep no other from being read).
 
     One that stands as it stood before is asked for a second time: a replica that lags behind shows it so for a moment (L2).
     """
-    there = {record.key: record for record in side.connector.read(selection, keys)}
+    records, hidden = _readable(side, selection, keys)
+    there = {record.key: record for record in records}
     links = store.pasts(side.stream_id, list(there)) if there else {}
     again = [key for key, record in there.items() if key in links and _stands_as_before(record.version, links[key])]
     if again:
-        there.update({record.key: record for record in side.connector.read(selection, again)})
-    return there
+        there.update({record.key: record for record in _readable(side, selection, again)[0]})
+    return there, hidden
+
+
+def _readable(side: Side, selection: Selection, keys: list[str]) -> tuple[list[Record], list[str]]:
+    hidden: list[str] = []
+    while asked := [key for key in keys if key not in hidden]:
+        try:
+            return side.connector.read(selection, asked), hidden
+        except PermissionDenied as denied:
+            more = set(denied.keys).intersection(asked)
+            if not more:  # it is about the stream
+                raise
+            hidden += sorted(more)
+    return [], hidden
 
 
 def _read_by_key(store: Store, run: RunNote, side: Side, selection: Selection, keys: list[str], seq: int) -> list[IncomingRow]:
-    there = read_now(store, side, selection, keys)
+    there, hidden = read_now(store, side, selection, keys)
     rows = [IncomingRow(side.stream_id, record.key, record.version, record.fields, seq) for record in there.values()]
-    absent = [key for key in keys if key not in there]
+    if hidden:
+        _missing(store, run, side.stream_id, side, hidden, "may not be read with this credential, and waits")
+    absent = [key for key in keys if key not in there and key not in hidden]
     if side.offers.tells_gone:
         rows.extend(IncomingRow(side.stream_id, key, "", None, seq) for key in absent)
     else:
-        _missing(store, run, side.stream_id, side, absent)
+        _missing(store, run, side.stream_id, side, absent, "is not found, and the system cannot say whether it is gone or hidden")
     return rows

@@ -136,7 +136,7 @@ def _creates(flow: Flow, store: Store, run: RunNote, side: Side, creates: list[t
 def _updates(flow: Flow, store: Store, run: RunNote, side: Side, updates: list[tuple[Intention, LinkRow]]) -> None:
     """Updates whose answer was lost: what is held now says whether they were done."""
     keys = sorted({link.key for _, link in updates if link.key})
-    records = read_now(store, side, side.selection, keys)
+    records, _ = read_now(store, side, side.selection, keys)
     for intention, link in updates:
         if link.key in records:
             _settle_known(flow, store, run, side, intention, link, records[link.key])

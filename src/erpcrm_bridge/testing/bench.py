@@ -209,6 +209,10 @@ class MemoryBench:
         for verb in ("changes", "scan"):
             self.system.faults.add(verb, "throttled", nth=after + 1, times=None)
 
+    def hide_records(self, keys: Sequence[str]) -> None:
+        for credential, rights in self.system.rights.items():
+            self.system.rights[credential] = msgspec.structs.replace(rights, hidden_records={"Order": tuple(keys)})
+
     def hide(self, field: str) -> None:
         for credential, rights in self.system.rights.items():
             self.system.rights[credential] = msgspec.structs.replace(rights, hidden_fields={"Order": (field,)})

@@ -128,6 +128,14 @@ class HidesFields(Protocol):
 
 
 @runtime_checkable
+class HidesRecords(Protocol):
+    """The bench can take away the right to some records."""
+
+    def hide_records(self, keys: Sequence[str]) -> None:
+        """The connector's credential may no longer read these; they are there all the same."""
+
+
+@runtime_checkable
 class Normalises(Protocol):
     """The system keeps some values otherwise than they were written."""
 
@@ -529,6 +537,28 @@ def a_field_that_may_not_be_read_is_never_null(bench: Bench) -> None:
         except (PermissionDenied, SchemaDrift):
             continue
         raise AssertionError(f"{name} may not be read, and the connector delivers records: not permitted is not null (L11).")
+
+
+@_check
+def records_that_may_not_be_read_are_named(bench: Bench) -> None:
+    """What is not permitted is neither missing nor a trouble of its neighbours."""
+    connector = bench.clean()
+    offers = _has(bench, HidesRecords)
+    keys = list(_fill(bench, 4))
+    bench.delete(keys[3])
+    offers.hide_records(keys[1:3])
+    if not _able(bench).tells_gone:
+        assert [record.key for record in connector.read(bench.selection, keys)] == keys[:1], "read() must leave out what it cannot see."
+        return
+    named = None
+    try:
+        connector.read(bench.selection, keys)
+    except PermissionDenied as denied:
+        named = sorted(denied.keys)
+    assert named is not None, "A record that may not be read was left out as if it were not there: tells_gone says otherwise (L8)."
+    assert named == sorted(keys[1:3]), "PermissionDenied must name every key that may not be read, and no other."
+    read = [record.key for record in connector.read(bench.selection, [keys[0], keys[3]])]
+    assert read == keys[:1], "Without the keys that may not be read, read() must answer."
 
 
 @_check

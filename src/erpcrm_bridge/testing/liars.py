@@ -459,6 +459,28 @@ class DeliversNullForForbidden(MemoryConnector):
         return super()._record(selection, row)
 
 
+@_breaks(conformance.records_that_may_not_be_read_are_named)
+class NamesOneOfTheForbidden(MemoryConnector):
+    """Stops at the first record that may not be read, and names no other."""
+
+    def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
+        try:
+            return super().read(selection, keys)
+        except PermissionDenied as denied:
+            raise PermissionDenied(denied.message, keys=denied.keys[:1]) from denied
+
+
+@_breaks(conformance.records_that_may_not_be_read_are_named)
+class CallsForbiddenGone(MemoryConnector):
+    """Leaves out what may not be read, and says that it tells the two apart."""
+
+    def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
+        try:
+            return super().read(selection, keys)
+        except PermissionDenied as denied:
+            return super().read(selection, [key for key in keys if key not in denied.keys])
+
+
 # -- find ---------------------------------------------------------------------------------------------------------------------------
 
 

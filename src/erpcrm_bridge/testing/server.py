@@ -31,7 +31,7 @@ import msgspec
 
 from erpcrm_bridge import errors
 from erpcrm_bridge.connector import Budget, ListWrite
-from erpcrm_bridge.errors import BridgeError, ConfigError, TransientError
+from erpcrm_bridge.errors import BridgeError, ConfigError, PermissionDenied, TransientError
 from erpcrm_bridge.model.values import UNREADABLE, pack, unpack
 from erpcrm_bridge.testing.memory import MemoryConnector
 from erpcrm_bridge.testing.system import AnswerLost, MemorySystem, Moved, Refused
@@ -164,6 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         except BridgeError as error:
             status = _STATUS.get(type(error).__name__, 400)
             answer = {"error": type(error).__name__, "message": error.message, "retry_after": getattr(error, "retry_after", None)}
+            answer["keys"] = list(getattr(error, "keys", ()))
         except (LookupError, TypeError, AttributeError, *UNREADABLE) as error:
             status, answer = 400, {"error": "UsageError", "message": f"This request cannot be understood: {type(error).__name__}."}
         self._send(status, answer)
@@ -230,6 +231,8 @@ def _error_of(content: bytes, verb: str) -> Exception:
         return AnswerLost(f"the answer to {verb} cannot be read")
     if issubclass(kind, TransientError):
         return kind(said["message"], retry_after=None if said["retry_after"] is None else float(said["retry_after"]))
+    if issubclass(kind, PermissionDenied):
+        return kind(said["message"], keys=said["keys"])
     return kind(said["message"])
 
 

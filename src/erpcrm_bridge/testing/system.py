@@ -527,17 +527,19 @@ class MemorySystem:
 
     def _read(self, spec: StreamSpec, rights: Rights, keys: Sequence[str], asked: _Asked, *, stale: bool) -> list[Any]:
         rows = []
+        unseen = []
         for key in dict.fromkeys(keys):
             held = self._records[spec.name].get(key)
             if held is None or held.gone:
                 continue
             if key in rights.hidden_records.get(spec.name, ()):
-                if spec.capabilities.tells_gone:
-                    raise PermissionDenied(f"This credential may not see {spec.name} {key}.")
+                unseen.append(key)
                 continue
             if stale and held.previous is None:
                 continue
             rows.append(self._row(spec, held, asked, stale=stale))
+        if unseen and spec.capabilities.tells_gone:
+            raise PermissionDenied(f"This credential may not see {spec.name} {', '.join(unseen)}.", keys=unseen)
         return rows
 
     def _seen(self, spec: StreamSpec, rights: Rights) -> list[Held]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from erpcrm_bridge.connector import Applied, Rejected, Selection, Write
+from erpcrm_bridge.errors import PermissionDenied
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge_odoo import OdooConnector, OdooSettings
 
@@ -78,6 +79,20 @@ def test_a_create_that_may_not_be_is_told_as_a_matter_of_rights(odoo: Any, conne
     assert isinstance(outcome, Rejected)
     assert outcome.reject == "permission"
     assert "not allowed to create" in outcome.reason
+
+
+def test_records_that_a_rule_hides_are_named_and_the_others_read(odoo: Any, connect: Callable[..., OdooConnector]) -> None:
+    seller = connect("sales_team.group_sale_salesman", streams={"crm.lead"})
+    told = {"name": f"theirs {odoo.mark}", "user_id": odoo.uid}
+    theirs = [str(key) for key in odoo.ask("crm.lead", "create", [told, told])]
+    nobodys = str(odoo.ask("crm.lead", "create", {"name": "nobody's", "user_id": False}))
+    gone = odoo.ask("crm.lead", "create", {"name": "gone", "user_id": False})
+    odoo.ask("crm.lead", "unlink", [gone])
+    leads = Selection("crm.lead", "id", ("name",))
+    with pytest.raises(PermissionDenied) as denied:
+        seller.read(leads, [*theirs, nobodys, str(gone)])
+    assert sorted(denied.value.keys) == sorted(theirs)
+    assert [record.key for record in seller.read(leads, [nobodys, str(gone)])] == [nobodys]
 
 
 def test_a_contact_is_made_by_who_may_make_contacts_alone(odoo: Any, connect: Callable[..., OdooConnector]) -> None:

@@ -64,6 +64,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L9", "one refusal ends the batch", SYNC + "push:_settle", "case Rejected():", "case Rejected():\n                raise ConnectorBug(outcome.reason)"),
     Mutant("L9", "what is refused is told to nobody", SYNC + "push:_settle", "parked.append(_rejected_row(run, side, step, outcome))", "pass"),
     Mutant("L9", "outcomes are taken in the order of their writes", SYNC + "push:_by_ref", "by_ref = {outcome.ref: outcome for outcome in outcomes}", "by_ref = {write.ref: outcome for write, outcome in zip(writes, outcomes, strict=False)}"),
+    Mutant("L9", "one hidden record stops its stream", SYNC + "pull:_readable", "if not more:", "if True:", first=23),
     Mutant("L10", "a line that was removed stays where the bridge writes", SYNC + "push:_write", "remove=tuple(steps.remove)", "remove=()"),
     Mutant("L10", "a line that is gone here loses its fields there", SYNC + "merge:merge", "speaking = sayings if line in (None, unit[0]) else", "speaking = sayings if True else"),
     Mutant("L10", "lines are known by their place", SYNC + "lines:match_lines", "doubt = False", "for (key, _), line in zip([r for r in open_rows if r[0] not in found], lines, strict=False):\n        found[key] = line[\"id\"]\n    doubt = False"),

@@ -250,6 +250,8 @@ class Play:
         self.ground.in_review.append((self.ground.order, {(system.removesuffix("-system"), stream, key) for system, stream, key in places}))
 
     def _may_end_with(self, error: BridgeError, meddler: Meddler) -> bool:
+        if isinstance(error, PermissionDenied) and error.keys:
+            return False  # some records may not be read: they wait, and keep nothing else from being done (L9)
         if not meddler.struck and all(system.rights["bridge"] == Rights() for system in self.ground.systems.values()):
             return False
         return isinstance(error, (TransientError, AuthError, PermissionDenied, StoreError, FenceLost, SchemaDrift))
