@@ -433,6 +433,29 @@ def test_natural_keys_are_matched_by_entity_and_rule_and_noted_once(store: Store
     assert store.match("contact", 1, [low]) == [(low, "Gd")]
 
 
+def test_natural_keys_are_found_by_whoever_looks_next(store: Store, store_url: str) -> None:
+    store.add_match_keys("customer", [(1, 5, "Ga"), (1, 6, "Ga"), (2, 5, "Ga")])
+    with open_store(store_url) as other:
+        assert other.match("customer", 1, [5, 6]) == [(5, "Ga"), (6, "Ga")]
+    store.add_match_keys("customer", [(1, 5, "Ga"), (1, 5, "Gb")])
+    store.drop_match_keys("customer", [(1, 5, "Gb")])
+    store.add_match_keys("customer", [(1, 7, "Gb")])
+    store.order_match_keys()
+    store.order_match_keys()
+    assert store.match("customer", 1, [5, 6, 7]) == [(5, "Ga"), (6, "Ga"), (7, "Gb")]
+
+
+def test_many_natural_keys_are_put_in_order_before_anybody_looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erpcrm_bridge.store.store.STAGED", 2)
+    put: list[int] = []
+    in_order = store.order_match_keys
+    monkeypatch.setattr(store, "order_match_keys", lambda: (put.append(1), in_order()))
+    for number in range(5):
+        store.add_match_keys("customer", [(1, number, f"G{number}")])
+    assert len(put) == 2
+    assert store.match("customer", 1, range(5)) == [(number, f"G{number}") for number in range(5)]
+
+
 def test_who_carries_a_key_is_noted_once_and_found_by_it(store: Store) -> None:
     store.add_cross_ids([("77", "La"), ("77", "Lb"), ("78", "La")])
     store.add_cross_ids([("77", "La")])

@@ -52,6 +52,7 @@ INCOMING = Bulk(
     },
 )
 MATCH_KEY = Bulk("match_key", {"entity": "text", "rule": "int8", "hash": "int8", "golden_id": "text"})
+MATCH_KEY_NEW = Bulk("match_key_new", {"entity": "text", "golden_id": "text", "hashes": "text"})
 CROSS_ID = Bulk("cross_id", {"value": "text", "link_id": "text"})
 INTENTION = Bulk(
     "intention",
@@ -104,7 +105,7 @@ RUN = Bulk(
         "message": "text",
     },
 )
-ALL = (GOLDEN, LINK, INCOMING, MATCH_KEY, CROSS_ID, INTENTION, PARKED, HISTORY, RUN)
+ALL = (GOLDEN, LINK, INCOMING, MATCH_KEY, MATCH_KEY_NEW, CROSS_ID, INTENTION, PARKED, HISTORY, RUN)
 
 
 def listed(bulk: Bulk, *more: str) -> str:

@@ -33,6 +33,8 @@ from erpcrm_bridge.store.rows import (
 )
 
 T = TypeVar("T")
+STAGED = 100_000
+"""Golden records whose natural keys are put in order together: to sort them takes some 40 MB."""
 BRAKE_MEMORY = 90 * 86400
 """Seconds for which the writes behind a brake's window are remembered."""
 
@@ -110,6 +112,10 @@ _GOLDEN_OF = f"{_LINKED_KEYS} AND link.state IN ('live', 'asleep', 'missing', 'a
 _MATCH = """
     SELECT match_key.hash, match_key.golden_id FROM {numbers} CROSS JOIN match_key
     WHERE match_key.entity = ? AND match_key.rule = ? AND match_key.hash = j.value"""
+_MATCH_IN_ORDER = """
+    INSERT INTO match_key (entity, rule, hash, golden_id)
+    SELECT entity, CAST(j.key AS BIGINT), CAST(j.value AS BIGINT), golden_id FROM match_key_new CROSS JOIN {pairs hashes}
+    WHERE true ORDER BY 1, 2, 3, 4 ON CONFLICT DO NOTHING"""
 
 _CROSSED = "SELECT cross_id.value, cross_id.link_id FROM {texts} CROSS JOIN cross_id WHERE cross_id.value = j.value"
 
@@ -170,6 +176,8 @@ class Store:
         self.url = url
         self._db = engine
         self._inside = False
+        self._staged = 0
+        """golden records whose natural keys this store has noted since they were last put in order"""
 
     def __repr__(self) -> str:
         return f"<Store {shown(self.url)}>"
@@ -475,22 +483,42 @@ class Store:
 
     def add_match_keys(self, entity: str, rows: Sequence[tuple[int, int, str]]) -> None:
         """Note (rule number, 64-bit signed hash, golden id); what is noted already is left alone."""
-        values = [(entity, *row) for row in sorted(set(rows))]
-        self._add(c.MATCH_KEY, tuple, values, "ON CONFLICT DO NOTHING")
+        by_golden: dict[str, list[str]] = {}
+        for rule, hash, golden_id in rows:
+            by_golden.setdefault(golden_id, []).append(f'"{rule}":{hash}')
+        if by_golden:
+            with self._within():
+                values = [(entity, golden_id, f"{{{','.join(pairs)}}}") for golden_id, pairs in by_golden.items()]
+                self._add(c.MATCH_KEY_NEW, tuple, values)
+                self._staged += len(values)
+                if self._staged >= STAGED:
+                    self.order_match_keys()
+
+    def order_match_keys(self) -> None:
+        """Put the natural keys that were noted among the others. A look-up does so by itself; after many were noted it is better done at
+        once."""
+        if self._db.rows("SELECT 1 FROM match_key_new LIMIT 1"):
+            with self._within():
+                self._db.run(_MATCH_IN_ORDER)
+                self._db.run("DELETE FROM match_key_new")
+        self._staged = 0
 
     def drop_match_keys(self, entity: str, rows: Sequence[tuple[int, int, str]]) -> None:
         """Drop what was noted; what is not there is left out."""
         if rows:
             with self._within():
+                self.order_match_keys()
                 self._db.delete(c.MATCH_KEY, [(entity, *row) for row in rows])
 
     def forget_match_keys(self, entity: str) -> None:
         """Drop all that was noted of an entity."""
         with self._within():
             self._db.run("DELETE FROM match_key WHERE entity = ?", (entity,))
+            self._db.run("DELETE FROM match_key_new WHERE entity = ?", (entity,))
 
     def match(self, entity: str, rule: int, hashes: Iterable[int]) -> list[tuple[int, str]]:
         """Return each (hash, golden id) that was noted under the rule. What was noted may have been true of the golden record once."""
+        self.order_match_keys()
         return [(hash, golden_id) for hash, golden_id in self._look_up(_MATCH, set(hashes), entity, rule)]
 
     def add_cross_ids(self, rows: Iterable[tuple[str, str]]) -> None:

@@ -149,6 +149,17 @@ class MatchKey(Table, table=True):
     golden_id: str = _key(TEXT)
 
 
+class MatchKeyNew(Table, table=True):
+    """Natural keys that are not among the others yet, those of a golden record together: they come in no order that an index knows.
+    ``hashes`` is a JSON object, from the rule's number to the hash."""
+
+    __tablename__ = "match_key_new"
+    id: int = _serial()
+    entity: str = _is(TEXT)
+    golden_id: str = _is(TEXT)
+    hashes: str = _is(TEXT)
+
+
 class CrossId(Table, table=True):
     """Keys of other systems' records that linked records were seen to carry. What a record carries now stands in its base."""
 

@@ -351,6 +351,7 @@ def _found(
             works.append(Work(golden, new, members, group.rule, group.hashes, golden.state == "gone"))
         settle(flow, store, run, entity, works)
         run.progress(f"join {entity}", min(start + BATCH, len(groups)))
+    store.order_match_keys()
 
 
 def _moved_member(run: RunNote, one: Moved, side: Side, golden: GoldenRow, *, new: bool, replaces: LinkRow | None) -> Member:
