@@ -26,6 +26,7 @@ class Ids:
         self._last = 0
         self._fixed_ms = now_ms
         self._counter = secrets.randbits(_COUNTER_BITS - 1) if start is None else start
+        self._head, self._head_of = "", -1
 
     def new(self) -> str:
         ms = (self._fixed_ms if self._fixed_ms is not None else time.time_ns() // 1_000_000) - _EPOCH_MS
@@ -33,7 +34,9 @@ class Ids:
         if value <= self._last:
             value = self._last + 1
         self._last = value
-        return self._prefix + text_of(value)
+        if value >> 20 != self._head_of:  # all but the last four digits, which hardly ever move
+            self._head, self._head_of = self._prefix + text_of(value)[:-4], value >> 20
+        return self._head + _PAIRS[(value >> 10) & 1023] + _PAIRS[value & 1023]
 
 
 def text_of(value: int) -> str:

@@ -12,12 +12,12 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from erpcrm_bridge.mapping import MatchRule
-from erpcrm_bridge.sync.natural import Read, agrees, contradict, cross_form, form, likeness, says_something
+from erpcrm_bridge.sync.natural import Read, agree, contradict, cross_form, form, likeness, says_something
 
 K = TypeVar("K")
 TOO_MANY = 200
@@ -193,7 +193,17 @@ class _Joining:
         return found
 
     def _contradict(self, roots: list[int]) -> bool:
-        held = self._held_by(roots) if self._apart else {}
+        if not self._apart:
+            return False
+        if len(roots) == 2 and self._with[roots[0]] == roots[0] and self._with[roots[1]] == roots[1]:
+            one, other = self._nodes[roots[0]].compare, self._nodes[roots[1]].compare
+            for path in self._apart:
+                mine, yours = one.get(path), other.get(path)
+                if mine is not None and yours is not None and mine != yours:
+                    break
+            else:
+                return False  # as of most pairs: nothing is written in two ways
+        held = self._held_by(roots)
         return any(contradict(path, one, other) for path, values in held.items() for one, other in combinations(values, 2))
 
     def _could_be_one(self, roots: list[int]) -> bool:
@@ -231,19 +241,25 @@ class _Joining:
 
     def result(self, compared: Sequence[str]) -> Identified:
         nodes, found = self._nodes, Identified([], [])
-        for i, node in enumerate(nodes):
+        goldens, ways = self._goldens, [*self._ways.named, "new"]  # no way is written as -1
+        for i, (node, other, at) in enumerate(zip(nodes, self._with, self.roots(), strict=True)):
             if node.golden_id:
                 continue
-            at = self.root(i)
-            group = [i] if self._with[i] == i else sorted(j for j in self._joined_with(i) if not nodes[j].golden_id)
-            if group[0] != i:
-                continue  # it was told with the first of them
-            if len(group) == 1 and at not in self._goldens and i in self._doubts:
-                found.doubts.append(self._doubt(at, i, compared))
-                continue
-            own = [(nodes[j].stream_id, nodes[j].key) for j in group]
-            how = self._ways.named[self._how[at]] if self._how[at] >= 0 else "new"
-            found.groups.append(Group(self._goldens.get(at), own, how, node.hashes))
+            if other == i:
+                if i in self._doubts and at not in goldens:
+                    found.doubts.append(self._doubt(at, i, compared))
+                    continue
+                own = [(node.stream_id, node.key)]
+            else:
+                pair = self._with[other] == i and not goldens
+                group = [i, other] if pair else sorted(j for j in self._joined_with(i) if not nodes[j].golden_id)
+                if min(group) != i:
+                    continue  # it was told with the first of them
+                if len(group) == 1 and at not in goldens and i in self._doubts:
+                    found.doubts.append(self._doubt(at, i, compared))
+                    continue
+                own = [(nodes[j].stream_id, nodes[j].key) for j in group]
+            found.groups.append(Group(goldens.get(at), own, ways[self._how[at]], node.hashes))
         return found
 
     def _doubt(self, at: int, i: int, compared: Sequence[str]) -> Doubt:
@@ -324,32 +340,37 @@ def _agreeing(bucket: list[int], nodes: Sequence[Node], rule: MatchRule, joining
         return [bucket]
     if len(bucket) > TOO_MANY or len({joining.root(i) for i in bucket}) < 2:
         return []
-    if len(bucket) == 2 and _written_alike(nodes[bucket[0]].compare, nodes[bucket[1]].compare, rule):
-        return [bucket]
-    return _connected((i, j) for i, j in _near(bucket, nodes, rule) if agrees(rule, nodes[i].compare, nodes[j].compare))
+    written: dict[tuple[Any, ...], list[int]] = {}
+    for i in bucket:
+        written.setdefault(tuple(map(nodes[i].compare.get, rule.compare)), []).append(i)
+    if len(written) == 1:  # as of most: what is written alike is alike, if it says anything
+        (values,) = written
+        return [bucket] if all(map(says_something, rule.compare, values)) else []
+    spelled: dict[tuple[str, ...], list[int]] = {}
+    for values, those in written.items():
+        forms = [text for path, value in zip(rule.compare, values, strict=True) if (text := form(path, value)) is not None]
+        if len(forms) == len(values):
+            spelled.setdefault(tuple(forms), []).extend(those)
+    held = list(spelled)
+    clusters = _connected((a, b) for a, b in _near([forms[0] for forms in held], rule) if agree(rule, held[a], held[b]))
+    near = {a for cluster in clusters for a in cluster}
+    clusters += [[a] for a in range(len(held)) if a not in near and len(spelled[held[a]]) > 1]
+    return [sorted([i for a in cluster for i in spelled[held[a]]]) for cluster in clusters]
 
 
-def _written_alike(one: Read, other: Read, rule: MatchRule) -> bool:
-    for path in rule.compare:  # noqa: SIM110 - asked of each pair; all() takes twice as long
-        if one.get(path) != other.get(path) or not says_something(path, one.get(path)):
-            return False
-    return True
-
-
-def _near(bucket: list[int], nodes: Sequence[Node], rule: MatchRule) -> Iterator[tuple[int, int]]:
-    """Yield the pairs that may agree, after a quick look at all of them in the first field that the rule compares."""
+def _near(forms: Sequence[str], rule: MatchRule) -> Iterator[tuple[int, int]]:
+    """Yield the pairs that may agree, by their places, after a quick look at all of them in the first field that the rule compares."""
     from rapidfuzz import fuzz, process
 
-    path, least = next(iter(rule.compare.items()))
-    forms = {i: text for i in bucket if (text := form(path, nodes[i].compare.get(path))) is not None}
+    least = next(iter(rule.compare.values()))
     if len(forms) == 2:  # as most are: no search is needed
-        (i, one), (j, other) = forms.items()
-        if fuzz.token_ratio(one, other) >= least:
-            yield i, j
+        if fuzz.token_ratio(*forms) >= least:
+            yield 0, 1
         return
-    while forms:
-        i, text = forms.popitem()
-        for _, _, j in process.extract(text, forms, scorer=fuzz.token_ratio, score_cutoff=least, limit=None):
+    left = dict(enumerate(forms))
+    while left:
+        i, text = left.popitem()
+        for _, _, j in process.extract(text, left, scorer=fuzz.token_ratio, score_cutoff=least, limit=None):
             yield i, j
 
 

@@ -304,6 +304,11 @@ def agrees(rule: MatchRule, one: Read, other: Read) -> bool:
     return all(likeness([path], one, other) >= threshold for path, threshold in rule.compare.items())
 
 
+def agree(rule: MatchRule, one: Sequence[str], other: Sequence[str]) -> bool:
+    """Tell the same of the forms of the fields that the rule compares, in its order."""
+    return all(_alike(left, right) >= least for left, right, least in zip(one, other, rule.compare.values(), strict=True))
+
+
 def likeness(paths: Iterable[str], one: Read, other: Read) -> float:
     """Return how alike two records are in these fields, from 0 to 100: as alike as in the field in which they are least so. A field that
     one of them does not hold is not alike."""

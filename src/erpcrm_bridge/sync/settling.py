@@ -879,10 +879,14 @@ def _store_merge(
     for clash in merged.clashes:
         batch.park.append(clash_row(run, golden, clash))
     batch.close.extend(clash_subject(golden.id, unit) for unit in merged.settled)
-    run.counts["merged"] += 1 if changed and not work.new else 0
-    run.counts["bound"] += 1 if (work.new and len(spoke) > 1) or work.how not in ("", "new") else 0
-    run.counts["clashes"] += len(merged.clashes)
-    run.counts["refused"] += len(merged.refused)
+    if changed and not work.new:
+        run.counts["merged"] += 1
+    if (work.new and len(spoke) > 1) or work.how not in ("", "new"):
+        run.counts["bound"] += 1
+    if merged.clashes:
+        run.counts["clashes"] += len(merged.clashes)
+    if merged.refused:
+        run.counts["refused"] += len(merged.refused)
 
 
 def _leave(run: RunNote, member: Member, origin: Origin, golden: GoldenRow, batch: Batch) -> None:
@@ -902,6 +906,8 @@ def _leave(run: RunNote, member: Member, origin: Origin, golden: GoldenRow, batc
 
 def _first_authors(changes: list[Change], run: str) -> dict[str, list[str]]:
     """Return the authors of a new record, the commonest under ``*``, so that it does not name the same one for each field."""
+    if len(changes) == 1:
+        return {"*": [changes[0].by, changes[0].version, run]}
     counted: dict[tuple[str, str], int] = {}
     for change in changes:
         counted[change.by, change.version] = counted.get((change.by, change.version), 0) + len(change.unit)

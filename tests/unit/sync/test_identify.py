@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from erpcrm_bridge.mapping import MatchRule
 from erpcrm_bridge.sync.identify import TOO_MANY, Identified, Node, identify
-from erpcrm_bridge.sync.natural import cross_form
+from erpcrm_bridge.sync.natural import agrees, cross_form
 
 TAX, NAME = MatchRule(("tax_id",), {}, False), MatchRule(("name",), {}, False)
 RULES = (TAX, NAME)
@@ -196,6 +196,22 @@ def test_a_key_that_very_many_share_is_not_compared_by_likeness() -> None:
     crowd = [Node(CRM, str(at), [1], {"name": "Acme Tools"}) for at in range(TOO_MANY + 1)]
     assert identify(crowd, (rule,)).doubts == []
     assert len(identify(crowd[:TOO_MANY], (rule,)).groups) == TOO_MANY  # all of one system: nothing that this rule could bind
+
+
+SPELLED = ["Acme Tools GmbH", "acme tools", "Acme Toosl", "Tools Acme AG", "Acme", "Bolt Works", "Bolt Wroks Ltd", "---", None]
+
+
+@given(st.lists(st.sampled_from(SPELLED), min_size=2, max_size=7))
+def test_those_are_one_who_are_alike_one_by_one(names: list[str | None]) -> None:
+    """Held against each pair on its own; every record stands in a system of its own, so that nothing else keeps them apart."""
+    rule = MatchRule(("postal", "name"), {"name": 85}, False)
+    one = list(range(len(names)))
+    for i, j in permutations(range(len(names)), 2):
+        if agrees(rule, {"name": names[i]}, {"name": names[j]}):
+            one = [one[i] if of == one[j] else of for of in one]
+    found = identify([Node(at, str(at), [1], {"name": name}) for at, name in enumerate(names, 1)], (rule,))
+    groups = {frozenset(at - 1 for at, _ in group.members) for group in found.groups}
+    assert groups == {frozenset(at for at, of in enumerate(one) if of == which) for which in one}
 
 
 few = st.one_of(st.none(), st.integers(1, 3))
