@@ -422,9 +422,9 @@ def test_more_keys_than_go_into_one_statement_are_all_found(store: Store) -> Non
 
 def test_natural_keys_are_matched_by_entity_and_rule_and_noted_once(store: Store) -> None:
     low, high = -(2**63), 2**63 - 1
-    store.add_match_keys("customer", [(1, low, "Ga"), (1, high, "Ga"), (2, low, "Gb"), (1, low, "Ga")])
-    store.add_match_keys("customer", [(1, low, "Ga"), (1, low, "Gc")])
-    store.add_match_keys("contact", [(1, low, "Gd")])
+    store.add_match_keys("customer", [("Ga", {1: low}), ("Ga", {1: high}), ("Gb", {2: low}), ("Ga", {1: low})])
+    store.add_match_keys("customer", [("Ga", {1: low}), ("Gc", {1: low})])
+    store.add_match_keys("contact", [("Gd", {1: low})])
     assert sorted(store.match("customer", 1, [low, high, 5])) == [(low, "Ga"), (low, "Gc"), (high, "Ga")]
     store.drop_match_keys("customer", [(1, low, "Ga"), (1, high, "Ga"), (1, 5, "Ga")])
     assert store.match("customer", 1, [low, high]) == [(low, "Gc")]
@@ -434,12 +434,12 @@ def test_natural_keys_are_matched_by_entity_and_rule_and_noted_once(store: Store
 
 
 def test_natural_keys_are_found_by_whoever_looks_next(store: Store, store_url: str) -> None:
-    store.add_match_keys("customer", [(1, 5, "Ga"), (1, 6, "Ga"), (2, 5, "Ga")])
+    store.add_match_keys("customer", [("Ga", {1: 5, 2: 5}), ("Ga", {1: 6})])
     with open_store(store_url) as other:
         assert other.match("customer", 1, [5, 6]) == [(5, "Ga"), (6, "Ga")]
-    store.add_match_keys("customer", [(1, 5, "Ga"), (1, 5, "Gb")])
+    store.add_match_keys("customer", [("Ga", {1: 5}), ("Gb", {1: 5})])
     store.drop_match_keys("customer", [(1, 5, "Gb")])
-    store.add_match_keys("customer", [(1, 7, "Gb")])
+    store.add_match_keys("customer", [("Gb", {1: 7})])
     store.order_match_keys()
     store.order_match_keys()
     assert store.match("customer", 1, [5, 6, 7]) == [(5, "Ga"), (6, "Ga"), (7, "Gb")]
@@ -451,7 +451,7 @@ def test_many_natural_keys_are_put_in_order_before_anybody_looks(store: Store, m
     in_order = store.order_match_keys
     monkeypatch.setattr(store, "order_match_keys", lambda: (put.append(1), in_order()))
     for number in range(5):
-        store.add_match_keys("customer", [(1, number, f"G{number}")])
+        store.add_match_keys("customer", [(f"G{number}", {1: number})])
     assert len(put) == 2
     assert store.match("customer", 1, range(5)) == [(number, f"G{number}") for number in range(5)]
 

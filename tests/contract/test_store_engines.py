@@ -69,7 +69,7 @@ def test_the_migrations_go_down_to_nothing_and_up_again(store_url: str) -> None:
 
 def test_natural_keys_that_are_not_in_order_yet_outlive_the_way_back(store_url: str) -> None:
     with open_store(store_url) as store:
-        store.add_match_keys("customer", [(1, -(1 << 63), "Ga"), (2, (1 << 63) - 1, "Ga"), (1, 7, "Gb")])
+        store.add_match_keys("customer", [("Ga", {1: -(1 << 63), 2: (1 << 63) - 1}), ("Gb", {1: 7})])
     migrate.downgrade(*driver(store_url), to="0003")
     with open_store(store_url) as store:
         assert store.match("customer", 1, [-(1 << 63), 7]) == [(-(1 << 63), "Ga"), (7, "Gb")]

@@ -481,16 +481,12 @@ class Store:
 
     # identification
 
-    def add_match_keys(self, entity: str, rows: Sequence[tuple[int, int, str]]) -> None:
-        """Note (rule number, 64-bit signed hash, golden id); what is noted already is left alone."""
-        by_golden: dict[str, list[str]] = {}
-        for rule, hash, golden_id in rows:
-            by_golden.setdefault(golden_id, []).append(f'"{rule}":{hash}')
-        if by_golden:
+    def add_match_keys(self, entity: str, rows: Sequence[tuple[str, dict[int, int]]]) -> None:
+        """Note, by golden id, 64-bit signed hashes by the number of their rule; what is noted already is left alone."""
+        if rows:
             with self._within():
-                values = [(entity, golden_id, f"{{{','.join(pairs)}}}") for golden_id, pairs in by_golden.items()]
-                self._add(c.MATCH_KEY_NEW, tuple, values)
-                self._staged += len(values)
+                self._add(c.MATCH_KEY_NEW, lambda row: (entity, row[0], pack(row[1]).decode()), rows)
+                self._staged += len(rows)
                 if self._staged >= STAGED:
                     self.order_match_keys()
 

@@ -242,15 +242,16 @@ class NaturalKeys:
             found[number] = found[first]
         return found
 
-    def moved(self, golden_id: str, paths: frozenset[str], before: Fields, now: Fields) -> tuple[list[_Row], list[_Row]]:
-        """Return the rows by which a golden record of which these fields moved is found no more, and those by which it is found now."""
+    def moved(self, golden_id: str, paths: frozenset[str], before: Fields, now: Fields) -> tuple[list[_Row], dict[int, int]]:
+        """Return the rows by which a golden record of which these fields moved is found no more, and the keys by which it is found now."""
         keys = self._of_fields.get(paths)
         if keys is None:
             if len(self._of_fields) > 1_000:
                 self._of_fields.clear()  # of very many fields any may move together
             keys = self._of_fields[paths] = self._drawn_from(paths)
-        were, are = keys.kept(keys.of(before), golden_id), keys.kept(keys.of(now), golden_id)
-        return [row for row in were if row not in are], [row for row in are if row not in were]
+        were, are = keys.kept(keys.of(before)), keys.kept(keys.of(now))
+        lost = [(number, key, golden_id) for number, key in were.items() if are.get(number) != key]
+        return lost, {number: key for number, key in are.items() if were.get(number) != key}
 
     def _drawn_from(self, paths: frozenset[str]) -> NaturalKeys:
         """Return what draws those keys alone that any of these fields is a part of."""
@@ -263,9 +264,9 @@ class NaturalKeys:
         keys._forms = [(path if path in asked else "", former) for path, former in self._forms]
         return keys
 
-    def kept(self, hashes: Sequence[int | None], golden_id: str) -> list[_Row]:
-        """Return the rows by which a golden record with these natural keys is found."""
-        return [(number, key, golden_id) for number in self._kept if (key := hashes[number])]
+    def kept(self, hashes: Sequence[int | None]) -> dict[int, int]:
+        """Return, by number, the keys by which a golden record with these natural keys is found."""
+        return {number: key for number in self._kept if (key := hashes[number])}
 
 
 def cross_form(key: str) -> str:

@@ -79,7 +79,7 @@ class Batch(Struct):
     update_links: list[LinkRow] = []
     dirty: set[str] = set()
     history: list[HistoryRow] = []
-    match_keys: list[tuple[int, int, str]] = []
+    match_keys: list[tuple[str, dict[int, int]]] = []
     drop_match: list[tuple[int, int, str]] = []
     park: list[ParkedRow] = []
     close: list[str] = []
@@ -97,7 +97,7 @@ class Batch(Struct):
 def draw_match_keys(store: Store, rules: EntityRules, goldens: Sequence[GoldenRow]) -> None:
     """Store the natural keys of golden records of one entity."""
     keys = NaturalKeys(rules)
-    store.add_match_keys(rules.entity, [row for golden in goldens for row in keys.kept(keys.of(golden.fields), golden.id)])
+    store.add_match_keys(rules.entity, [(golden.id, keys.kept(keys.of(golden.fields))) for golden in goldens])
 
 
 def wait(batch: Batch, run: RunNote, row: IncomingRow, side: Side, error: FieldError) -> None:
@@ -940,10 +940,11 @@ def _match_keys(flow: Flow, work: Work, said: Fields, before: Fields, changed: s
         if moved := policies.natural.intersection(changed):
             were, are = keys.moved(golden.id, moved, before, golden.fields)
             batch.drop_match.extend(were)
-            batch.match_keys.extend(are)
+            if are:
+                batch.match_keys.append((golden.id, are))
         return
     as_found = work.hashes and not _differ(policies.natural, golden.fields, said)
-    batch.match_keys.extend(keys.kept(work.hashes if as_found else keys.of(golden.fields), golden.id))
+    batch.match_keys.append((golden.id, keys.kept(work.hashes if as_found else keys.of(golden.fields))))
 
 
 def _differ(paths: Iterable[str], one: Fields, other: Fields) -> bool:

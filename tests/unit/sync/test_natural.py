@@ -122,5 +122,6 @@ def test_what_moved_brings_the_keys_that_all_fields_together_bring(rules: Any) -
     records = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
     for before, now in product(records, repeat=2):
         moved = frozenset(path for path in values if before[path] != now[path])
-        were, are = (set(keys.kept(keys.of(fields), "G")) for fields in (before, now))
-        assert tuple(map(set, keys.moved("G", moved, before, now))) == (were - are, are - were)
+        were, are = (set(keys.kept(keys.of(fields)).items()) for fields in (before, now))
+        lost, found = keys.moved("G", moved, before, now)
+        assert (set(lost), set(found.items())) == ({(*key, "G") for key in were - are}, are - were)
