@@ -155,7 +155,7 @@ class SqliteEngine:
                     self._db.execute("PRAGMA journal_mode = WAL")
                     self._db.execute("PRAGMA synchronous = FULL")
                     self._db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
-                self._db.execute("PRAGMA cache_size = -40960")
+                self._db.execute("PRAGMA cache_size = -32768")
                 self._db.execute("PRAGMA temp_store = MEMORY")
         except BaseException:
             self.close()

@@ -33,8 +33,8 @@ from erpcrm_bridge.store.rows import (
 )
 
 T = TypeVar("T")
-STAGED = 100_000
-"""Golden records whose natural keys are put in order together: to sort them takes some 40 MB."""
+STAGED = 25_000
+"""Golden records whose natural keys are put in order together: to sort them takes some ten MB."""
 BRAKE_MEMORY = 90 * 86400
 """Seconds for which the writes behind a brake's window are remembered."""
 
