@@ -174,6 +174,23 @@ def test_a_quote_that_the_crm_makes_an_order_of_is_confirmed_in_odoo_and_no_seco
     office.assert_quiet()
 
 
+@over("19")
+def test_an_order_of_services_that_is_cancelled_in_odoo_sleeps_until_its_source_says_that_it_is_one(
+    odoo: People, runs: Child, tmp_path: Path
+) -> None:
+    office = Office(tmp_path, odoo, runs, *TRADE)
+    one = quoted(office)
+    odoo.call("sale.order", "action_confirm", [one])
+    office.sync()
+    odoo.call("sale.order", "action_cancel", [one], context={"disable_cancel_warning": True})
+    assert office.sync()["asleep"] == 1
+    assert [row["Status"] for row in office.rows("Order.csv")] == ["Activated"]
+    odoo.put("sale.order", one, origin="Order")
+    office.sync()
+    assert [row["Status"] for row in office.rows("Order.csv")] == ["Cancelled"]
+    office.assert_quiet()
+
+
 def filled(office: Office) -> dict[str, int]:
     """Two systems that were filled apart: Alpha and Beta are in both, Gamma only in the CRM, Delta only in Odoo; people work for them."""
     germany = office.odoo.ids("res.country", ["code", "=", "DE"])[0]

@@ -264,3 +264,17 @@ def test_a_date_alone_is_the_users_day_on_19(odoo: Any) -> None:
     found = person.ask("sale.order", "search_count", [["id", "=", order], ["date_order", ">=", "2026-01-01"]])
     assert found == (0 if odoo.version >= 19 else 1)
     assert person.one("sale.order", order, "date_order") == "2026-01-01 02:00:00", "what is read is UTC for everybody"
+
+
+def test_what_is_deleted_by_itself_moves_its_order_and_does_not_move_its_company(odoo: Any) -> None:
+    company = odoo.partner(is_company=True)
+    address = odoo.partner(parent_id=company, type="delivery")
+    product = odoo.ask("product.product", "create", {"name": f"free {odoo.mark}", "type": "service"})
+    free = [0, 0, {"product_id": product, "price_unit": 0}]
+    order = odoo.ask("sale.order", "create", {"partner_id": odoo.partner(), "order_line": [free, free]})
+    parents = (("res.partner", company), ("sale.order", order))
+    before = [odoo.one(model, key, "write_date") for model, key in parents]
+    time.sleep(1.1)
+    odoo.ask("res.partner", "unlink", [address])
+    odoo.ask("sale.order.line", "unlink", odoo.one("sale.order", order, "order_line")[:1])
+    assert [odoo.one(model, key, "write_date") != was for (model, key), was in zip(parents, before, strict=True)] == [False, True]

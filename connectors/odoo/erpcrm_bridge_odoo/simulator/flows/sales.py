@@ -261,6 +261,7 @@ def _line_leaving(env: Env, ids: list[int]) -> None:
         env.store.put(env.transaction, "sale.order.line", key, None)
     for key in orders:
         summed(env, key)
+        env.touch("sale.order", key)  # although its sum may be as before (observed)
 
 
 @method("sale.order", "action_confirm")
