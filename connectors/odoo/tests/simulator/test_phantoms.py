@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from erpcrm_bridge.testing.memory import MemoryConnector, MemorySystem, StreamSp
 from erpcrm_bridge.work import at_work
 from erpcrm_bridge_odoo import OdooConnector
 
-DELAY = 0.5
+DELAY = 0.1
 PARTNERS = Selection("res.partner", "id", ("name",))
 CONFIG = """\
 apiVersion: erpcrm-bridge/v1
@@ -74,9 +75,15 @@ class Office:
     def open(self, name: str, connection: ConnectionSettings) -> Connector:
         return MemoryConnector(self.crm) if name == "crm" else open_connection(name, connection)
 
-    def run(self, **how: Any) -> Any:
-        with at_work(self.settings, "main", self.open) as (flow, store, fence):
-            return run_flow(flow, store, folder=self.settings.folder, fence=fence, **how)
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Keep the flow open: to open it anew for each look costs more than the looks."""
+        with at_work(self.settings, "main", self.open) as (self.flow, self.store, self.fence):
+            self.side = next(side for side in self.flow.all_sides() if side.connection == "odoo")
+            yield
+
+    def run(self) -> Any:
+        return run_flow(self.flow, self.store, folder=self.settings.folder, fence=self.fence)
 
     def named(self) -> list[str]:
         """Return the partners that the posts so far have named, and forget the posts."""
@@ -90,19 +97,14 @@ class Office:
 
     def read(self, keys: list[str]) -> dict[str, Any]:
         """Read by key what posts have named, as the engine does; return what is stored to be merged: fields by key, None where gone."""
-        with at_work(self.settings, "main", self.open) as (flow, store, fence):
-            side = next(side for side in flow.all_sides() if side.connection == "odoo")
-            read_again(store, new_run("main", time.time, fence), side, keys)
-            return {key: row.fields for key, row in store.incoming(side.stream_id, keys).items()}
+        read_again(self.store, new_run("main", time.time, self.fence), self.side, keys)
+        return {key: row.fields for key, row in self.store.incoming(self.side.stream_id, keys).items()}
 
     def waits(self) -> list[str]:
-        with at_work(self.settings, "main", self.open) as (_, store, __):
-            return [row.reason for row in store.parked(flow="main")][len(self.waiting) :]
+        return [row.reason for row in self.store.parked(flow="main")][len(self.waiting) :]
 
     def links(self, *keys: str) -> dict[str, str]:
-        with at_work(self.settings, "main", self.open) as (flow, store, _):
-            side = next(side for side in flow.all_sides() if side.connection == "odoo")
-            return {key: link.state for key, link in store.links_by_key(side.stream_id, list(keys)).items()}
+        return {key: link.state for key, link in self.store.links_by_key(self.side.stream_id, list(keys)).items()}
 
     def accounts(self) -> list[str]:
         """Return the names of the accounts that came since."""
@@ -126,11 +128,11 @@ class Office:
 @pytest.fixture
 def office(odoo: Any, receiver: Receiver, tmp_path: Path) -> Iterator[Office]:
     place = Office(odoo, receiver, tmp_path)
-    with at_work(place.settings, "main", place.open) as (flow, _, __):
-        place.erp.set_up_webhooks([side.selection for side in flow.all_sides() if side.connection == "odoo"])
-    place.run()  # what other facts left behind is known then, and no news
-    place.before, place.waiting = place.accounts(), place.waits()
-    yield place
+    with place.at_work():
+        place.erp.set_up_webhooks([place.side.selection])
+        place.run()  # what other facts left behind is known then, and no news
+        place.before, place.waiting = place.accounts(), place.waits()
+        yield place
     place.erp.close()
     odoo.ask("res.partner", "unlink", place.made)
     for model, domain in (
