@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import sys
 import time
@@ -75,6 +76,7 @@ def apart(servers: Sequence[int]) -> Iterator[None]:
         return
     if len(cores) < 2:
         sys.exit("One core is no room for a server of its own and the bench.")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was moved is moved back
     own = {thread: cores - {max(cores)} for thread in threads_of([os.getpid()])}
     theirs = {thread: {max(cores)} for thread in threads_of(servers)}
     try:
