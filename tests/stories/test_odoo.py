@@ -291,7 +291,7 @@ def test_the_shipped_mappings_fit_and_read_each_record_of_a_sample(odoo: People,
     entities = {path.parent.name: {"mappings": {"crm": ["odoo"], "erp": ["odoo"]}} for path in shipped().glob("*/odoo.yaml")}
     said["flows"]["main"] |= {"roles": {"crm": "a", "erp": "b"}, "entities": entities}
     (tmp_path / "config.yaml").write_text(json.dumps(said))
-    code, told = office.run("mapping", "check", "--sample", "100", "--no-laws")
+    code, told = office.run("mapping", "check", "--sample", "2000", "--no-laws")
     wrong = [finding for one in told["mappings"] for finding in one["findings"] if finding["level"] not in ("WARN", "LOSSY", "ok")]
     assert (code, wrong) == (0, [])
     checked = {one["name"].partition("/")[0]: one for one in told["mappings"] if one["connection"] == "a"}
