@@ -100,8 +100,9 @@ class Shape:
         return [self.columns[name].own for name in names]
 
     def renamed(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Return rows under the connector's names."""
-        others = {column.own: name for name, column in self.columns.items() if name != column.own}
+        """Return rows, which all have the same columns, under the connector's names."""
+        told = rows[0] if rows else {}
+        others = {column.own: name for name, column in self.columns.items() if name != column.own and column.own in told}
         if not others:
             return rows
         return [{others.get(own, own): value for own, value in row.items()} for row in rows]
