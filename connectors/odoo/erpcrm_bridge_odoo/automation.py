@@ -27,6 +27,7 @@ RULES, ACTIONS, FIELDS, MODELS = "base.automation", "ir.actions.server", "ir.mod
 TRIGGER = "on_create_or_write"
 _MARK, _ACTION_MARK = "webhook", "webhook_action"
 _RULE_COLUMNS = ("name", "active", "trigger", "trigger_field_ids", "filter_domain", "filter_pre_domain", "model_id")
+_ACTION = {"name": "erpcrm-bridge", "state": "webhook", "usage": "base_automation"}
 _ACTION_COLUMNS = ("base_automation_id", "webhook_url", "webhook_field_ids")
 
 
@@ -91,7 +92,7 @@ class Automation:
         self._user = settings.user
         self._database = settings.database
         self._base = settings.webhook_address
-        self._secret = settings.webhook_secret.get_secret_value()
+        self._address = f"{self._base}/{settings.webhook_secret.get_secret_value()}"
 
     def look(self, wanted: Sequence[Wanted]) -> list[WebhookRule]:
         """Return each rule with what is wrong with it. Raises PermissionDenied, SchemaDrift."""
@@ -143,7 +144,7 @@ class Automation:
             return wrong
         if not self._is_here(rule.address):
             wrong.append(f"it posts elsewhere: to {_host(rule.address)}")
-        elif not hmac.compare_digest(rule.address.encode(), f"{self._base}/{self._secret}".encode()):
+        elif not hmac.compare_digest(rule.address.encode(), self._address.encode()):
             wrong.append("its address ends with another secret" if rule.address != self._base else "its address ends with no secret")
         wrong += _differ("it does not send", one.sent - rule.sent - {"id"})  # the key is sent always
         wrong += _differ("it sends more than the key", rule.sent - one.sent)
@@ -189,7 +190,9 @@ class Automation:
             "trigger": TRIGGER,
             "trigger_field_ids/.id": ",".join(map(str, self._fields(one.model, one.triggers))),
             "action_server_ids/id": under,
-            **{f"action_server_ids/{name}": value for name, value in self._action(model).items()},
+            **{f"action_server_ids/{name}": value for name, value in _ACTION.items()},
+            "action_server_ids/model_id/.id": model,
+            "action_server_ids/webhook_url": self._address,
             "action_server_ids/webhook_field_ids/.id": ",".join(map(str, self._fields(one.model, one.sent))),
         }
         said = self._ask(RULES, "load", fields=list(cells), data=[list(cells.values())])
@@ -199,18 +202,13 @@ class Automation:
                 way_out="Make it by hand: Settings, Technical, Automation Rules.",
             )
 
-    def _action(self, model: str) -> dict[str, str]:
-        url = f"{self._base}/{self._secret}"
-        return {"name": "erpcrm-bridge", "model_id/.id": model, "state": "webhook", "usage": "base_automation", "webhook_url": url}
-
     def _change(self, one: Wanted, standing: Standing) -> None:
         fires = [[6, 0, self._fields(one.model, one.triggers)]]
         vals = {"active": True, "trigger": TRIGGER, "trigger_field_ids": fires, "filter_domain": False, "filter_pre_domain": False}
-        action = {"webhook_url": f"{self._base}/{self._secret}", "webhook_field_ids": [[6, 0, self._fields(one.model, one.sent)]]}
+        action = {"webhook_url": self._address, "webhook_field_ids": [[6, 0, self._fields(one.model, one.sent)]]}
         if standing.action is None:
-            model = self._models([one.model])[one.model]
-            more = {"name": "erpcrm-bridge", "model_id": model, "state": "webhook", "usage": "base_automation"}
-            self._ask(ACTIONS, "create", vals_list=[{**action, **more, "base_automation_id": standing.rule}])
+            more = {**_ACTION, "model_id": self._models([one.model])[one.model], "base_automation_id": standing.rule}
+            self._ask(ACTIONS, "create", vals_list=[{**action, **more}])
         else:
             self._ask(ACTIONS, "write", [standing.action], vals=action)
         self._ask(RULES, "write", [standing.rule], vals=vals)

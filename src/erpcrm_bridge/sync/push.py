@@ -752,9 +752,8 @@ def settle_applied(
     flat_golden, flat_said = flatten(golden.fields, lists), flatten(said, lists)
     answered = {path: mark for path, mark in link.answered.items() if path not in step.settles}
     # A state is reached by moves: another one is no rendition of it, but where its system begins, or a step on the way.
-    states = {path for rule in mapping.rules if rule.state for path in rule.canonical}
     for path in step.settles:
-        if path not in mapping.lists and path not in states and not same(flat_said.get(path), flat_golden.get(path)):
+        if path not in mapping.lists and path not in mapping.stateful and not same(flat_said.get(path), flat_golden.get(path)):
             answered[path] = digest(flat_golden.get(path))
     for name in step.lists:
         compiled = mapping.lists[name]
