@@ -45,7 +45,7 @@ def start(*, port: int, version: str | None, faults: Sequence[str], seed_data: b
 
 def route(behind: Service, request: Request) -> Response:
     """Return the answer of the face that the path names."""
-    path = request.path
+    path = request.path if request.path == "/" else request.path.removesuffix("/")  # both are served
     if path == "/jsonrpc":
         return jsonrpc.answer(behind, request)
     if path.startswith("/xmlrpc/2/") or path in ("/xmlrpc/common", "/xmlrpc/object", "/xmlrpc/db"):

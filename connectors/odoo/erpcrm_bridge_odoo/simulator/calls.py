@@ -74,6 +74,8 @@ def found(env: Env, model: Model, name: str) -> Method:
         for one in METHODS.get((owner, name), ()):
             if one.only in (None, env.version):
                 return one
+    if name in PRIVATE_FROM_19 or name in model.fields or name in ("env", "pool"):  # 17 tells recordsets as text
+        raise errors.NotSimulatedError(f"calling {model.name}.{name}")
     if real_method(model.name, name) and name not in (SINCE_19 if env.version < 19 else UNTIL_17):
         raise errors.NotSimulatedError(f"method {model.name}.{name}")
     if env.version >= 19:
@@ -82,32 +84,69 @@ def found(env: Env, model: Model, name: str) -> Method:
 
 
 def _context(env: Env, context: Any) -> Env:
-    """Return the surroundings with the caller's context. Raises the AccessError of companies that are not the user's."""
+    """Return the surroundings with the caller's context. Raises the AccessError of companies that are not the user's, and the UserError of
+    19 for a language that is not active."""
     if isinstance(context, str) and context:
         raise errors.value("dictionary update sequence element #0 has length 1; 2 is required")
-    found = replace(env, context=dict(context or {}))
+    try:
+        found = replace(env, context=dict(context or {}))
+    except TypeError as error:
+        words = str(error) if env.version >= 19 else f"argument of type {type(context).__name__!r} is not iterable"
+        raise errors.builtin(TypeError, words) from error
+    allowed = found.context.get("allowed_company_ids")
+    if isinstance(allowed, int) and allowed:
+        raise errors.builtin(TypeError, "'int' object is not iterable")
     assert found.companies  # noqa: S101 - asked for its refusal
+    if env.version >= 19:
+        assert found.lang  # noqa: S101 - the same
     return found
 
 
-def _ids(given: Any) -> list[int]:
+def _ids(env: Env, model: Model, name: str, given: Any) -> list[int]:
+    """Return the ids that a method is called on. A text is nobody's id: it is left out by ``read``, and missing for the rest. Nothing in
+    the place of an id is a record that is not made yet: written and deleted without effect."""
     if given is None or given is False:
         return []
-    if isinstance(given, int):
+    if isinstance(given, int) and given is not True:
         return [given]
     if isinstance(given, (str, dict)):
         given = list(given)
-    if not isinstance(given, (list, tuple)) or any(not isinstance(one, (int, str)) for one in given):
-        raise errors.builtin(TypeError, f"unhashable type or wrong ids: {given!r}")
-    return [errors.integer(one) if isinstance(one, str) else one for one in given]
+    if not isinstance(given, (list, tuple)):
+        raise errors.builtin(TypeError, f"{type(given).__name__!r} object is not iterable")
+    whole: list[int] = []
+    for one in given:
+        if isinstance(one, (list, dict)):
+            raise errors.builtin(TypeError, f"unhashable type: {type(one).__name__!r}")
+        if one is True:
+            raise errors.postgres("errors.UndefinedFunction", "operator does not exist: integer = boolean\n")
+        if not one:
+            if name not in ("read", "write", "unlink"):
+                raise errors.NotSimulatedError(f"{name} of a record that is not made yet")
+            if name == "read":
+                raise errors.NotSimulatedError("reading a record that is not made yet")
+        elif isinstance(one, int):
+            whole.append(one)
+        elif isinstance(one, float) and one.is_integer():
+            raise errors.NotSimulatedError("ids with decimals")
+        else:
+            if isinstance(one, str):
+                errors.integer(one)
+            if name != "read":
+                raise errors.missing(model.name, [one], env.uid)
+    return whole
 
 
 def _missing(call: Callable[..., Any], given: int, named: Mapping[str, Any]) -> str:
     """Return Python's words for the arguments that a call lacks."""
     parameters = list(inspect.signature(call).parameters.values())[given:]
-    lacking = [repr(one.name) for one in parameters if one.default is inspect.Parameter.empty and one.name not in named]
+    return f"missing {lacking_words([one.name for one in parameters if one.default is inspect.Parameter.empty and one.name not in named])}"
+
+
+def lacking_words(names: Sequence[str]) -> str:
+    """Return Python's words for the names of arguments that are lacking."""
+    lacking = [repr(name) for name in names]
     listed = lacking[0] if len(lacking) == 1 else f"{', '.join(lacking[:-1])}{',' if len(lacking) > 2 else ''} and {lacking[-1]}"
-    return f"missing {len(lacking)} required positional argument{'s' if len(lacking) > 1 else ''}: {listed}"
+    return f"{len(lacking)} required positional argument{'s' if len(lacking) > 1 else ''}: {listed}"
 
 
 def by_position(env: Env, model: Model, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -120,13 +159,18 @@ def by_position(env: Env, model: Model, name: str, args: Sequence[Any], kwargs: 
     if not one.of_model:
         if not rest:
             raise errors.builtin(IndexError, "list index out of range" if env.version >= 19 else "tuple index out of range")
-        ids = _ids(rest.pop(0))
+        ids = _ids(env, model, name, rest.pop(0))
     records = Records(env, model, ids)
     try:
         inspect.signature(one.call).bind(records, *rest, **named)
     except TypeError as error:
         words = str(error)
-        if words.startswith("missing"):
+        unknown = [given for given in named if given not in inspect.signature(one.call).parameters]
+        if words.startswith("multiple"):
+            words = f"got {words}"
+        elif unknown:
+            words = f"got an unexpected keyword argument {unknown[0]!r}"
+        elif words.startswith("missing"):
             words = _missing(one.call, 1 + len(rest), named)
         if words.startswith("too many"):
             takes = len(inspect.signature(one.call).parameters)
@@ -153,7 +197,7 @@ def by_name(env: Env, model: Model, name: str, params: Mapping[str, Any]) -> Any
         raise
     if one.of_model and ids:
         raise errors.http("UnprocessableEntity", f"cannot call {model.name}.{name} with ids", 422)
-    records = Records(env, model, _ids(ids))
+    records = Records(env, model, _ids(env, model, name, ids))
     try:
         inspect.signature(one.call).bind(records, **named)
     except TypeError as error:

@@ -115,8 +115,8 @@ def denied() -> OdooError:
     return OdooError(DENIED, "Access Denied")
 
 
-def missing(model: str, ids: Sequence[int], uid: int) -> OdooError:
-    shown = f"({', '.join(map(str, ids))}{',' if len(ids) == 1 else ''})"
+def missing(model: str, ids: Sequence[Any], uid: int) -> OdooError:
+    shown = f"({', '.join(map(repr, ids))}{',' if len(ids) == 1 else ''})"
     return OdooError(MISSING, f"Record does not exist or has been deleted.\n(Record: {model}{shown}, User: {uid})")
 
 

@@ -200,11 +200,12 @@ def sanitised(value: str) -> str:
     """
     if not value.strip():
         return ""
+    value = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "", value).replace("\xa0", "&nbsp;")
     if re.search(r"&(?!\w+;|#\d+;)", value):
         value = re.sub(r"&(?!\w+;|#\d+;)", "&amp;", value)
     value = re.sub(r"<br\s*/>", "<br>", value)
     if "<" not in value:
-        return f"<p>{value}</p>"
+        return f"<p>{value.lstrip()}</p>" if value != "0" else value
     clean = _SCRIPT.sub("", value)
     names = {name.lower() for name in _TAG.findall(clean)}
     if names <= _INLINE | _BLOCK | {"li", "tr", "td", "th", "tbody", "thead"}:
@@ -220,7 +221,7 @@ def sanitised(value: str) -> str:
 def taken_in(spec: Field, given: Any, version: int, *, creating: bool, model: str) -> Any:
     """Return what is stored for a value that a caller gave (x2many commands apart). Raises the OdooError that the server answers."""
     if spec.type in TEXTS:
-        return _text(spec, given)
+        return _text(spec, given, version)
     if spec.type == "boolean":
         return bool(given)
     if spec.type in ("integer", "many2one_reference"):
@@ -244,17 +245,23 @@ def taken_in(spec: Field, given: Any, version: int, *, creating: bool, model: st
 
 def _string(given: Any) -> str:
     if not isinstance(given, str):
-        raise errors.builtin(TypeError, "strptime() argument 1 must be str, not " + type(given).__name__)
+        raise errors.builtin(TypeError, f"{type(given).__name__!r} object is not subscriptable")
     return given
 
 
-def _text(spec: Field, given: Any) -> str | None:
+def _text(spec: Field, given: Any, version: int) -> str | None:
     if given is None or given is False:
         return None
     shown = given if isinstance(given, str) else str(given)
     if "\x00" in shown:
         raise errors.value("A string literal cannot contain NUL (0x00) characters.")
-    return sanitised(shown) if spec.type == "html" else shown
+    if any("\ud800" <= one <= "\udfff" for one in shown):
+        raise errors.NotSimulatedError("a text with half a pair of surrogates")
+    if spec.type != "html":
+        return shown
+    if not isinstance(given, str) and given and version >= 19:
+        return "<p>Unknown error when sanitizing</p>"
+    return sanitised(shown)
 
 
 def _integer(given: Any) -> int:
@@ -283,8 +290,13 @@ def _date(given: Any) -> str:
 def _many2one(spec: Field, given: Any, *, creating: bool) -> int | None:
     """Take in a many2one: only a plain integer is safe; the rest goes as odd a way as the server's (protocols: many2one in write and
     create)."""
+    if given is True and creating:
+        words = f'column "{spec.name}" is of type integer but expression is of type boolean\n'
+        raise errors.postgres("errors.DatatypeMismatch", words)
     if isinstance(given, bool) or given is None or given == "":
         return None
+    if isinstance(given, float):
+        raise errors.NotSimulatedError("a reference with decimals")
     if isinstance(given, int):
         return _integer(given) or None
     if not creating:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from erpcrm_bridge_odoo.simulator import access, errors, orm, searching
 from erpcrm_bridge_odoo.simulator.calls import Records, method
+from erpcrm_bridge_odoo.simulator.domains import NUMBERED, zone_of_user
 from erpcrm_bridge_odoo.simulator.env import Env
 from erpcrm_bridge_odoo.simulator.fields import DATETIME, NUMBERS, Field, Model
 from erpcrm_bridge_odoo.simulator.store import Row
@@ -25,6 +27,8 @@ class Key:
     spelled: str
     spec: Field
     step: str | None
+    zone: ZoneInfo | None = None
+    """Whose days and months these are; None for dates, which have no zone."""
 
     def of(self, env: Env, row: Row) -> list[Any]:
         """Return the groups that a row is in: several for a many2many."""
@@ -32,8 +36,12 @@ class Key:
         if self.spec.type == "many2many":
             return list(held) or [None]
         if self.step is not None:
-            return [None if held is None else _begin(held, self.step)]
+            return [None if held is None else _begin(self._local(held), self.step)]
         return [bool(held) if self.spec.type == "boolean" else held]
+
+    def _local(self, held: str) -> datetime:
+        at = datetime.fromisoformat(held[:19])  # naive UTC, as it is stored
+        return at.replace(tzinfo=UTC).astimezone(self.zone).replace(tzinfo=None) if self.zone else at
 
     def shown(self, env: Env, value: Any) -> Any:
         """Return a group's value as it is told; a time's is its label."""
@@ -45,8 +53,11 @@ class Key:
 
     def span(self, value: Any) -> tuple[str, str]:
         """Return the moments (or days) that a group of time is between."""
-        form = "%Y-%m-%d" if self.spec.type == "date" else DATETIME
-        return value.strftime(form), _after(value, self.step or "month").strftime(form)
+        ends = (value, _after(value, self.step or "month"))
+        if self.zone is None:
+            return ends[0].strftime("%Y-%m-%d"), ends[1].strftime("%Y-%m-%d")
+        begin, end = (one.replace(tzinfo=self.zone).astimezone(UTC).strftime(DATETIME) for one in ends)
+        return begin, end
 
     def domain(self, value: Any) -> list[Any]:
         """Return the domain of a group."""
@@ -57,8 +68,7 @@ class Key:
         return [[name, "=", False if value is None else value]]
 
 
-def _begin(held: str, step: str) -> datetime:
-    at = datetime.fromisoformat(held[:19])  # naive UTC, as it is stored
+def _begin(at: datetime, step: str) -> datetime:
     if step == "hour":
         return at.replace(minute=0, second=0)
     day = at.replace(hour=0, minute=0, second=0)
@@ -79,7 +89,7 @@ def _after(begin: datetime, step: str) -> datetime:
 
 def _label(begin: datetime, step: str) -> str:
     return {
-        "hour": f"{begin:%H:00 %d %b}",
+        "hour": f"{begin:%I:00 %d %b}",
         "day": f"{begin:%d %b %Y}",
         "week": f"W{(begin + timedelta(days=1)).isocalendar()[1]} {begin.year}",
         "month": f"{begin:%B %Y}",
@@ -88,15 +98,27 @@ def _label(begin: datetime, step: str) -> str:
     }[step]
 
 
-def _key(model: Model, spelled: str) -> Key:
+def _key(env: Env, model: Model, spelled: str, *, stepped: bool = False) -> Key:
+    """Return what is grouped by. ``stepped``: a time without a step is refused, and not taken by months."""
     name, _, step = spelled.partition(":")
+    head, _, inner = name.partition(".")
+    if inner and model.known(head, lambda: errors.value(f"Invalid field {name!r} on model {model.name!r}")).relation:
+        if stepped:
+            raise errors.NotSimulatedError(f"grouping by {name}")
+        raise errors.value(f"Property name {inner!r} has to be used on a property field.")
     spec = model.known(name, lambda: errors.value(f"Invalid field {name!r} on model {model.name!r}"))
+    if not spec.store and not spec.related and env.version >= 19:
+        raise errors.value(f"Cannot convert {model.name}.{name} to SQL because it is not stored")
     if not spec.store and not spec.related:
         raise errors.NotSimulatedError(f"grouping by {name}, which is not stored")
     timed = spec.type in ("date", "datetime")
     if timed and step and step not in _TIMES:
-        raise errors.NotSimulatedError(f"grouping by {spelled}")
-    return Key(spelled, spec, (step or "month") if timed else None)
+        if env.version >= 19 and step in NUMBERED:
+            raise errors.NotSimulatedError(f"grouping by {spelled}")
+        raise errors.value(f"Granularity specification isn't correct: {step!r}")
+    if timed and not step and stepped:
+        raise errors.value(f"Granularity not set on a date(time) field: {name!r}")
+    return Key(spelled, spec, (step or "month") if timed else None, zone_of_user(env) if spec.type == "datetime" else None)
 
 
 @dataclass(frozen=True)
@@ -138,12 +160,16 @@ def _figure(model: Model, spelled: str) -> Figure | None:
         raise errors.value(f"Invalid field specification {spelled!r}.")
     name, kind, inner = found.groups()
     of = inner or name
-    words = f"Invalid field {of!r} on model {model.name!r} for {spelled!r}."
+    words = f"Invalid field {of!r} on model {model.name!r}" + (f" for {spelled!r}." if kind else "")
     spec = model.known(of, lambda: errors.value(words))
     if kind is None:
         return Figure(name, spec, "sum") if spec.type in NUMBERS and spec.store and of != "id" else None
+    if kind in ("recordset", "sum_currency"):
+        raise errors.NotSimulatedError(f"the figure {spelled}")
     if kind not in _KINDS:
-        raise errors.value(f"Invalid aggregation function {kind!r}.")
+        raise errors.value(f"Invalid aggregate method {kind!r} for {spelled!r}.")
+    if kind.startswith("bool_") and spec.type != "boolean":
+        raise errors.NotSimulatedError(f"the figure {spelled}")
     return Figure(name, spec, kind)
 
 
@@ -195,7 +221,7 @@ def _ordered(self: Records, groups: list[Group], keys: Sequence[Key], figures: S
             of = figure or Figure("__count", None, "count")
             groups = sorted(groups, key=lambda group: of.of(self.env, group[1]), reverse=down)
         else:
-            raise errors.NotSimulatedError(f"groups in the order of {words[0]}")
+            raise errors.value(f"Order term {part.strip()!r} is not a valid aggregate nor valid groupby")
     return groups
 
 
@@ -234,7 +260,7 @@ def read_group(
 ) -> list[Row]:
     named = [groupby] if isinstance(groupby, str) else list(groupby)
     here = named[:1] if lazy else named
-    keys = [_key(self.model, one) for one in here]
+    keys = [_key(self.env, self.model, one) for one in here]
     by = {key.spec.name for key in keys}
     said = [one for one in fields if one not in by and one not in ("id", "__count")]
     figures = [figure for one in said if (figure := _figure(self.model, one)) is not None]
@@ -269,7 +295,7 @@ def formatted_read_group(
     limit: int | None = None,
     order: str | None = None,
 ) -> list[Row]:
-    keys = [_key(self.model, one) for one in groupby]
+    keys = [_key(self.env, self.model, one, stepped=True) for one in ([groupby] if isinstance(groupby, str) else groupby)]
     figures = {one: _spelled(self.model, one) for one in aggregates}
     groups = _ordered(self, _groups(self, domain, keys), keys, list(figures.values()), order)
     told = []

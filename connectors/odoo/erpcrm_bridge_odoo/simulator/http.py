@@ -14,7 +14,7 @@ from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from erpcrm_bridge_odoo.simulator.errors import NotSimulatedError
 from erpcrm_bridge_odoo.simulator.faults import Fault
@@ -31,6 +31,11 @@ class Request:
     query: dict[str, list[str]]
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def told(self) -> Any:
+        """Return the body read as JSON; bytes that are no UTF-8 are taken as well as they go. Raises ValueError."""
+        return json.loads(self.body.decode("utf-8", "replace"))
 
     @property
     def content_type(self) -> str:
@@ -79,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, parts.path, parse_qs(parts.query), headers, self.rfile.read(length))
+        request = Request(self.command, unquote(parts.path), parse_qs(parts.query), headers, self.rfile.read(length))
         self.close_connection = True
         try:
             answer = self.server.answer(request)

@@ -231,7 +231,7 @@ def _let_go(env: Env, model: Model, other: Model, spec: Field, ids: list[int]) -
     if not holders:
         return
     if spec.on_delete == "cascade":
-        unlink(env.as_root(), other, [row["id"] for row in holders])
+        unlink(env.having(_with_parent=model.name).as_root(), other, [row["id"] for row in holders])
     elif spec.on_delete == "restrict":
         raise errors.validation(foreign_key(other, spec))
     else:
@@ -315,7 +315,7 @@ def _many(env: Env, model: Model, spec: Field, held: tuple[int, ...], given: Any
     if given is None or given is False:
         return ()
     if not isinstance(given, (list, tuple)):
-        raise errors.value(f"Wrong value for {model.name}.{spec.name}: {given!r}")
+        raise errors.value(f"Wrong value for {model.name}.{spec.name}: {given}")
     if given and all(isinstance(one, int) and not isinstance(one, bool) for one in given):
         given = [[6, 0, list(given)]]
     now = dict.fromkeys(held)
@@ -337,6 +337,8 @@ def _many(env: Env, model: Model, spec: Field, held: tuple[int, ...], given: Any
                 now = {}
             case 6, _, keys:
                 now = dict.fromkeys(keys)
+    if any(isinstance(key, str) for key in now):
+        raise errors.NotSimulatedError("texts as ids in a many2many")
     if any(key not in env.store.table(comodel.name).rows for key in now):
         raise errors.validation(_no_such_link(env, model, comodel))
     return tuple(now)
@@ -365,6 +367,8 @@ def created(env: Env, model: Model, vals: Row) -> int:
 def _command(command: Any) -> tuple[int, Any, Any]:
     if isinstance(command, str):
         errors.integer(command)
+    if isinstance(command, (dict, str)):
+        raise errors.NotSimulatedError(f"a {type(command).__name__} as a command of a list")
     if not isinstance(command, (list, tuple)):
         raise errors.builtin(TypeError, f"'{type(command).__name__}' object is not subscriptable")
     code = command[0]
@@ -378,7 +382,7 @@ def _commands(env: Env, model: Model, spec: Field, key: int, given: Any, *, crea
     if given is None or given is False:
         given = [] if creating else [[5]]
     if not isinstance(given, (list, tuple)):
-        raise errors.value(f"Wrong value for {model.name}.{spec.name}: {given!r}")
+        raise errors.value(f"Wrong value for {model.name}.{spec.name}: {given}")
     if given and all(isinstance(one, int) and not isinstance(one, bool) for one in given):
         given = [[6, 0, list(given)]]
     assert spec.relation is not None  # noqa: S101 - a one2many has one

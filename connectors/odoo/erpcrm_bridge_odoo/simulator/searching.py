@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from erpcrm_bridge_odoo.simulator import access, errors, orm
-from erpcrm_bridge_odoo.simulator.domains import OPERATORS, compiled, matcher, mentions
+from erpcrm_bridge_odoo.simulator.domains import NEGATIVE, OPERATORS, compiled, matcher, mentions
 from erpcrm_bridge_odoo.simulator.env import Env
 from erpcrm_bridge_odoo.simulator.fields import Model
 from erpcrm_bridge_odoo.simulator.store import Row
@@ -33,6 +33,8 @@ def search(env: Env, model: Model, domain: Any, offset: int = 0, limit: int | No
     """Return the ids that match, in order; rows that a rule hides are not there, archived ones only where they are asked for."""
     by = order or model.order
     places = _places(env, model, by)
+    if domain is False and env.version >= 19:  # the condition that nothing fulfils
+        return []
     domain = list(domain) if isinstance(domain, (list, tuple)) else domain
     tests = [compiled(env, model, domain)]
     if "active" in model.fields and env.context.get("active_test", True) and not mentions(domain, "active"):
@@ -52,13 +54,25 @@ def search(env: Env, model: Model, domain: Any, offset: int = 0, limit: int | No
         found = [row["id"] for row in _sorted(env, model, [rows[key] for key in found], places)]
     if limit is False or limit == 0:
         limit = None
-    if isinstance(limit, str):
-        limit = errors.integer(limit, "bigint")
+    limit, offset = _count(limit, "LIMIT"), _count(offset, "OFFSET") or 0
     if limit is not None and limit < 0:
         raise errors.postgres("errors.InvalidRowCountInLimitClause", "LIMIT must not be negative\n")
     if offset and offset < 0:
         raise errors.postgres("errors.InvalidRowCountInResultOffsetClause", "OFFSET must not be negative\n")
     return list(islice(found, offset or 0, (offset or 0) + limit if limit is not None else None))
+
+
+def _count(given: Any, word: str) -> int | None:
+    """Return a limit or an offset as PostgreSQL takes it: texts as numbers, broken numbers rounded."""
+    if given is None or given is False:
+        return None
+    if given is True or isinstance(given, (list, tuple)):
+        kind = "boolean" if given is True else "integer[]"
+        raise errors.postgres("errors.DatatypeMismatch", f"argument of {word} must be type bigint, not type {kind}\n")
+    if isinstance(given, str):
+        return errors.integer(given, "bigint")
+    number: int = round(given)
+    return number
 
 
 def _after(domain: Any) -> int:
@@ -70,6 +84,8 @@ def _after(domain: Any) -> int:
 
 def _places(env: Env, model: Model, order: str) -> list[tuple[str, bool]]:
     """Return the fields to order by, and whether downwards."""
+    if env.version >= 19 and not isinstance(order, str):
+        raise errors.builtin(TypeError, f"expected string or bytes-like object, got {type(order).__name__!r}")
     if not isinstance(order, str) or not _ORDER.match(order):
         raise errors.user(
             f'Invalid "order" specified ({order}). A valid "order" specification is a comma-separated list of valid field names '
@@ -127,20 +143,31 @@ def _sorted(env: Env, model: Model, rows: list[Row], places: list[tuple[str, boo
 
 
 def named(env: Env, model: Model, name: Any, operator: str = "ilike", domain: Any = (), limit: int | None = None) -> list[int]:
-    """Return the ids of the records that go by a name."""
-    if not name and operator == "ilike":
+    """Return the ids of the records that go by a name. A negation is for those that go by it in none of the fields."""
+    if not name and (operator == "ilike" or env.version >= 19):
         return search(env, model, list(domain or ()), limit=limit)
     fields = [field for field in BY_NAME.get(model.name, (model.shown_by,)) if field in model.fields]
     if operator not in OPERATORS:
         shown = "display_name" if env.version >= 19 else fields[0]
         words = "Invalid operator in condition" if env.version >= 19 else "Invalid leaf"
         raise errors.value(f"{words} {(shown, operator, name)!r}")
-    test = matcher(operator, name) if "like" in operator else None
+    if env.version < 19 and operator in ("in", "not in") and isinstance(name, str):
+        raise errors.value(f"Invalid domain term {(fields[-1], operator, name)!r}")
+    limit = _count(limit, "LIMIT") or None
+    if limit is not None and limit < 0:
+        raise errors.postgres("errors.InvalidRowCountInLimitClause", "LIMIT must not be negative\n")
+    plain = NEGATIVE.get(operator, operator)
+    test = matcher(plain, name) if "like" in plain else None
+    many = name if isinstance(name, (list, tuple)) else [name]
     found = []
-    for key in search(env, model, list(domain or ())):
+    ids = search(env, model, list(domain or ()))
+    if model.name == "res.country" and operator == "ilike" and isinstance(name, str) and len(name) == 2:  # its code comes first
+        ids.sort(key=lambda key: env.row(model.name, key)["code"] != name.upper())
+    for key in ids:
         row = env.row(model.name, key)
         held = [orm.value(env, model.fields[field], row) for field in fields]
-        if any(one is not None and (test(str(one)) if test else str(one) == name) for one in held):
+        hit = any(one is not None and (test(str(one)) if test else str(one) in many) for one in held)
+        if hit == (operator not in NEGATIVE):
             found.append(key)
         if limit and len(found) == limit:
             break

@@ -60,17 +60,18 @@ class Service:
         if name != self.database.name:
             raise errors.NotSimulatedError(f"database {name}")
 
-    def login(self, database: Any, login: Any, password: Any) -> int | bool:
-        """Return the user's id, or False where login, password or key is not theirs."""
+    def login(self, database: Any, login: Any, password: Any, *, keys: bool = True) -> int | bool:
+        """Return the user's id, or False where login, password or key is not theirs. A browser's session takes no ``keys``."""
         self.need_database(database)
         user = next((row for row in self.database.store.table("res.users").rows.values() if row["login"] == login), None)
-        return user["id"] if user and user["active"] and self._proved(user["id"], password) else False
+        return user["id"] if user and user["active"] and self._proved(user["id"], password, keys=keys) else False
 
-    def _proved(self, uid: int, password: Any) -> bool:
+    def _proved(self, uid: int, password: Any, *, keys: bool = True) -> bool:
         if not isinstance(password, str) or not password:
             return False
         known = self.database.passwords.get(uid)
-        return (known is not None and secrets.compare_digest(known.encode(), password.encode())) or self.database.keys.get(password) == uid
+        right = known is not None and secrets.compare_digest(known.encode(), password.encode())
+        return right or (keys and self.database.keys.get(password) == uid)
 
     def need_user(self, database: Any, uid: Any, password: Any) -> int:
         """Return the user of a call. Raises AccessDenied."""
@@ -80,6 +81,8 @@ class Service:
         except (TypeError, ValueError) as error:
             raise errors.builtin(type(error), str(error)) from error
         row = self.database.store.table("res.users").rows.get(key)
+        if row is None and key and password:
+            raise errors.missing("res.users", [key], key)
         if row is None or not row["active"] or not self._proved(key, password):
             raise errors.denied()
         return key

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from typing import Any
 
 from erpcrm_bridge_odoo.simulator import access, errors
@@ -75,7 +74,7 @@ def answer(service: Service, request: Request) -> Response:
 def _called(service: Service, request: Request, model: str, method: str, met: dict[str, Fault]) -> Any:
     uid = _user(service, request)
     try:
-        params = json.loads(request.body) if request.body else {}
+        params = request.told if request.body else {}
     except ValueError as error:
         raise errors.http("BadRequest", f"could not parse the body as json: {error}", 400) from error
     named = params if isinstance(params, dict) else {}

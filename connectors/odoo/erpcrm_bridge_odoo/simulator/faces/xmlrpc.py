@@ -9,7 +9,7 @@ from xml.parsers.expat import ExpatError
 from erpcrm_bridge_odoo.simulator import errors
 from erpcrm_bridge_odoo.simulator.faces.rpc import dispatch
 from erpcrm_bridge_odoo.simulator.faults import Fault
-from erpcrm_bridge_odoo.simulator.http import Request, Response
+from erpcrm_bridge_odoo.simulator.http import Request, Response, page
 from erpcrm_bridge_odoo.simulator.service import Service
 
 CONTROL = dict.fromkeys([one for one in range(32) if one not in (9, 10, 13)])
@@ -18,6 +18,8 @@ CONTROL = dict.fromkeys([one for one in range(32) if one not in (9, 10, 13)])
 def answer(service: Service, request: Request) -> Response:
     """Answer one call: always 200; a result that XML-RPC cannot carry is a fault although the work is committed."""
     met: dict[str, Fault] = {}
+    if request.method != "POST":
+        return page(405, "Method Not Allowed", "The method is not allowed for the requested URL.")
     try:
         body = _result(service, request, met)
     except errors.OdooError as error:
@@ -32,6 +34,8 @@ def _result(service: Service, request: Request, met: dict[str, Fault]) -> str:
         args, method = xmlrpc.client.loads(request.body, use_builtin_types=True)
     except ExpatError as error:
         raise errors.OdooError("xml.parsers.expat.ExpatError", str(error)) from error
+    except xmlrpc.client.ResponseError as error:
+        raise errors.OdooError("xmlrpc.client.ResponseError", "ResponseError()") from error
     name = request.path.rsplit("/", 1)[1]
     result = dispatch(service, "xmlrpc", name, method or "", list(args), met)
     try:

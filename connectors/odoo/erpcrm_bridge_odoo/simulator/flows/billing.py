@@ -89,6 +89,8 @@ def _line_prepared(env: Env, vals: Row) -> Row:
         raise errors.NotSimulatedError("journal items written by hand")
     told["display_type"] = shown
     told |= {name: move[name] for name in ("partner_id", "journal_id", "company_id", "currency_id", "date")}
+    if shown in ("line_section", "line_subsection", "line_note"):
+        told["quantity"] = 0.0
     if shown != "product":
         return told
     product = env.store.table("product.product").rows.get(vals.get("product_id") or 0)
@@ -130,13 +132,18 @@ def reconciled(env: Env, move: Row) -> None:
         )
 
 
+_FIGURED = {"price_unit", "quantity", "discount", "tax_ids", "account_id"}
+
+
 @checks("account.move.line")
 def _line_checked(env: Env, ids: list[int], vals: Row) -> None:
+    if {"debit", "credit", "balance", "amount_currency"} & set(vals):
+        raise errors.NotSimulatedError("journal items written by hand")
     for row in env.rows("account.move.line", ids):
         move = env.row("account.move", row["move_id"])
-        if move["state"] == "posted" and {"price_unit", "quantity", "discount", "tax_ids", "account_id"} & set(vals):
-            if env.version >= 19:
-                raise errors.user("You cannot modify the following readonly fields on a posted move: invoice_line_ids")
+        if move["state"] == "posted" and _FIGURED & set(vals):
+            if env.version >= 19:  # it lets them be written, and leaves the document's figures as they were
+                raise errors.NotSimulatedError("writing to a line of a posted document past the document")
             reconciled(env, move)
 
 
@@ -274,6 +281,10 @@ def recompute(env: Env, key: int) -> None:
         for gone in kept[len(parts) :]:
             env.store.put(env.transaction, "account.move.line", gone, None)
         env.set("account.move", key, {"invoice_date_due": parts[-1][0]})
+    else:
+        for row in env.all("account.move.line", move_id=key):
+            if row["display_type"] == "payment_term":
+                env.store.put(env.transaction, "account.move.line", row["id"], None)
     way = sign(move)
     signed = orm.money(env, abs(balances) if rows else 0.0, own) * way
     untaxed = sum(env.row("account.move.line", row["id"])["balance"] for row in rows)
@@ -364,7 +375,10 @@ def post(env: Env, key: int) -> None:
         if not any(row["display_type"] == "product" for row in lines):
             raise errors.user("Even magicians can't post nothing!" if env.version >= 19 else "You need to add a line before posting.")
         if move["amount_total"] < 0:
-            raise errors.NotSimulatedError("posting a document with a negative total")
+            raise errors.user(
+                "You cannot validate an invoice with a negative total amount. You should create a credit note instead. Use the action menu "
+                "to transform it into a credit note or refund."
+            )
         if not move["invoice_date"]:
             env.set("account.move", key, {"invoice_date": env.transaction.stamp[:10]})
         env.set("account.move", key, {"date": env.row("account.move", key)["invoice_date"]})
@@ -407,8 +421,10 @@ def button_draft(self: Records) -> None:
 
 @method("account.move", "button_cancel")
 def button_cancel(self: Records) -> None:
-    for key in self.ids:
-        _undone(self.env, key, "cancel")
+    for row in self.rows:
+        if row["state"] == "cancel":
+            raise errors.user("Only draft journal entries can be cancelled.")
+        _undone(self.env, row["id"], "cancel")
 
 
 def _undone(env: Env, key: int, state: str) -> None:
@@ -420,18 +436,18 @@ def _undone(env: Env, key: int, state: str) -> None:
         recompute(env, key)
 
 
+_NO_GAMES = (
+    "You can't delete a posted journal item. Don\u2019t play games with your accounting records; reset the journal entry to draft before "
+    "deleting it."
+)
+
+
 @leaves("account.move")
 def _leaving(env: Env, ids: list[int]) -> None:
     for row in env.rows("account.move", ids):
         if row["state"] == "posted":
             reconciled(env, row)
-            raise errors.user(
-                "You can't delete a posted journal item. Don\u2019t play games with your accounting records; reset the journal "
-                "entry to draft "
-                "before deleting it."
-                if env.version >= 19
-                else "You cannot delete an item linked to a posted entry."
-            )
+            raise errors.user(_NO_GAMES)
         if row["posted_before"] and env.version < 19 and row["name"] not in (None, "/"):
             _last_only(env, row)
 
@@ -447,9 +463,11 @@ def _line_leaving(env: Env, ids: Iterable[int]) -> None:
     moves = {row["move_id"] for row in rows if row["move_id"] in env.store.table("account.move").rows}
     for move in (env.row("account.move", key) for key in moves):
         if move["state"] == "posted":
-            if env.version >= 19:
-                raise errors.user("You cannot modify the following readonly fields on a posted move: invoice_line_ids")
             reconciled(env, move)
+            raise errors.user(_NO_GAMES)
+    if env.context.get("_with_parent") != "account.move" and any(row["display_type"] == "payment_term" for row in rows):
+        words = "You cannot delete a payable/receivable line as it would not be consistent with the payment terms"
+        raise errors.validation(words)
     for row in rows:
         env.store.put(env.transaction, "account.move.line", row["id"], None)
     for key in moves:

@@ -104,7 +104,7 @@ def _related(env: Env, key: int) -> None:
     if not name and row["type"] in ("invoice", "delivery", "other"):
         name = dict(env.model("res.partner").fields["type"].options)[row["type"]]
     if not row["is_company"] and (parent is not None or row.get("company_name")):
-        above = (parent["name"] if parent is not None else None) or row.get("company_name") or company_name or ""
+        above = company_name or (parent["name"] if parent is not None else None) or ""
         name = f"{above}, {name}"
     told = {"commercial_partner_id": company, "commercial_company_name": company_name, "complete_name": name.strip()}
     env.set("res.partner", key, told)

@@ -96,7 +96,9 @@ def _line_prepared(env: Env, vals: Row) -> Row:
     if order is None or product is None:
         if vals.get("product_id") and product is None:
             raise errors.missing("product.product", [vals["product_id"]], env.uid)
-        if not vals.get("display_type") and product is None and order is not None:
+        if vals.get("display_type"):
+            told["product_uom_qty"] = 0.0
+        if not vals.get("display_type") and product is None and order is not None and env.version < 19 and vals.get("name"):
             raise errors.validation("The operation cannot be completed: Missing required fields on accountable sale order line.")
         return told
     told.setdefault("name", orm.display(env, "product.product", product["id"]))
