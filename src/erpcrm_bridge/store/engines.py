@@ -1,9 +1,10 @@
 """The two databases, and all that differs between them. ``Store`` is written once, against ``Engine``.
 
-Statements are text with ``?`` for a parameter and five words that each engine puts in its own way: ``{texts}`` and ``{numbers}`` are a
+Statements are text with ``?`` for a parameter and six words that each engine puts in its own way: ``{texts}`` and ``{numbers}`` are a
 list that was passed as one parameter (``array``), read as the table ``j`` with the column ``value``; ``{pairs NAME}`` is a JSON object in
 a column, read as the table ``j`` with ``key`` and ``value``; ``{now}`` is the database's clock in Unix seconds; ``{by NAME}`` after a table
-has that index of it used, where the database does not find it by itself.
+has that index of it used, where the database does not find it by itself; ``{or ignore}`` after an INSERT of very many rows that passes over
+conflicts has it keep no pages by which to undo it alone.
 
 Every error of a driver leaves as StoreError. The driver's own error is not chained: its details and contexts quote customers' data.
 """
@@ -215,7 +216,7 @@ class SqliteEngine:
         text = self._sql.get(sql)
         if text is None:
             text = sql.replace("{texts}", "json_each(?) AS j").replace("{numbers}", "json_each(?) AS j")
-            text = _PAIRS.sub(r"json_each(\1) AS j", _INDEX.sub(r"INDEXED BY \1", text))
+            text = _PAIRS.sub(r"json_each(\1) AS j", _INDEX.sub(r"INDEXED BY \1", text)).replace("{or ignore}", "OR IGNORE")
             text = self._sql[sql] = text.replace("{now}", "((julianday('now') - 2440587.5) * 86400.0)")
         return self._open().execute(text, parameters)
 
@@ -372,7 +373,7 @@ class PostgresEngine:
         text = self._sql.get(sql)
         if text is None:
             text = sql.replace("{texts}", "unnest(?::text[]) AS j(value)").replace("{numbers}", "unnest(?::int8[]) AS j(value)")
-            text = _PAIRS.sub(r"json_each_text(\1::json) AS j", _INDEX.sub("", text))
+            text = _PAIRS.sub(r"json_each_text(\1::json) AS j", _INDEX.sub("", text)).replace("{or ignore}", "")
             text = self._sql[sql] = text.replace("{now}", "extract(epoch FROM clock_timestamp())::float8").replace("?", "%s")
         return self._open().execute(text, parameters, binary=True)
 

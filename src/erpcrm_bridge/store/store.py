@@ -113,7 +113,7 @@ _MATCH = """
     SELECT match_key.hash, match_key.golden_id FROM {numbers} CROSS JOIN match_key
     WHERE match_key.entity = ? AND match_key.rule = ? AND match_key.hash = j.value"""
 _MATCH_IN_ORDER = """
-    INSERT INTO match_key (entity, rule, hash, golden_id)
+    INSERT {or ignore} INTO match_key (entity, rule, hash, golden_id)
     SELECT entity, CAST(j.key AS BIGINT), CAST(j.value AS BIGINT), golden_id FROM match_key_new CROSS JOIN {pairs hashes}
     WHERE true ORDER BY 1, 2, 3, 4 ON CONFLICT DO NOTHING"""
 

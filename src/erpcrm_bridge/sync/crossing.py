@@ -3,13 +3,13 @@ records that come later, too: by what a linked record carries, and by what a new
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import LinkRow, Store
 from erpcrm_bridge.sync.flow import Flow, Side
-from erpcrm_bridge.sync.identify import Node
 from erpcrm_bridge.sync.natural import cross_form
+from erpcrm_bridge.sync.nodes import Nodes
 
 BATCH = 5_000
 
@@ -26,10 +26,10 @@ def noted(settled: Iterable[tuple[Side, LinkRow]]) -> list[tuple[str, str]]:
     return [(cross_form(value), link.id) for side, link in settled if (value := carried(side, link.base)) is not None]
 
 
-def leading_to(flow: Flow, store: Store, entity: str, nodes: Sequence[Node]) -> dict[str, list[tuple[int, str]]]:
+def leading_to(flow: Flow, store: Store, entity: str, nodes: Nodes) -> dict[str, list[tuple[int, str]]]:
     """Return, by golden id, what its records carry that means one of these unlinked records: the stream of each, and the key."""
     sides = {side.stream_id: side for side in flow.sides[entity] if side.cross}
-    wanted = {cross_form(node.key) for node in nodes} if sides else set()
+    wanted = {cross_form(who.key) for who in nodes} if sides else set()
     if not wanted:
         return {}
     links = store.links(sorted({link_id for _, link_id in store.carrying(wanted)}))
@@ -46,8 +46,8 @@ def leading_to(flow: Flow, store: Store, entity: str, nodes: Sequence[Node]) -> 
     return found
 
 
-def led_to(flow: Flow, store: Store, entity: str, nodes: Sequence[Node]) -> set[str]:
+def led_to(flow: Flow, store: Store, entity: str, nodes: Nodes) -> set[str]:
     """Return the golden ids of the linked records whose keys these unlinked ones carry."""
-    values = {value for node in nodes for _, value in node.crosses}
+    values = {value for who in nodes for _, value in who.crosses} if nodes.crossing else ()
     keys = sorted({form for value in values for form in (value, cross_form(value), value[:15] if len(value) == 18 else value)})
     return set(store.golden_of([side.stream_id for side in flow.sides[entity]], keys).values()) if keys else set()

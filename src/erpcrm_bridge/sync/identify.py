@@ -10,52 +10,37 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from itertools import combinations
-from typing import Any, Generic, TypeVar
+from functools import partial
+from itertools import chain, combinations
+from typing import TypeAlias
 
 from msgspec import Struct
 
 from erpcrm_bridge.mapping import MatchRule
-from erpcrm_bridge.sync.natural import Read, agree, contradict, cross_form, form, likeness, says_something
+from erpcrm_bridge.sync.natural import agree, alike, contradict, cross_form
+from erpcrm_bridge.sync.nodes import GOLDEN, Nodes, Numbered
 
-K = TypeVar("K")
 TOO_MANY = 200
 """A key that more records than these share tells nobody apart: nothing is compared by likeness under it."""
 NAMED = 20
 """As many others a doubt names at most, the likeliest first."""
-
-
-class Node(Struct, gc=False):
-    """An unlinked record (``stream_id`` and ``key``) or a golden record (``golden_id`` and the streams it is linked in).
-
-    ``hashes`` are its natural keys by rule (None or 0: it has none), ``compare`` the fields that rules compare by similarity, ``reference``
-    the golden id that it carries in its external-id field, ``crosses`` the keys of other systems' records that it carries, each with the
-    stream of the record that carries it. ``keys`` are those of a golden record's links. ``gone`` is a golden record that was deleted, and
-    ``left`` the streams that it stood in: what turns up with its id elsewhere is for a person to judge.
-    """
-
-    stream_id: int
-    key: str
-    hashes: Sequence[int | None]
-    compare: Read
-    reference: str | None = None
-    golden_id: str | None = None
-    linked: frozenset[int] = frozenset()
-    gone: bool = False
-    left: frozenset[int] = frozenset()
-    crosses: tuple[tuple[int, str], ...] = ()
-    keys: tuple[tuple[int, str], ...] = ()
+PART = 20_000
+"""As many keys, about, are looked through together for those that several nodes share."""
+PARTS = 50
+"""So many parts are filled by one reading of the keys."""
+_NEW = -1
+_IS_GOLDEN = -2
 
 
 class Group(Struct):
     """Records that are one thing: ``golden_id`` where it is known already, and each member's stream and key. ``rule`` says how.
-    ``hashes`` are the natural keys of the first member."""
+    ``hashes`` are the natural keys of the first member, ``references`` the golden ids that members carry."""
 
     golden_id: str | None
     members: list[tuple[int, str]]
     rule: str
     hashes: Sequence[int | None] = ()
+    references: list[str] = []
 
 
 class Doubt(Struct):
@@ -72,216 +57,100 @@ class Doubt(Struct):
     related: list[int] = []
 
 
-class Identified(Struct):
-    groups: list[Group]
-    doubts: list[Doubt]
-
-
-Related = Mapping[tuple[int, str], Mapping[tuple[int, str], int]]
+Related: TypeAlias = Mapping[tuple[int, str], Mapping[tuple[int, str], int]]
 """For a record, by its stream and key, how many of the records that hang on it are the same as some that hang on another."""
 
 
 def identify(
-    nodes: Sequence[Node],
+    nodes: Nodes,
     rules: Sequence[MatchRule],
     *,
     apart: Sequence[str] = (),
     related: Related | None = None,
     crosses: Callable[[int, int], bool] | None = None,
 ) -> Identified:
-    """Return groups (each unlinked node in exactly one group or one doubt). The order of ``nodes`` decides nothing but theirs.
+    """Return groups and doubts (each unlinked node in exactly one group or one doubt). The order of ``nodes`` decides nothing but theirs.
 
     Records that hold different values of an ``apart`` field are bound by no rule. ``crosses`` tells whether a cross id in a record of the
-    one stream may mean a key of the other.
+    one stream may mean a key of the other. The nodes have been put aside for these rules, or for more.
     """
     joining = _Joining(nodes, related or {}, apart)
-    for bucket in _buckets([node.reference or node.golden_id for node in nodes]):
-        places = {nodes[i].stream_id for i in bucket if not nodes[i].golden_id}
-        joining.consider(bucket, "external id", any(nodes[i].gone and not places <= nodes[i].left for i in bucket))
-    if crosses is not None:
+    for bucket in joining.sharing(nodes.references):
+        joining.consider(bucket, "external id", joining.left_elsewhere(bucket))
+    if crosses is not None and nodes.crossing:
         for cluster in _crossed(nodes, crosses):
             joining.consider(cluster, "cross id", reviewed=False)
     joining.by_rules = True
-    compared = list(dict.fromkeys(path for rule in rules for path in rule.compare))
     for number, rule in enumerate(rules):
         why = " + ".join(rule.keys)
-        keys = [node.hashes[number] or None if node.hashes else None for node in nodes]
-        for bucket in _buckets(keys, joining.roots()):
-            for cluster in _agreeing(bucket, nodes, rule, joining):
+        written = [_all_of(nodes.forms(path)) for path in rule.compare]
+        for bucket in joining.sharing(partial(nodes.natural, number)):
+            for cluster in _agreeing(bucket, nodes, rule, written, joining):
                 if rule.related:
                     joining.by_related(cluster, why, rule.related)
                 joining.consider(cluster, why, rule.review)
-    return joining.result(compared)
+    return joining.result(list(dict.fromkeys(path for rule in rules for path in rule.compare)))
 
 
-class _Numbered(Generic[K]):
-    """Things with a number each, in the order in which they were first met."""
+class Identified:
+    """What was found out; it is told one by one, from the nodes, as often as it is asked for."""
 
-    def __init__(self) -> None:
-        self.named: list[K] = []
-        self._numbers: dict[K, int] = {}
-
-    def number(self, thing: K) -> int:
-        found = self._numbers.setdefault(thing, len(self.named))
-        if found == len(self.named):
-            self.named.append(thing)
-        return found
-
-
-class _Joining:
-    """The nodes as they are joined step by step, and the doubts that come up."""
-
-    def __init__(self, nodes: Sequence[Node], related: Related, apart: Sequence[str]) -> None:
-        self.by_rules = False
-        """whether what joins now is a rule, and not an id that says it outright"""
+    def __init__(
+        self,
+        nodes: Nodes,
+        joined_with: Sequence[int],
+        ways: Sequence[int],
+        named: Sequence[str],
+        doubts: Mapping[int, tuple[str, list[int]]],
+        compared: Sequence[str],
+        related: Related,
+    ) -> None:
         self._nodes = nodes
-        self._apart = apart
-        self._with = array("q", range(len(nodes)))
-        """by node, another one that was joined with it, and so on round to itself"""
+        self._with = joined_with
+        self._ways = ways
+        self._named = named
+        self._doubts = doubts
+        self._compared = [nodes.paths.index(path) for path in compared]
         self._related = related
-        self._parent = array("q", range(len(nodes)))
-        # By node, numbers of what is told in few ways: there may be a million nodes.
-        self._streams, self._unions = array("i", [-1]) * len(nodes), _Numbered[frozenset[int]]()
-        self._how, self._ways = array("i", [-1]) * len(nodes), _Numbered[str]()
-        self._doubts: dict[int, tuple[str, list[int]]] = {}
-        self._goldens: dict[int, str] = {i: node.golden_id for i, node in enumerate(nodes) if node.golden_id}
 
-    def root(self, i: int) -> int:
-        parent = self._parent
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    def roots(self) -> Sequence[int]:
-        """Return, for each node, the one that stands for it now."""
-        return array("q", [i if parent == i else self.root(i) for i, parent in enumerate(self._parent)])
-
-    def _streams_of(self, i: int) -> frozenset[int]:
-        known = self._streams[i]
-        if known >= 0:
-            return self._unions.named[known]
-        node = self._nodes[i]
-        return node.linked if node.golden_id else _only(node.stream_id)
-
-    def _join(self, roots: list[int], why: str) -> None:
-        first = roots[0]
-        for other in roots[1:]:
-            self._parent[other] = first
-            self._streams[first] = self._unions.number(self._streams_of(first) | self._streams_of(other))
-            if other in self._goldens:
-                self._goldens[first] = self._goldens[other]
-            self._with[first], self._with[other] = self._with[other], self._with[first]
-        self._how[first] = self._ways.number(why)
-
-    def _joined_with(self, i: int) -> Iterator[int]:
-        """Yield a node and all that were joined with it."""
-        yield i
-        other = self._with[i]
-        while other != i:
-            yield other
-            other = self._with[other]
-
-    def _held_by(self, roots: list[int]) -> dict[str, set[str]]:
-        """Return the forms of the fields that tell apart, as these nodes and what was joined to them hold them, where they hold several."""
-        nodes = [self._nodes[i] for root in roots for i in self._joined_with(root)]
-        found: dict[str, set[str]] = {}
-        for path in self._apart:
-            written = {value for node in nodes if (value := node.compare.get(path)) is not None}
-            if len(written) > 1:
-                found[path] = {text for value in written if (text := form(path, value)) is not None}
-        return found
-
-    def _contradict(self, roots: list[int]) -> bool:
-        if not self._apart:
-            return False
-        if len(roots) == 2 and self._with[roots[0]] == roots[0] and self._with[roots[1]] == roots[1]:
-            one, other = self._nodes[roots[0]].compare, self._nodes[roots[1]].compare
-            for path in self._apart:
-                mine, yours = one.get(path), other.get(path)
-                if mine is not None and yours is not None and mine != yours:
-                    break
-            else:
-                return False  # as of most pairs: nothing is written in two ways
-        held = self._held_by(roots)
-        return any(contradict(path, one, other) for path, values in held.items() for one, other in combinations(values, 2))
-
-    def _could_be_one(self, roots: list[int]) -> bool:
-        """Tell whether any two of these could be one thing: two that stand in one system are not asked about because they are alike."""
-        kinds = {(self._streams_of(i), i in self._goldens) for i in roots}
-        return any(not (one[0] & other[0] or (one[1] and other[1])) for one, other in combinations(kinds, 2))
-
-    def consider(self, members: list[int], why: str, reviewed: bool) -> None:
-        """Join the members if they can be one thing in one way alone; else each of them is doubtful, unless it is told apart elsewhere."""
-        roots = list(dict.fromkeys(map(self.root, members)))
-        if len(roots) < 2:
-            return
-        apart = _disjoint([self._streams_of(i) for i in roots]) and (not self._goldens or sum(map(self._goldens.__contains__, roots)) < 2)
-        if apart and not reviewed and not (self.by_rules and self._contradict(roots)):
-            self._join(roots, why)
-        elif not reviewed or self._could_be_one(roots):
-            for i in members:
-                if not self._nodes[i].golden_id:
-                    self._doubts.setdefault(i, (why, members))
-
-    def by_related(self, members: list[int], why: str, least: int) -> None:
-        """Join two of the members on which the same records hang, where that is so of no other two of their systems."""
-        here = {(self._nodes[i].stream_id, self._nodes[i].key): i for i in members if not self._nodes[i].golden_id}
-        for one, i in here.items():
-            there = self._related.get(one, {})
-            best = [other for other in there if other[0] != one[0]]
-            for other in best:
-                j = here.get(other)
-                if j is None or i > j or there[other] < least:
-                    continue
-                mine = [known for known in best if known[0] == other[0]]
-                theirs = [known for known in self._related[other] if known[0] == one[0]]
-                if mine == [other] and theirs == [one]:
-                    self.consider([i, j], f"{why}, related", reviewed=False)
-
-    def result(self, compared: Sequence[str]) -> Identified:
-        nodes, found = self._nodes, Identified([], [])
-        goldens, ways = self._goldens, [*self._ways.named, "new"]  # no way is written as -1
-        for i, (node, other, at) in enumerate(zip(nodes, self._with, self.roots(), strict=True)):
-            if node.golden_id:
+    def groups(self) -> Iterator[Group]:
+        """Yield the groups, in the order of their first members."""
+        nodes, ways = self._nodes, self._ways
+        for i, (who, hashes, way, other) in enumerate(zip(nodes, nodes.natural_keys(), ways, self._with, strict=True)):
+            if way == _IS_GOLDEN or i in self._doubts:
                 continue
-            if other == i:
-                if i in self._doubts and at not in goldens:
-                    found.doubts.append(self._doubt(at, i, compared))
-                    continue
-                own = [(node.stream_id, node.key)]
-            else:
-                pair = self._with[other] == i and not goldens
-                group = [i, other] if pair else sorted(j for j in self._joined_with(i) if not nodes[j].golden_id)
-                if min(group) != i:
+            golden_id, whos = None, [who]
+            if other != i:
+                members = sorted(_ring(self._with, i))
+                if next(j for j in members if ways[j] != _IS_GOLDEN) != i:
                     continue  # it was told with the first of them
-                if len(group) == 1 and at not in goldens and i in self._doubts:
-                    found.doubts.append(self._doubt(at, i, compared))
-                    continue
-                own = [(nodes[j].stream_id, nodes[j].key) for j in group]
-            found.groups.append(Group(goldens.get(at), own, ways[self._how[at]], node.hashes))
-        return found
+                whos = [nodes[j] for j in members]
+                golden_id = next((one.golden_id for one in whos if one.golden_id), None)
+                whos = [one for one in whos if not one.golden_id]
+            references = [one.reference for one in whos if one.reference]
+            rule = self._named[way] if way >= 0 else "new"
+            yield Group(golden_id, [(one.stream_id, one.key) for one in whos], rule, hashes, references)
 
-    def _doubt(self, at: int, i: int, compared: Sequence[str]) -> Doubt:
+    def doubts(self) -> Iterator[Doubt]:
+        """Yield the doubts, in the order of their records."""
+        for i in sorted(self._doubts):
+            yield self._doubt(i)
+
+    def _doubt(self, i: int) -> Doubt:
         why, members = self._doubts[i]
         me, others = self._nodes[i], [j for j in members if j != i]
-        double = any(self.root(j) != at and _stands_in(self._nodes[j], me.stream_id) for j in others)
+        double = any(self._nodes[j].stands_in(me.stream_id) for j in others)
         reason = f"same {why} as another record of its own system" if double else f"same {why} as a record that may be the same"
-        if any(self._nodes[j].gone for j in members):
+        if any(j in self._nodes.gone for j in members):
             reason = "carries the id of a record that was deleted"
         known = self._related.get((me.stream_id, me.key), {})
         rated = []
         for j in others[:TOO_MANY]:
             other = self._nodes[j]
-            held = [path for path in compared if me.compare.get(path) is not None and other.compare.get(path) is not None]
-            score = round(likeness(held, me.compare, other.compare)) if held else None
-            rated.append(
-                (
-                    known.get((other.stream_id, other.key), 0),
-                    score,
-                    (0, other.golden_id) if other.golden_id else (other.stream_id, other.key),
-                )
-            )
+            held = [(mine, yours) for at in self._compared if (mine := me.forms[at]) is not None and (yours := other.forms[at]) is not None]
+            score = round(min(alike(mine, yours) for mine, yours in held)) if held else None
+            who = (GOLDEN, other.golden_id) if other.golden_id else (other.stream_id, other.key)
+            rated.append((known.get((other.stream_id, other.key), 0), score, who))
         rated.sort(key=lambda one: (-one[0], -(one[1] or 0), one[2]))
         del rated[NAMED:]
         return Doubt(
@@ -295,16 +164,180 @@ class _Joining:
         )
 
 
-def _crossed(nodes: Sequence[Node], crosses: Callable[[int, int], bool]) -> list[list[int]]:
+class _Joining:
+    """The nodes as they are joined step by step, and the doubts that come up. Of each node a few numbers are held, no more."""
+
+    def __init__(self, nodes: Nodes, related: Related, apart: Sequence[str]) -> None:
+        self.by_rules = False
+        """whether what joins now is a rule, and not an id that says it outright"""
+        self._nodes = nodes
+        self._related = related
+        self._apart = [(path, nodes.paths.index(path), _all_of(nodes.forms(path))) for path in apart]
+        self._parent = array("i", range(len(nodes)))
+        self._with = array("i", range(len(nodes)))
+        """by node, another one that was joined with it, and so on round to itself"""
+        self._places = array("i", chain.from_iterable(nodes.standing()))
+        """by root, the number of the streams that it and what was joined with it stand in"""
+        self._ways, self._named = array("h", [_NEW]) * len(nodes), Numbered[str]()
+        self._doubts: dict[int, tuple[str, list[int]]] = {}
+
+    def root(self, i: int) -> int:
+        parent = self._parent
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    def sharing(self, keys: Callable[[], Iterator[Sequence[int]]]) -> Iterator[list[int]]:
+        """Yield the nodes that share a key, where they are not all joined already; first those that have the first member.
+
+        ``keys`` reads the key of each node, page by page; 0 is none.
+        """
+        parent = self._parent
+        for i, at in enumerate(parent):
+            if parent[at] != at:
+                parent[i] = self.root(i)
+        following, end = self._following(keys), -len(parent)
+        for i, other in enumerate(following):
+            if other > 0:
+                bucket = [i, other]
+                while (after := following[bucket[-1]]) != end:
+                    bucket.append(-after)
+                yield bucket
+
+    def _following(self, keys: Callable[[], Iterator[Sequence[int]]]) -> array[int]:
+        """Return, for each node, what comes after it in its bucket: the second one after the first, then each next one, negative, and at
+        last what no node has; 0 where it is in none. The keys are looked through in parts, for there may be millions."""
+        following = array("i", bytes(4 * len(self._parent)))
+        parts = 1 + len(following) // PART
+        for start in range(0, parts, PARTS):
+            filled = [(array("q"), array("i")) for _ in range(start, min(start + PARTS, parts))]
+            into = [(some.append, places.append) for some, places in filled]
+            at = 0
+            for page in keys():
+                for i, key in enumerate(page, at):
+                    if key and 0 <= (part := key % parts - start) < len(into):
+                        add_key, add_place = into[part]
+                        add_key(key)
+                        add_place(i)
+                at += len(page)
+            for some, places in filled:
+                self._link(some, places, following)
+        return following
+
+    def _link(self, keys: Sequence[int], places: Sequence[int], following: array[int]) -> None:
+        """Note in ``following`` the buckets of these keys of which not all are joined already. Each root is its members' parent now."""
+        first: dict[int, int] = {}
+        roots = map(self._parent.__getitem__, places)
+        last = dict.fromkeys([key for key, root in zip(keys, roots, strict=True) if first.setdefault(key, root) != root], -1)
+        for key, i in zip(keys, places, strict=True) if last else ():
+            before = last.get(key)
+            if before is None:
+                continue
+            if before >= 0:
+                following[before] = -i if following[before] else i
+                following[i] = -len(following)
+            last[key] = i
+
+    def _join(self, roots: list[int], why: str) -> None:
+        first = roots[0]
+        for other in roots[1:]:
+            self._parent[other] = first
+            self._places[first] = self._nodes.places.number(self._places_of(first) | self._places_of(other))
+            self._with[first], self._with[other] = self._with[other], self._with[first]
+        self._ways[first] = self._named.number(why)
+
+    def _places_of(self, root: int) -> frozenset[int]:
+        return self._nodes.places.named[self._places[root]]
+
+    def left_elsewhere(self, members: list[int]) -> bool:
+        """Tell whether a golden record that was deleted is among these, and an unlinked record of a stream that it did not stand in."""
+        if self._nodes.gone.isdisjoint(members):
+            return False
+        whos = [self._nodes[i] for i in members]
+        streams = {who.stream_id for who in whos if not who.golden_id}
+        return any(i in self._nodes.gone and not streams <= who.left for i, who in zip(members, whos, strict=True))
+
+    def _contradict(self, roots: list[int]) -> bool:
+        """Tell whether two of these, or of what was joined to them, hold values of a field that tells apart, and cannot be one by them."""
+        for path, at, written in self._apart:
+            held = {written[i]: i for root in roots for i in _ring(self._with, root) if written[i]}
+            if len(held) > 1:
+                forms = [text for i in held.values() if (text := self._nodes[i].forms[at])]
+                if any(contradict(path, one, other) for one, other in combinations(forms, 2)):
+                    return True
+        return False
+
+    def _could_be_one(self, roots: list[int]) -> bool:
+        """Tell whether any two of these could be one thing: two that stand in one system are not asked about because they are alike."""
+        kinds = [self._nodes.places.named[kind] for kind in {self._places[i] for i in roots}]
+        return any(one.isdisjoint(other) for one, other in combinations(kinds, 2))
+
+    def consider(self, members: list[int], why: str, reviewed: bool) -> None:
+        """Join the members if they can be one thing in one way alone; else each of them is doubtful, unless it is told apart elsewhere."""
+        roots = list(dict.fromkeys(map(self.root, members)))
+        if len(roots) < 2:
+            return
+        if not reviewed and _disjoint([self._places_of(i) for i in roots]) and not (self.by_rules and self._contradict(roots)):
+            self._join(roots, why)
+        elif not reviewed or self._could_be_one(roots):
+            for i in members:
+                if self._with[i] == i and GOLDEN not in self._places_of(i):  # what is joined is no longer in doubt
+                    self._doubts.setdefault(i, (why, members))
+
+    def by_related(self, members: list[int], why: str, least: int) -> None:
+        """Join two of the members on which the same records hang, where that is so of no other two of their systems."""
+        if not self._related:
+            return
+        whos = ((self._nodes[i], i) for i in members)
+        here = {(who.stream_id, who.key): i for who, i in whos if not who.golden_id}
+        for one, i in here.items():
+            there = self._related.get(one, {})
+            best = [other for other in there if other[0] != one[0]]
+            for other in best:
+                j = here.get(other)
+                if j is None or i > j or there[other] < least:
+                    continue
+                mine = [known for known in best if known[0] == other[0]]
+                theirs = [known for known in self._related[other] if known[0] == one[0]]
+                if mine == [other] and theirs == [one]:
+                    self.consider([i, j], f"{why}, related", reviewed=False)
+
+    def result(self, compared: Sequence[str]) -> Identified:
+        """Return what was found out. Nothing is joined after that."""
+        nodes = self._nodes
+        golden = {number for number, places in enumerate(nodes.places.named) if GOLDEN in places}
+        stands = chain.from_iterable(nodes.standing())
+        ways = array("h", [_IS_GOLDEN if at in golden else self._ways[self.root(i)] for i, at in enumerate(stands)])
+        doubts = {i: doubt for i, doubt in self._doubts.items() if self._with[i] == i}
+        return Identified(nodes, self._with, ways, self._named.named, doubts, compared, self._related)
+
+
+def _all_of(pages: Iterator[Sequence[int]]) -> array[int]:
+    found = array("q")
+    for page in pages:
+        found.extend(page)
+    return found
+
+
+def _ring(joined_with: Sequence[int], i: int) -> list[int]:
+    """Return a node and all that were joined with it."""
+    ring = [i]
+    while (other := joined_with[ring[-1]]) != i:
+        ring.append(other)
+    return ring
+
+
+def _crossed(nodes: Nodes, crosses: Callable[[int, int], bool]) -> list[list[int]]:
     """Return the clusters of nodes of which one carries another's key. One that leads to more than one record, or nowhere, is in none or in
     a cluster that cannot be joined: a person looks at it."""
-    carrying = [(i, stream_id, cross_form(value)) for i, node in enumerate(nodes) for stream_id, value in node.crosses]
-    if not carrying:
-        return []
+    carrying = [(i, stream_id, cross_form(value)) for i, who in enumerate(nodes) for stream_id, value in who.crosses]
+    wanted = {said for _, _, said in carrying}
     at: dict[str, list[tuple[int, int]]] = {}
-    for i, node in enumerate(nodes):
-        for stream_id, key in node.keys if node.golden_id else ((node.stream_id, node.key),):
-            at.setdefault(cross_form(key), []).append((stream_id, i))
+    for i, who in enumerate(nodes):
+        for stream_id, key in who.keys if who.golden_id else ((who.stream_id, who.key),):
+            if (said := cross_form(key)) in wanted:
+                at.setdefault(said, []).append((stream_id, i))
     pairs = ((i, j) for i, from_stream, said in carrying for stream_id, j in at.get(said, ()) if i != j and crosses(from_stream, stream_id))
     return _connected(pairs)
 
@@ -319,43 +352,27 @@ def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     return [sorted(cluster) for cluster in {id(cluster): cluster for cluster in clusters.values()}.values()]
 
 
-def _buckets(keys: Sequence[K | None], roots: Sequence[int] | None = None) -> list[list[int]]:
-    """Return the places that hold the same key, where they are several; where ``roots`` are given, several of these."""
-    roots = roots or range(len(keys))
-    first: dict[K, int] = {}
-    shared: dict[K, list[int]] = {}
-    for key, root in zip(keys, roots, strict=True):
-        if key is not None and first.setdefault(key, root) != root:
-            shared[key] = []
-    if shared:
-        for i, key in enumerate(keys):
-            if key in shared:
-                shared[key].append(i)
-    return sorted(shared.values())
-
-
-def _agreeing(bucket: list[int], nodes: Sequence[Node], rule: MatchRule, joining: _Joining) -> list[list[int]]:
-    """Split a bucket into the clusters whose members agree, one by one, in what the rule compares."""
+def _agreeing(bucket: list[int], nodes: Nodes, rule: MatchRule, written: Sequence[Sequence[int]], joining: _Joining) -> list[list[int]]:
+    """Split a bucket into the clusters whose members agree, one by one, in what the rule compares; ``written`` stands for the forms of
+    that, by node."""
     if not rule.compare:
         return [bucket]
     if len(bucket) > TOO_MANY or len({joining.root(i) for i in bucket}) < 2:
         return []
-    written: dict[tuple[Any, ...], list[int]] = {}
+    spelled: dict[tuple[int, ...], list[int]] = {}
     for i in bucket:
-        written.setdefault(tuple(map(nodes[i].compare.get, rule.compare)), []).append(i)
-    if len(written) == 1:  # as of most: what is written alike is alike, if it says anything
-        (values,) = written
-        return [bucket] if all(map(says_something, rule.compare, values)) else []
-    spelled: dict[tuple[str, ...], list[int]] = {}
-    for values, those in written.items():
-        forms = [text for path, value in zip(rule.compare, values, strict=True) if (text := form(path, value)) is not None]
-        if len(forms) == len(values):
-            spelled.setdefault(tuple(forms), []).extend(those)
-    held = list(spelled)
-    clusters = _connected((a, b) for a, b in _near([forms[0] for forms in held], rule) if agree(rule, held[a], held[b]))
+        held = tuple([column[i] for column in written])
+        if all(held):
+            spelled.setdefault(held, []).append(i)
+    alike = list(spelled.values())
+    if len(alike) < 2:  # as most are: what is written alike is alike
+        return [those for those in alike if len(those) > 1]
+    places = [nodes.paths.index(path) for path in rule.compare]
+    forms = [[nodes[those[0]].forms[at] or "" for at in places] for those in alike]
+    clusters = _connected((a, b) for a, b in _near([one[0] for one in forms], rule) if agree(rule, forms[a], forms[b]))
     near = {a for cluster in clusters for a in cluster}
-    clusters += [[a] for a in range(len(held)) if a not in near and len(spelled[held[a]]) > 1]
-    return [sorted([i for a in cluster for i in spelled[held[a]]]) for cluster in clusters]
+    clusters += [[a] for a in range(len(alike)) if a not in near and len(alike[a]) > 1]
+    return [sorted([i for a in cluster for i in alike[a]]) for cluster in clusters]
 
 
 def _near(forms: Sequence[str], rule: MatchRule) -> Iterator[tuple[int, int]]:
@@ -374,16 +391,7 @@ def _near(forms: Sequence[str], rule: MatchRule) -> Iterator[tuple[int, int]]:
             yield i, j
 
 
-@cache
-def _only(stream_id: int) -> frozenset[int]:
-    return frozenset((stream_id,))
-
-
 def _disjoint(sets: list[frozenset[int]]) -> bool:
     if len(sets) == 2:
         return sets[0].isdisjoint(sets[1])
     return len(frozenset().union(*sets)) == sum(map(len, sets))
-
-
-def _stands_in(node: Node, stream_id: int) -> bool:
-    return stream_id in node.linked if node.golden_id else node.stream_id == stream_id

@@ -3,8 +3,8 @@ is laid before a person."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct, structs
@@ -17,9 +17,9 @@ from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import GoldenRow, IncomingRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.crossing import carried, leading_to, led_to
 from erpcrm_bridge.sync.flow import Flow, Side
-from erpcrm_bridge.sync.identify import Doubt, Group, Node
+from erpcrm_bridge.sync.identify import Doubt, Group
 from erpcrm_bridge.sync.merge import Policies, author_of
-from erpcrm_bridge.sync.natural import Held
+from erpcrm_bridge.sync.nodes import Node, Nodes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
 from erpcrm_bridge.sync.related import identify_all
@@ -79,78 +79,67 @@ def beside_golden(flow: Flow, store: Store, entity: str, subjects: Sequence[str]
 
 def join_unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: bool) -> None:
     """Bind, found or lay before a person every record of the entity that nothing links. Raises AdoptionNeeded: see `absorb`."""
-    nodes, waiting = _nodes(flow, store, entity, run)
-    _store_waiting(store, run, waiting)
-    if not nodes:
-        return
-    rules = flow.policies[entity].rules.match
-    adopted = adopting or store.adopted(flow.name, entity)
-    if not adopted and _needs_adoption(nodes, flow, store, entity):
-        # What carries our ids is bound; what it is bound to may stand on the other side without one, so nothing is wanted there.
-        rules, run.old_until = (), store.seq()
-    elif not adopted:
-        store.set_adopted(flow.name, entity, run.at)
-    found = [*nodes, *_golden_nodes(flow, store, entity, nodes, bool(rules))]
-    identified = identify_all(flow, store, entity, found, rules)
-    groups, doubts = identified.groups, identified.doubts
-    if not adopted and not rules:
-        known = {(node.stream_id, node.key) for node in nodes if node.reference}
-        groups = [group for group in groups if any(member in known for member in group.members)]
-        left = len(nodes) - sum(len(group.members) for group in groups)
-    else:
-        left = 0
-    groups = _leave_in_review(flow, store, run, entity, groups)
-    references = {(node.stream_id, node.key): node.reference for node in nodes if node.reference}
-    del nodes, found, identified  # by the million in a first join, and no longer needed
-    _found(flow, store, run, entity, groups, references)
-    if left:
-        raise AdoptionNeeded(
-            f"{left} {entity} records in both systems are linked to nothing; joining them unseen could double or mix them.",
-            way_out=f"Review the first joining: erpcrm-bridge adopt {flow.name}",
-        )
-    _store_doubts(flow, store, run, entity, doubts)
+    rules = flow.policies[entity].rules
+    with Nodes(rules.match, rules.apart) as nodes:
+        _put_aside(flow, store, entity, run, nodes)
+        unlinked, match = len(nodes), rules.match
+        if not unlinked:
+            return
+        adopted = adopting or store.adopted(flow.name, entity)
+        if not adopted and _needs_adoption(nodes, flow, store, entity):
+            # What carries our ids is bound; what it is bound to may stand on the other side without one, so nothing is wanted there.
+            match, run.old_until = (), store.seq()
+        elif not adopted:
+            store.set_adopted(flow.name, entity, run.at)
+        beside = _beside_gone(flow, store, entity, nodes)
+        _add_golden_nodes(flow, store, entity, nodes, bool(match))
+        identified = identify_all(flow, store, entity, nodes, match)
+        groups, left = identified.groups(), 0
+        if not adopted and not match:
+            groups = (group for group in groups if group.references)
+            left = unlinked - sum(len(group.members) for group in identified.groups() if group.references)
+        _found(flow, store, run, entity, _leave_in_review(store, run, groups, beside))
+        if left:
+            raise AdoptionNeeded(
+                f"{left} {entity} records in both systems are linked to nothing; joining them unseen could double or mix them.",
+                way_out=f"Review the first joining: erpcrm-bridge adopt {flow.name}",
+            )
+        _store_doubts(flow, store, run, entity, identified.doubts())
 
 
-def _leave_in_review(flow: Flow, store: Store, run: RunNote, entity: str, groups: list[Group]) -> list[Group]:
-    """Return the groups without those records that were in review beside one that is gone by now, and are nothing else either: were they
-    founded, what was deleted would come back by them. A person says so first."""
-    alone = [group.members[0] for group in groups if group.golden_id is None and len(group.members) == 1]
-    if not alone:
-        return groups
+def _beside_gone(flow: Flow, store: Store, entity: str, nodes: Nodes) -> set[tuple[int, str]]:
+    """Return stream and key of what was in review beside golden records of which one is gone by now."""
     # of a few records their own rows are looked up, of many all rows are read
-    subjects = [f"review:{stream_id}:{key}" for stream_id, key in alone] if len(alone) <= BATCH else None
-    beside = {(row.stream_id, row.key) for row, lives in beside_golden(flow, store, entity, subjects) if not lives}
-    taken: list[Group] = []
-    left: dict[int, list[str]] = {}
+    subjects = [f"review:{who.stream_id}:{who.key}" for who in nodes] if len(nodes) <= BATCH else None
+    return {(row.stream_id or 0, row.key or "") for row, lives in beside_golden(flow, store, entity, subjects) if not lives}
+
+
+def _leave_in_review(store: Store, run: RunNote, groups: Iterable[Group], beside: Container[tuple[int, str]]) -> Iterator[Group]:
+    """Yield the groups without those records that were in review ``beside`` one that is gone by now, and are nothing else either: were they
+    founded, what was deleted would come back by them. A person says so first."""
     for group in groups:
-        stream_id, key = group.members[0]
-        if group.golden_id is None and len(group.members) == 1 and (stream_id, key) in beside:
-            left.setdefault(stream_id, []).append(key)
+        if group.golden_id is None and len(group.members) == 1 and group.members[0] in beside:
+            ((stream_id, key),) = group.members
+            with store.transaction(run.fence):
+                store.set_incoming_state(stream_id, [key], "parked")
         else:
-            taken.append(group)
-    if left:
-        with store.transaction(run.fence):
-            for stream_id, keys in left.items():
-                store.set_incoming_state(stream_id, keys, "parked")
-    return taken
+            yield group
 
 
-def _needs_adoption(nodes: Sequence[Node], flow: Flow, store: Store, entity: str) -> bool:
+def _needs_adoption(nodes: Nodes, flow: Flow, store: Store, entity: str) -> bool:
     """Tell whether two systems are filled with records of the entity, and some of them are linked to nothing."""
-    if all(node.reference for node in nodes):
+    if nodes.referring == len(nodes):
         return False
     linked = {stream_id for (stream_id, state, _), count in store.count_links().items() if count and state != "wanted"}
-    filled = linked | {node.stream_id for node in nodes}
+    filled = linked | nodes.streams
     return len({side.system for side in flow.sides[entity] if side.stream_id in filled}) > 1
 
 
-def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[Node], list[tuple[IncomingRow, Side, list[FieldError]]]]:
-    """Return a node for each unlinked record, and those that wait for a parent."""
+def _put_aside(flow: Flow, store: Store, entity: str, run: RunNote, nodes: Nodes) -> None:
+    """Put a node aside for each unlinked record; those that wait for a parent are noted as waiting."""
     policies = flow.policies[entity]
-    compared, natural = _looked_at(policies.rules)
+    natural = _looked_at(policies.rules)
     sharing = flow.streams()
-    nodes: list[Node] = []
-    waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
     taken_apart = _taken_apart(flow, store, entity)
     for side in flow.sides[entity]:
         get, external_id = side.mapping.narrowed(natural), side.selection.external_id
@@ -166,6 +155,8 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
             if len(ours) < len(rows):
                 _forget(store, run, side.stream_id, [row.key for row in rows if not _is_somebodys(row, sharing[side.stream_id])])
             refs = refs_of(flow, store, side, [row.fields for row in ours if row.fields is not None])
+            page: list[Node] = []
+            waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
             for row in ours:
                 errors: list[FieldError] = []
                 said = get(row.fields or {}, refs, errors)
@@ -173,14 +164,14 @@ def _nodes(flow: Flow, store: Store, entity: str, run: RunNote) -> tuple[list[No
                     waiting.append((row, side, blocked))
                     continue
                 reference = (row.fields or {}).get(external_id) if external_id else None
-                nodes.append(_node(side, row, policies, said, compared, reference if reference and is_golden_id(reference) else None))
-    return nodes, waiting
+                page.append(_node(side, row, policies, said, reference if reference and is_golden_id(reference) else None))
+            nodes.add(page)
+            _store_waiting(store, run, waiting)
 
 
-def _looked_at(rules: EntityRules) -> tuple[tuple[str, ...], set[str]]:
-    """Return the paths that rules compare, and all by which they tell who is who."""
-    compared = {path for rule in rules.match for path in rule.compare}.union(rules.apart)
-    return tuple(sorted(compared)), compared.union(path for rule in rules.match for path in rule.keys)
+def _looked_at(rules: EntityRules) -> set[str]:
+    """Return the paths by which rules tell who is who."""
+    return {path for rule in rules.match for path in rule.keys}.union(rules.apart, *(rule.compare for rule in rules.match))
 
 
 def join_moved(flow: Flow, store: Store, run: RunNote, entity: str, moved: Mapping[tuple[int, str], Moved]) -> None:
@@ -189,8 +180,8 @@ def join_moved(flow: Flow, store: Store, run: RunNote, entity: str, moved: Mappi
     Records that were one are one, with the golden record that one of them has become before. What they carry still names what they were.
     """
     policies = flow.policies[entity]
-    compared, natural = _looked_at(policies.rules)
-    nodes: list[Node] = []
+    natural, rules = _looked_at(policies.rules), policies.rules
+    page: list[Node] = []
     waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
     for one in moved.values():
         refs = refs_of(flow, store, one.side, [one.row.fields or {}])
@@ -199,24 +190,20 @@ def join_moved(flow: Flow, store: Store, run: RunNote, entity: str, moved: Mappi
         if blocked := blocking(one.side, errors):
             waiting.append((one.row, one.side, blocked))
         else:
-            nodes.append(_node(one.side, one.row, policies, said, compared, one.successor or one.origin.id))
+            page.append(_node(one.side, one.row, policies, said, one.successor or one.origin.id))
     _store_waiting(store, run, waiting)
-    if nodes:
-        match = policies.rules.match
-        identified = identify_all(flow, store, entity, [*nodes, *_golden_nodes(flow, store, entity, nodes, bool(match))], match)
-        _found(flow, store, run, entity, identified.groups, {}, moved)
-        _store_doubts(flow, store, run, entity, identified.doubts)
+    if page:
+        with Nodes(rules.match, rules.apart) as nodes:
+            nodes.add(page)
+            _add_golden_nodes(flow, store, entity, nodes, bool(rules.match))
+            identified = identify_all(flow, store, entity, nodes, rules.match)
+            _found(flow, store, run, entity, identified.groups(), moved)
+            _store_doubts(flow, store, run, entity, identified.doubts())
 
 
-def _node(side: Side, row: IncomingRow, policies: Policies, said: Fields, compared: tuple[str, ...], reference: str | None) -> Node:
-    return Node(
-        side.stream_id,
-        row.key,
-        array("q", [h or 0 for h in policies.natural_keys.of(said)]),  # a third of what a list takes
-        Held(compared, tuple(map(said.get, compared))),
-        reference,
-        crosses=((side.stream_id, cross),) if side.cross and (cross := carried(side, row.fields)) else (),
-    )
+def _node(side: Side, row: IncomingRow, policies: Policies, said: Fields, reference: str | None) -> Node:
+    crosses = ((side.stream_id, cross),) if side.cross and (cross := carried(side, row.fields)) else ()
+    return Node(side.stream_id, row.key, policies.natural_keys.of(said), said, reference, crosses=crosses)
 
 
 def _taken_apart(flow: Flow, store: Store, entity: str) -> set[tuple[int, str]]:
@@ -268,37 +255,42 @@ def _forget(store: Store, run: RunNote, stream_id: int, keys: list[str]) -> None
             store.close_parked([f"{kind}:{stream_id}:{key}" for key in keys for kind in ("review", "record")], "gone", run.at)
 
 
-def _golden_nodes(flow: Flow, store: Store, entity: str, nodes: Sequence[Node], matching: bool) -> list[Node]:
-    """Return a node for each golden record whose external id an unlinked record carries, that a cross id joins to one, or that lives and
+def _add_golden_nodes(flow: Flow, store: Store, entity: str, nodes: Nodes, matching: bool) -> None:
+    """Put a node aside for each golden record whose external id an unlinked record carries, that a cross id joins to one, or that lives and
     shares a natural key."""
     keys = flow.policies[entity].natural_keys
     sharing: set[str] = set()
     for number in sorted(set(keys.numbers)) if matching and store.golden_page(entity, "", 1) else ():
-        wanted = sorted({h for node in nodes if (h := node.hashes[number])})
-        sharing.update(golden_id for _, golden_id in store.match(entity, number, wanted))
+        for page in nodes.natural(number):
+            wanted = sorted({key for key in page if key})
+            sharing.update(golden_id for _, golden_id in store.match(entity, number, wanted))
     leading = leading_to(flow, store, entity, nodes)
     crossed = led_to(flow, store, entity, nodes).union(leading)
-    named = {node.reference for node in nodes if node.reference} | crossed
-    rows = store.golden(sorted(sharing | named))
-    links = store.links_of(sorted(rows))
-    return [
-        Node(
-            0,
-            "",
-            keys.of(row.fields) if row.state == "live" else [],
-            row.fields,
-            None,
-            golden_id,
-            frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
-            row.state == "gone",
-            frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state == "tombstone" and link.key is not None),
-            keys=tuple((link.stream_id, link.key) for link in links.get(golden_id, ()) if link.key is not None) if crossed else (),
-            crosses=tuple(leading.get(golden_id, ())),
+    named = {who.reference for who in nodes if who.reference} | crossed if nodes.referring else crossed
+    wanted_ids = sorted(sharing | named)
+    for start in range(0, len(wanted_ids), BATCH):
+        rows = store.golden(wanted_ids[start : start + BATCH])
+        links = store.links_of(sorted(rows))
+        nodes.add(
+            [
+                Node(
+                    0,
+                    "",
+                    keys.of(row.fields) if row.state == "live" else [],
+                    row.fields,
+                    None,
+                    golden_id,
+                    frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
+                    row.state == "gone",
+                    frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state == "tombstone" and link.key is not None),
+                    keys=tuple((link.stream_id, link.key) for link in links.get(golden_id, ()) if link.key is not None) if crossed else (),
+                    crosses=tuple(leading.get(golden_id, ())),
+                )
+                for golden_id, row in rows.items()
+                if row.entity == entity
+                and (golden_id in named or (row.state == "live" and any(link.state != "tombstone" for link in links.get(golden_id, ()))))
+            ]
         )
-        for golden_id, row in rows.items()
-        if row.entity == entity
-        and (golden_id in named or (row.state == "live" and any(link.state != "tombstone" for link in links.get(golden_id, ()))))
-    ]
 
 
 def _found(
@@ -306,22 +298,21 @@ def _found(
     store: Store,
     run: RunNote,
     entity: str,
-    groups: list[Group],
-    references: Mapping[tuple[int, str], str],
+    groups: Iterator[Group],
     moved: Mapping[tuple[int, str], Moved] | None = None,
 ) -> None:
     """Bind each group to its golden record, or found one, and merge what its members say. The links of what has ``moved`` go with it."""
     streams = [side.stream_id for side in flow.sides[entity]]
     alone = {side.stream_id: side for side in flow.sides[entity] if streams.count(side.stream_id) == 1}
-    for start in range(0, len(groups), BATCH):
-        part = groups[start : start + BATCH]
+    done = 0
+    while part := list(islice(groups, BATCH)):
         by_stream: dict[int, list[str]] = {}
         for group in part:
             for stream_id, key in group.members:
                 by_stream.setdefault(stream_id, []).append(key)
         incoming = {stream_id: store.incoming(stream_id, keys) for stream_id, keys in by_stream.items()}
         known = [group.golden_id for group in part if group.golden_id]
-        goldens = store.golden({*known, *(references[member] for group in part for member in group.members if member in references)})
+        goldens = store.golden({*known, *(reference for group in part for reference in group.references)})
         wanted = {
             (link.golden_id, link.stream_id): link for links in store.links_of(known).values() for link in links if link.state == "wanted"
         }
@@ -330,8 +321,7 @@ def _found(
             golden = goldens.get(group.golden_id) if group.golden_id else None
             new = golden is None
             if golden is None:
-                carried = [references[member] for member in group.members if member in references] if references else []
-                free = next((reference for reference in carried if reference not in goldens), None) if carried else None
+                free = next((reference for reference in group.references if reference not in goldens), None)
                 golden = GoldenRow(free or run.golden_ids.new(), entity, {}, {})
             members = []
             for stream_id, key in group.members:
@@ -350,7 +340,8 @@ def _found(
                     members.append(Member(side, link, row, False, wanted=True))
             works.append(Work(golden, new, members, group.rule, group.hashes, golden.state == "gone"))
         settle(flow, store, run, entity, works)
-        run.progress(f"join {entity}", min(start + BATCH, len(groups)))
+        done += len(part)
+        run.progress(f"join {entity}", done)
     store.order_match_keys()
 
 
@@ -387,10 +378,13 @@ def _store_waiting(store: Store, run: RunNote, waiting: list[tuple[IncomingRow, 
         store.park(batch.park)
 
 
-def _store_doubts(flow: Flow, store: Store, run: RunNote, entity: str, doubts: list[Doubt]) -> None:
-    if not doubts:
-        return
+def _store_doubts(flow: Flow, store: Store, run: RunNote, entity: str, doubts: Iterator[Doubt]) -> None:
     names = {side.stream_id: side for side in flow.sides[entity]}
+    while part := list(islice(doubts, BATCH)):
+        _store_some_doubts(store, run, entity, part, names)
+
+
+def _store_some_doubts(store: Store, run: RunNote, entity: str, doubts: list[Doubt], names: Mapping[int, Side]) -> None:
     rows: list[ParkedRow] = []
     states: dict[int, list[str]] = {}
     for doubt in doubts:

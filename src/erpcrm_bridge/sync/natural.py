@@ -13,7 +13,6 @@ from copy import copy
 from functools import cache
 from typing import Any, Protocol, TypeAlias
 
-from msgspec import Struct
 from xxhash import xxh3_64_intdigest
 
 from erpcrm_bridge.mapping import EntityRules, MatchRule
@@ -181,15 +180,14 @@ def form(path: str, value: object) -> str | None:
     return _former(path)(str(value)) or None
 
 
-def says_something(path: str, value: object) -> bool:
-    """Tell whether a value has a form, most often without drawing it."""
-    plainly = isinstance(value, str) and value[:1].isascii() and value[:1].isalpha() and _former(path) is name_form
-    return plainly or form(path, value) is not None
-
-
 def hash_of(number: int, values: Sequence[str]) -> int:
     """Return a signed 64-bit number that stands for these forms under this number."""
     return (xxh3_64_intdigest("\x1f".join(values).encode(), number) ^ _HALF) - _HALF
+
+
+def key_paths(rule: MatchRule) -> tuple[str, ...]:
+    """Return the fields that make a rule's natural key: those that it does not compare by likeness."""
+    return tuple(path for path in rule.keys if path not in rule.compare)
 
 
 _Row: TypeAlias = tuple[int, int, str]
@@ -204,7 +202,7 @@ class NaturalKeys:
     """
 
     def __init__(self, rules: EntityRules) -> None:
-        parts = [tuple(path for path in rule.keys if path not in rule.compare) for rule in rules.match]
+        parts = [key_paths(rule) for rule in rules.match]
         firsts = [parts.index(part) for part in parts]
         within = [[first for first in dict.fromkeys(firsts) if parts[first] and set(parts[first]) <= set(part)] for part in parts]
         self.numbers = [min(found, key=lambda first: len(parts[first]), default=first) for found, first in zip(within, firsts, strict=True)]
@@ -280,24 +278,13 @@ def cross_form(key: str) -> str:
 
 def drawn_by(rules: EntityRules) -> str:
     """Return what stands for the way in which natural keys are drawn: keys that another way drew are not to be looked up."""
-    return digest([_FORMS, [[path for path in rule.keys if path not in rule.compare] for rule in rules.match]])
+    return digest([_FORMS, [key_paths(rule) for rule in rules.match]])
 
 
 class Read(Protocol):
     """Fields that are asked for by path, one at a time."""
 
     def get(self, path: str, /) -> Any: ...
-
-
-class Held(Struct, frozen=True, gc=False):
-    """A few fields of a record. It takes less than half of what a dict takes, and there is one of each record that is not linked yet."""
-
-    paths: tuple[str, ...]
-    values: tuple[Any, ...]
-
-    def get(self, path: str, /) -> Any:
-        """Return the value; None where the field is none of these."""
-        return self.values[self.paths.index(path)] if path in self.paths else None
 
 
 def agrees(rule: MatchRule, one: Read, other: Read) -> bool:
@@ -307,17 +294,13 @@ def agrees(rule: MatchRule, one: Read, other: Read) -> bool:
 
 def agree(rule: MatchRule, one: Sequence[str], other: Sequence[str]) -> bool:
     """Tell the same of the forms of the fields that the rule compares, in its order."""
-    return all(_alike(left, right) >= least for left, right, least in zip(one, other, rule.compare.values(), strict=True))
+    return all(alike(left, right) >= least for left, right, least in zip(one, other, rule.compare.values(), strict=True))
 
 
 def likeness(paths: Iterable[str], one: Read, other: Read) -> float:
     """Return how alike two records are in these fields, from 0 to 100: as alike as in the field in which they are least so. A field that
     one of them does not hold is not alike."""
-    least = 100.0
-    for path in paths:
-        left, right = form(path, one.get(path)), form(path, other.get(path))
-        least = min(least, _alike(left, right) if left is not None and right is not None else 0.0)
-    return least
+    return min((alike(form(path, one.get(path)), form(path, other.get(path))) for path in paths), default=100.0)
 
 
 def contradict(path: str, one: str, other: str) -> bool:
@@ -327,9 +310,11 @@ def contradict(path: str, one: str, other: str) -> bool:
     return one != other
 
 
-def _alike(left: str, right: str) -> float:
-    """Return how alike two forms are. A word more, or quite another word, tells apart, however long the rest is: `Meyer Tools Graz` is a
-    branch of `Meyer Tools`, and no misspelling of it."""
+def alike(left: str | None, right: str | None) -> float:
+    """Return how alike two forms are, from 0 to 100. A word more, or quite another word, tells apart, however long the rest is: `Meyer
+    Tools Graz` is a branch of `Meyer Tools`, and no misspelling of it. What says nothing is like nothing."""
+    if not left or not right:
+        return 0.0
     if left == right:
         return 100.0
     from rapidfuzz import fuzz

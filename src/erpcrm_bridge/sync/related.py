@@ -8,17 +8,18 @@ from itertools import permutations
 from erpcrm_bridge.mapping import MatchRule, RelatedRule
 from erpcrm_bridge.store import Store
 from erpcrm_bridge.sync.flow import Flow, Side
-from erpcrm_bridge.sync.identify import Identified, Node, Related, identify
+from erpcrm_bridge.sync.identify import Identified, Related, identify
 from erpcrm_bridge.sync.natural import form, hash_of
+from erpcrm_bridge.sync.nodes import Nodes
 
 BATCH = 2_000
 
 
-def identify_all(flow: Flow, store: Store, entity: str, nodes: Sequence[Node], match: Sequence[MatchRule]) -> Identified:
+def identify_all(flow: Flow, store: Store, entity: str, nodes: Nodes, match: Sequence[MatchRule]) -> Identified:
     """Return who is who, by what the records carry and by what hangs on them."""
     roles = {side.stream_id: side.role for side in flow.sides[entity]}
     crossed = any(side.cross for side in flow.sides[entity])
-    telling = any(rule.related for rule in match) and len({node.stream_id for node in nodes if not node.golden_id}) > 1
+    telling = any(rule.related for rule in match) and len(nodes.streams) > 1
     return identify(
         nodes,
         match,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from erpcrm_bridge.mapping import MatchRule
-from erpcrm_bridge.sync.identify import TOO_MANY, Identified, Node, identify
+from erpcrm_bridge.sync import identify as identification
+from erpcrm_bridge.sync.identify import TOO_MANY, Doubt, Group
 from erpcrm_bridge.sync.natural import agrees, cross_form
+from erpcrm_bridge.sync.nodes import Node, Nodes
 
 TAX, NAME = MatchRule(("tax_id",), {}, False), MatchRule(("name",), {}, False)
 RULES = (TAX, NAME)
@@ -25,7 +28,19 @@ def golden(id: str, *linked: int, tax: int | None = None, name: int | None = Non
     return Node(0, "", [tax, name], {}, golden_id=id, linked=frozenset(linked))
 
 
-def shown(found: Identified) -> tuple[Any, Any]:
+class Found(NamedTuple):
+    groups: list[Group]
+    doubts: list[Doubt]
+
+
+def identify(nodes: Sequence[Node], rules: Sequence[MatchRule], *, apart: Sequence[str] = (), **more: Any) -> Found:
+    with Nodes(rules, apart) as aside:
+        aside.add(nodes)
+        found = identification.identify(aside, rules, apart=apart, **more)
+        return Found(list(found.groups()), list(found.doubts()))
+
+
+def shown(found: Found) -> tuple[Any, Any]:
     groups = {(group.golden_id, frozenset(group.members)) for group in found.groups}
     return groups, {(doubt.stream_id, doubt.key, doubt.double) for doubt in found.doubts}
 

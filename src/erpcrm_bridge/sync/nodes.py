@@ -1,0 +1,238 @@
+"""Nodes: the records that nothing links yet, and the golden records that some of them may be, while it is found out who is who.
+
+There may be millions of them. They lie in a temporary file, in the order in which they came: what buckets are made of by columns of 64-bit
+numbers, which are read page by page, and what else is asked of a few by blocks, of which each is read by its place.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from bisect import bisect_right
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import repeat
+from types import TracebackType
+from typing import Generic, NamedTuple, NoReturn, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from erpcrm_bridge.errors import StoreError
+from erpcrm_bridge.mapping import MatchRule
+from erpcrm_bridge.sync.natural import Read, form, key_paths
+
+K = TypeVar("K", bound=Hashable)
+GOLDEN = 0
+"""Stands among the streams of a golden record, so that no two of them are ever joined."""
+_IN_MEMORY = 4 << 20
+"""Bytes that a file may have before it goes to the disk: a few records never come there."""
+_BLOCK = 4
+"""Nodes that are read and decoded together."""
+_BLOCKS = 2_000
+"""Blocks that are kept, for it is often asked twice of the same ones."""
+
+
+class Node(Struct, gc=False):
+    """An unlinked record (``stream_id`` and ``key``) or a golden record (``golden_id`` and the streams it is linked in).
+
+    ``hashes`` are its natural keys by rule (None or 0: it has none), ``compare`` the fields that rules compare by similarity, ``reference``
+    the golden id that it carries in its external-id field, ``crosses`` the keys of other systems' records that it carries, each with the
+    stream of the record that carries it. ``keys`` are those of a golden record's links. ``gone`` is a golden record that was deleted, and
+    ``left`` the streams that it stood in: what turns up with its id elsewhere is for a person to judge.
+    """
+
+    stream_id: int
+    key: str
+    hashes: Sequence[int | None]
+    compare: Read
+    reference: str | None = None
+    golden_id: str | None = None
+    linked: frozenset[int] = frozenset()
+    gone: bool = False
+    left: frozenset[int] = frozenset()
+    crosses: tuple[tuple[int, str], ...] = ()
+    keys: tuple[tuple[int, str], ...] = ()
+
+
+class Who(Struct, array_like=True, gc=False):
+    """A node as it is read again. ``forms`` are those of the fields that are looked at: None where it holds nothing, empty where what it
+    holds says nothing."""
+
+    stream_id: int
+    key: str
+    forms: tuple[str | None, ...]
+    reference: str | None
+    golden_id: str | None
+    linked: frozenset[int]
+    left: frozenset[int]
+    crosses: tuple[tuple[int, str], ...]
+    keys: tuple[tuple[int, str], ...]
+
+    def stands_in(self, stream_id: int) -> bool:
+        return stream_id in self.linked if self.golden_id else self.stream_id == stream_id
+
+
+class Numbered(Generic[K]):
+    """Things with a number each, in the order in which they were first met."""
+
+    def __init__(self) -> None:
+        self.named: list[K] = []
+        self._numbers: dict[K, int] = {}
+
+    def number(self, thing: K) -> int:
+        found = self._numbers.setdefault(thing, len(self.named))
+        if found == len(self.named):
+            self.named.append(thing)
+        return found
+
+
+class _Page(NamedTuple):
+    """Nodes that were added together: how many, where their columns begin, and where their blocks begin, and the last one ends."""
+
+    size: int
+    at: int
+    blocks: array[int]
+
+
+class Nodes:
+    """All nodes of one joining, each known by its place. Use it as a context, for the file is closed with it.
+
+    ``paths`` are the fields that are looked at: what rules compare, and what tells apart. ``streams`` are those of the unlinked records,
+    ``referring`` says how many of them carry a golden id, ``crossing`` whether any node carries a cross id, and ``gone`` are the places of
+    golden records that were deleted. Whatever puts nodes aside or reads them raises StoreError where the disk does not take them.
+    """
+
+    def __init__(self, rules: Sequence[MatchRule], apart: Sequence[str] = ()) -> None:
+        self.paths = tuple(dict.fromkeys([*(path for rule in rules for path in rule.compare), *apart]))
+        self.places: Numbered[frozenset[int]] = Numbered()
+        self.streams: set[int] = set()
+        self.referring = 0
+        self.crossing = False
+        self.gone: set[int] = set()
+        parts = [key_paths(rule) for rule in rules]
+        self._drawn = [number for number, part in enumerate(parts) if parts.index(part) == number]
+        self._columns = [self._drawn.index(parts.index(part)) for part in parts]
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - this is the context
+        self._pages: list[_Page] = []
+        self._starts: list[int] = []
+        self._count = self._end = 0
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(list[Who]).decode
+        self._kept: dict[int, list[Who]] = {}
+
+    def __enter__(self) -> Nodes:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, nodes: Sequence[Node]) -> None:
+        """Put these aside behind the others."""
+        if not nodes:
+            return
+        for i, node in enumerate(nodes, self._count):
+            if not node.golden_id:
+                self.streams.add(node.stream_id)
+                self.referring += bool(node.reference)
+            elif node.gone:
+                self.gone.add(i)
+        self.crossing = self.crossing or any(node.crosses for node in nodes)
+        drawn = [node.hashes for node in nodes]
+        columns = [array("q", [hashes[number] or 0 if hashes else 0 for hashes in drawn]) for number in self._drawn]
+        forms = [[_form(path, node.compare.get(path)) for node in nodes] for path in self.paths]
+        columns += [array("q", [hash(text) if text else 0 for text in column]) for column in forms]
+        columns.append(array("q", [hash(said) if (said := node.reference or node.golden_id) else 0 for node in nodes]))
+        columns.append(array("q", [self.places.number(_stands(node)) for node in nodes]))
+        whos = [
+            Who(node.stream_id, node.key, held, node.reference, node.golden_id, node.linked, node.left, node.crosses, node.keys)
+            for node, held in zip(nodes, zip(*forms, strict=True) if forms else [()] * len(nodes), strict=True)
+        ]
+        blocks = [self._encode(whos[start : start + _BLOCK]) for start in range(0, len(whos), _BLOCK)]
+        data = b"".join([*map(array.tobytes, columns), *blocks])
+        begins = array("q", [self._end + 8 * len(nodes) * len(columns)])
+        for block in blocks:
+            begins.append(begins[-1] + len(block))
+        try:
+            self._file.seek(self._end)
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            _no_room(error)
+        self._pages.append(_Page(len(nodes), self._end, begins))
+        self._starts.append(self._count)
+        self._count += len(nodes)
+        self._end += len(data)
+
+    def __getitem__(self, i: int) -> Who:
+        page = bisect_right(self._starts, i) - 1
+        block, at = divmod(i - self._starts[page], _BLOCK)
+        known = i - at
+        found = self._kept.get(known)
+        if found is None:
+            if len(self._kept) >= _BLOCKS:
+                self._kept.clear()
+            found = self._kept[known] = self._block(self._pages[page], block)
+        return found[at]
+
+    def __iter__(self) -> Iterator[Who]:
+        for page in self._pages:
+            for block in range(len(page.blocks) - 1):
+                yield from self._block(page, block)
+
+    def natural(self, number: int) -> Iterator[array[int]]:
+        """Yield the natural keys under a rule, page by page; 0 where a node has none."""
+        return self._column(self._columns[number])
+
+    def forms(self, path: str) -> Iterator[array[int]]:
+        """Yield what stands for the form of a field that is looked at; 0 where a node has none."""
+        return self._column(len(self._drawn) + self.paths.index(path))
+
+    def references(self) -> Iterator[array[int]]:
+        """Yield what stands for the golden id that a record carries, or a golden record's own; 0 where there is none."""
+        return self._column(len(self._drawn) + len(self.paths))
+
+    def standing(self) -> Iterator[array[int]]:
+        """Yield the numbers (of ``places``) of the streams that a node stands in."""
+        return self._column(len(self._drawn) + len(self.paths) + 1)
+
+    def natural_keys(self) -> Iterator[tuple[int, ...]]:
+        """Yield each node's natural keys by rule; 0 where it has none."""
+        if not self._drawn:
+            yield from repeat((), self._count)
+        for page in zip(*map(self._column, range(len(self._drawn))), strict=True):
+            yield from zip(*(page[at] for at in self._columns), strict=True)
+
+    def _column(self, number: int) -> Iterator[array[int]]:
+        for page in self._pages:
+            column = array("q")
+            column.frombytes(self._read(page.at + 8 * page.size * number, 8 * page.size))
+            yield column
+
+    def _block(self, page: _Page, number: int) -> list[Who]:
+        begin = page.blocks[number]
+        return self._decode(self._read(begin, page.blocks[number + 1] - begin))
+
+    def _read(self, begin: int, size: int) -> bytes:
+        try:
+            self._file.seek(begin)
+            return self._file.read(size)
+        except OSError as error:
+            _no_room(error)
+
+
+def _form(path: str, value: object) -> str | None:
+    return None if value is None else form(path, value) or ""
+
+
+def _stands(node: Node) -> frozenset[int]:
+    return node.linked | {GOLDEN} if node.golden_id else frozenset((node.stream_id,))
+
+
+def _no_room(error: OSError) -> NoReturn:
+    raise StoreError(
+        f"Records cannot be put aside in {tempfile.gettempdir()}: {error.strerror}.",
+        way_out="Make room there, or set TMPDIR to a folder that has some; nothing was lost, the next run goes on.",
+    ) from None
