@@ -130,15 +130,32 @@ def _role_and_by(saying: Saying) -> tuple[str, str]:
     return saying.role, saying.by
 
 
-class _Accord(NamedTuple):
+class Accord(NamedTuple):
     """Who is taken at his word where several systems first speak of a record that nobody spoke of, if they agree.
 
     ``takes`` are, by the place of a saying, the paths that are taken from it, what they replace, and what picks their values out of it;
-    ``agree`` the places of two sayings and what picks out of each the values in which they have to agree.
+    ``agree`` the places of two sayings and what picks out of each the values in which they have to agree; ``quiet`` the places of those
+    who say what only others may say, who do not, and the paths on which they are left alone.
     """
 
     takes: list[tuple[int, Unit, tuple[None, ...], Callable[[Fields], tuple[Any, ...]]]]
     agree: list[tuple[int, int, Callable[[Fields], tuple[Any, ...]]]]
+    quiet: list[tuple[int, Unit]]
+
+    def holds(self, said: Sequence[Fields]) -> bool:
+        """Tell whether what was said, each in its place, agrees where it has to."""
+        for one, other, pick in self.agree:
+            ours, theirs = pick(said[one]), pick(said[other])
+            if ours != theirs or list(map(type, ours)) != list(map(type, theirs)):
+                return False
+        return True
+
+    def fields(self, said: Sequence[Fields]) -> Fields:
+        """Return golden as they say it, where they agree."""
+        golden: Fields = {}
+        for place, paths, _, pick in self.takes:
+            golden.update(zip(paths, pick(said[place]), strict=True))
+        return golden
 
 
 def _picker(paths: Sequence[str]) -> Callable[[Fields], tuple[Any, ...]]:
@@ -167,7 +184,7 @@ class Policies:
         self.natural = frozenset(path for rule in rules.match for path in rule.keys)
         """paths of which some rule makes a natural key"""
         self.natural_keys = NaturalKeys(rules)
-        self._accords: dict[tuple[Any, ...], _Accord | None] = {}
+        self._accords: dict[tuple[Any, ...], Accord | None] = {}
         self._sorted_out: dict[tuple[str, frozenset[str]], tuple[list[str], list[Unit], list[Unit]]] = {}
         self.totals = frozenset(of.sums_to for of in rules.lists.values() if of.sums_to)
 
@@ -192,7 +209,7 @@ class Policies:
             found = self._sorted_out[role, paths] = single, groups, may_not
         return found
 
-    def accord(self, spoke: tuple[tuple[str, frozenset[str]], ...]) -> _Accord | None:
+    def accord(self, spoke: tuple[tuple[str, frozenset[str]], ...]) -> Accord | None:
         """Return whose word is taken where systems in these roles first speak, each of these paths; None where they cannot agree in all."""
         if spoke in self._accords:
             return self._accords[spoke]
@@ -201,7 +218,7 @@ class Policies:
         found = self._accords[spoke] = self._accord(spoke)
         return found
 
-    def _accord(self, spoke: tuple[tuple[str, frozenset[str]], ...]) -> _Accord | None:
+    def _accord(self, spoke: tuple[tuple[str, frozenset[str]], ...]) -> Accord | None:
         taken: dict[Unit, int] = {}
         refused: list[tuple[Unit, int]] = []
         compared: dict[tuple[int, int], list[str]] = {}
@@ -213,9 +230,8 @@ class Policies:
                 if first != place:
                     compared.setdefault((first, place), []).extend(unit)
         for unit, place in refused:
-            if unit not in taken:
-                return None
-            compared.setdefault((taken[unit], place), []).extend(unit)
+            if unit in taken:
+                compared.setdefault((taken[unit], place), []).extend(unit)
         for (one, other), paths in compared.items():
             if any((path in spoke[one][1]) != (path in spoke[other][1]) for path in paths):
                 return None  # of a group one says a member that the other does not say
@@ -225,7 +241,8 @@ class Policies:
             if own:
                 takes.append((place, tuple(own), (None,) * len(own), _picker(own)))
         agree = [(one, other, [path for path in paths if path in spoke[one][1]]) for (one, other), paths in compared.items()]
-        return _Accord(takes, [(one, other, _picker(paths)) for one, other, paths in agree if paths])
+        quiet = [(place, unit) for unit, place in refused if unit not in taken]
+        return Accord(takes, [(one, other, _picker(paths)) for one, other, paths in agree if paths], quiet)
 
     def policy(self, path: str) -> FieldPolicy:
         """Return the policy of a path; that of a line's field is written ``lines.unit_price`` in entity.yaml."""
@@ -254,17 +271,15 @@ def _in_accord(sayings: list[Saying], policies: Policies, merged: Merged) -> boo
     It takes what `_take_uncontested` would, without looking at each path.
     """
     accord = policies.accord(tuple([(saying.role, saying.moved) for saying in sayings]))
-    if accord is None:
+    if accord is None or not accord.holds([saying.said for saying in sayings]):
         return False
-    for one, other, pick in accord.agree:
-        ours, theirs = pick(sayings[one].said), pick(sayings[other].said)
-        if ours != theirs or list(map(type, ours)) != list(map(type, theirs)):
-            return False
     for place, paths, nothing, pick in accord.takes:
         saying = sayings[place]
         new = pick(saying.said)
         merged.changes.append(Change(paths, nothing, new, saying.by, saying.version, "nobody said otherwise"))
         merged.fields.update(zip(paths, new, strict=True))
+    for place, unit in accord.quiet:
+        merged.quiet.extend((sayings[place].by, path) for path in unit)
     return True
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, Par
 from erpcrm_bridge.sync.crossing import noted
 from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
+from erpcrm_bridge.sync.founding import Shapes, all_of, differ, first_authors
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
 from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, base_means, merge
 from erpcrm_bridge.sync.natural import NaturalKeys
@@ -84,6 +85,8 @@ class Batch(Struct):
     park: list[ParkedRow] = []
     close: list[str] = []
     drop_links: list[str] = []
+    settled: list[IncomingRow] = []
+    """of which nothing is asked any more"""
     drop: dict[int, list[str]] = {}
     state: dict[tuple[int, str], list[str]] = {}
 
@@ -132,10 +135,12 @@ def settle(
     histories = _histories(store, old)
     other_links = store.links_of(old) if beside is None else beside
     _read_sums_again(flow, works)
+    shapes = Shapes(flow, entity)
     for work in works:
-        _merge_one(
-            flow, store, run, work, refs, open_clashes.get(work.golden.id, {}), histories.get(work.golden.id, ()), other_links, batch
-        )
+        if not (work.new and _found_alike(flow, run, work, refs, shapes, batch)):
+            _merge_one(
+                flow, store, run, work, refs, open_clashes.get(work.golden.id, {}), histories.get(work.golden.id, ()), other_links, batch
+            )
     with store.transaction(run.fence):
         write_incoming_states(store, batch)  # first: what is dropped need not follow its link
         seq = store.next_seq()
@@ -153,7 +158,8 @@ def settle(
         store.add_match_keys(entity, batch.match_keys)
         store.add_cross_ids(noted((member.side, member.link) for work in works for member in work.members))
         store.add_history(batch.history)
-        store.close_parked(batch.close, "settled", run.at)
+        asked = (f"{kind}:{row.stream_id}:{row.key}" for row in batch.settled for kind in ("record", "review"))
+        store.close_parked(chain(batch.close, asked), "settled", run.at)
         store.park(batch.park)
 
 
@@ -251,6 +257,46 @@ def _document(member: Member, refs: Refs, errors: list[FieldError]) -> tuple[Fie
         keyed[name] = [(str(row[compiled.key]), compiled.get(row, said, refs, errors)) for row in rows]
         said[name] = [line for _, line in keyed[name]]
     return said, keyed
+
+
+def _found_alike(
+    flow: Flow, run: RunNote, work: Work, refs: Mapping[str, Mapping[tuple[str, str], str]], shapes: Shapes, batch: Batch
+) -> bool:
+    """Found a golden record of records that agree, as others of its shape; tell whether it is one of those. It comes to the same as
+    `_merge_one`, which looks at all that may stand in the way."""
+    golden, said, paths, errors = work.golden, [], [], list[FieldError]()
+    for member in work.members:
+        fields, side = member.incoming.fields, member.side
+        if fields is None or not member.new_link or not side.mapping.applies(fields):
+            return False
+        says = side.mapping.get(fields, refs.get(side.connection, {}), errors)
+        said.append(says)
+        paths.append((id(side), tuple([path for path, value in says.items() if value is not None])))
+    shape = shapes.of(tuple(paths)) if paths and not errors else None
+    if shape is None or not shape.accord.holds(said):
+        return False
+    golden.fields = shape.accord.fields(said)
+    authors = [[member.side.connection, member.incoming.version, run.id] for member in work.members]
+    golden.authors = {path: authors[place] for path, place in shape.authors}
+    batch.add_golden.append(golden)
+    run.counts["founded"] += 1
+    batch.match_keys.append((golden.id, _first_keys(flow, work, as_found=shape.as_found)))
+    for member, marks, unread, dirty in zip(work.members, shape.answered, shape.unread, shape.dirty, strict=True):
+        link, row, mapping = member.link, member.incoming, member.side.mapping
+        link.base, link.version, link.rules = row.fields, row.version, mapping.digest
+        answers = answers_unread(golden.fields, link, mapping) if unread else {}
+        if marks or answers:
+            link.answered = marks | answers
+        link.dirty = dirty or (unread and not answers)
+        batch.add_links.append(link)
+        batch.done(row)
+        batch.settled.append(row)
+    if shape.wanted:
+        _want(flow, run, work, batch)
+    if len(work.members) > 1 or work.how not in ("", "new"):
+        run.counts["bound"] += 1
+    batch.history.append(HistoryRow(golden.id, run.id, run.at, {"kind": "merge", **_founded_by(work, work.members)}))
+    return True
 
 
 def _merge_one(
@@ -462,12 +508,6 @@ def _saying(
     return saying
 
 
-@lru_cache(maxsize=1024)
-def _all_of(paths: tuple[str, ...]) -> frozenset[str]:
-    """Return these paths as a set; what is said of most records is said of the same paths, and one set of them is enough."""
-    return frozenset(paths)
-
-
 def _where_empty(paths: frozenset[str], golden: Fields, side: Side) -> frozenset[str]:
     """Return the paths on which golden holds nothing, nor anything that moves as one value with them. A record that has still to become
     what golden is says no more: it is what golden moved on from."""
@@ -509,7 +549,7 @@ def _moved(
     """Return what the base meant, the paths on which the record says something new, and the fields in which it does."""
     link, mapping, fields = member.link, member.side.mapping, member.incoming.fields or {}
     if link.base is None:
-        return None, _all_of(tuple([path for path, value in flat.items() if value is not None])), []
+        return None, all_of(tuple([path for path, value in flat.items() if value is not None])), []
     base = link.base
     externals = _news(fields, base)
     unread = [name for name in externals if name not in base]
@@ -818,7 +858,7 @@ def _store_merge(
     golden = work.golden
     changed: set[str] = set()  # of a new record all is, and nobody asks
     if work.new:
-        golden.authors = _first_authors(merged.changes, run.id) | golden.authors
+        golden.authors = first_authors([(change.by, change.version, change.unit) for change in merged.changes], run.id) | golden.authors
     else:
         changed.update(path for change in merged.changes for path in change.unit)
         for change in merged.changes:
@@ -854,8 +894,7 @@ def _store_merge(
         link.dirty = golden.state == "gone" or refused_once or is_dirty(golden.fields, link, mapping, with_lines)
         (batch.add_links if member.new_link else batch.update_links).append(link)
         batch.done(member.incoming)
-        batch.close.append(f"record:{link.stream_id}:{link.key}")
-        batch.close.append(f"review:{link.stream_id}:{link.key}")
+        batch.settled.append(member.incoming)
         if member.wanted:
             batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
         if not member.new_link:
@@ -904,23 +943,6 @@ def _leave(run: RunNote, member: Member, origin: Origin, golden: GoldenRow, batc
         batch.close.extend((f"blocked:{origin.replaces.id}", f"record:{origin.replaces.id}"))
 
 
-def _first_authors(changes: list[Change], run: str) -> dict[str, list[str]]:
-    """Return the authors of a new record, the commonest under ``*``, so that it does not name the same one for each field."""
-    if len(changes) == 1:
-        return {"*": [changes[0].by, changes[0].version, run]}
-    counted: dict[tuple[str, str], int] = {}
-    for change in changes:
-        counted[change.by, change.version] = counted.get((change.by, change.version), 0) + len(change.unit)
-    most = max(counted, key=counted.__getitem__, default=None)
-    authors = {"*": [*most, run]} if most else {}
-    for change in changes:
-        if (change.by, change.version) != most:
-            author = [change.by, change.version, run]
-            for path in change.unit:
-                authors[path] = author
-    return authors
-
-
 def _want(flow: Flow, run: RunNote, work: Work, batch: Batch) -> None:
     """A new golden record is wanted in each stream of the flow in which it is not yet, where records may be created."""
     golden = work.golden
@@ -943,12 +965,13 @@ def _match_keys(flow: Flow, work: Work, said: Fields, before: Fields, changed: s
             if are:
                 batch.match_keys.append((golden.id, are))
         return
-    as_found = work.hashes and not _differ(policies.natural, golden.fields, said)
-    batch.match_keys.append((golden.id, keys.kept(work.hashes if as_found else keys.of(golden.fields))))
+    as_found = not differ(policies.natural, golden.fields, said)
+    batch.match_keys.append((golden.id, _first_keys(flow, work, as_found=as_found)))
 
 
-def _differ(paths: Iterable[str], one: Fields, other: Fields) -> bool:
-    return list(map(one.get, paths)) != list(map(other.get, paths))
+def _first_keys(flow: Flow, work: Work, *, as_found: bool) -> dict[int, int]:
+    keys = flow.policies[work.golden.entity].natural_keys
+    return keys.kept(work.hashes if as_found and work.hashes else keys.of(work.golden.fields))
 
 
 def clash_subject(golden_id: str, unit: Sequence[str]) -> str:
@@ -979,12 +1002,15 @@ def _plain_candidate(candidate: Candidate) -> dict[str, Any]:
     return {"by": candidate.by, "role": candidate.role, "version": candidate.version, "values": candidate.values}
 
 
+def _founded_by(work: Work, spoke: list[Member]) -> dict[str, Any]:
+    return {"founded": {member.side.connection: member.incoming.key for member in spoke}, "how": work.how}
+
+
 def _history(run: RunNote, work: Work, merged: Merged, spoke: list[Member], gone: list[Member], batch: Batch) -> None:
     """One row a record and settle. First values are not repeated: golden holds them, and later rows say what they replaced."""
     data: dict[str, Any] = {}
     if work.new:
-        data["founded"] = {member.side.connection: member.incoming.key for member in spoke}
-        data["how"] = work.how
+        data.update(_founded_by(work, spoke))
     elif work.how:
         data["bound"] = {member.side.connection: member.incoming.key for member in spoke}
         data["how"] = work.how
