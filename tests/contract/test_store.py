@@ -211,9 +211,9 @@ def test_heads_tell_the_version_last_read_and_prefer_the_unmerged_state(store: S
     store.add_links([link(1, "a", version="v1"), link(2, "b", version="v1", state="asleep"), link(3, None, state="wanted")])
     store.put_incoming([incoming("b", version="v2"), incoming("c", version="v7", state="parked"), incoming("a", stream_id=ERP)])
     assert store.heads(CRM, ["c", "b", "a", "unknown"]) == {
-        "a": Head("v1", "L1000000000001", "live"),
-        "b": Head("v2", "L1000000000002", "new"),
-        "c": Head("v7", None, "parked"),
+        "a": Head("v1", "live", Past("live", "v1", [])),
+        "b": Head("v2", "new", Past("asleep", "v1", [])),
+        "c": Head("v7", "parked"),
     }
     assert store.heads(CRM, []) == {}
 
@@ -390,9 +390,9 @@ def test_live_links_are_counted_to_a_limit(store: Store) -> None:
 
 def test_the_versions_in_which_a_record_stood_are_told_by_its_key(store: Store) -> None:
     store.add_links([link(1, "a", version="v3", earlier=["v1", "v2"]), link(2, "b", state="tombstone"), link(3, "a", ERP, version="w")])
-    found = {"a": Past("live", "v3", ["v1", "v2"]), "b": Past("tombstone", "", [])}
-    assert store.pasts(CRM, ["b", "a", "unknown"]) == found
-    assert store.pasts(ERP, ["a", "b"]) == {"a": Past("live", "w", [])}
+    found = {key: head.past for key, head in store.heads(CRM, ["b", "a", "unknown"]).items()}
+    assert found == {"a": Past("live", "v3", ["v1", "v2"]), "b": Past("tombstone", "", [])}
+    assert {key: head.past for key, head in store.heads(ERP, ["a", "b"]).items()} == {"a": Past("live", "w", [])}
 
 
 def test_references_are_found_through_the_first_stream_that_knows_them(store: Store) -> None:
@@ -518,6 +518,7 @@ def test_history_is_told_oldest_first_by_record_and_by_run(store: Store) -> None
         "G0": ["t0", "t2", "t4"],
         "G1": ["t1", "t3"],
     }
+    assert store.histories(["G0", "G1", "G2"], at_least=3).keys() == {"G0"}
 
 
 # runs, flows, brakes

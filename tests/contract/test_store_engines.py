@@ -76,6 +76,16 @@ def test_natural_keys_that_are_not_in_order_yet_outlive_the_way_back(store_url: 
         assert store.match("customer", 2, [(1 << 63) - 1]) == [((1 << 63) - 1, "Ga")]
 
 
+def test_what_stands_is_known_after_the_way_back_and_forth(store_url: str) -> None:
+    with open_store(store_url) as store:
+        store.add_links([LinkRow(f"L{key}", f"G{key}", "customer", 1, key, version=f"{key}1") for key in "ab"])
+    migrate.downgrade(*driver(store_url), to="0004")
+    with open_store(store_url) as store:
+        assert [head for heads in store.standing(1) for head in heads] == [("a", "a1"), ("b", "b1")]
+        assert {key: head.version for key, head in store.heads(1, ["a", "b", "c"]).items()} == {"a": "a1", "b": "b1"}
+        assert store.golden_of([1], ["b"]) == {"b": "Gb"}
+
+
 def test_a_migration_that_dies_leaves_nothing(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from alembic import op
 

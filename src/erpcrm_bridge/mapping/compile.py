@@ -192,13 +192,15 @@ class CompiledMapping:
         *,
         create: bool,
         paths: frozenset[str] | None = None,
+        said: Fields | None = None,
     ) -> Fields:
-        """Return the external fields that must be written so that the system says what golden says.
+        """Return the external fields that must be written so that the system says what golden says. ``said`` is what get says of the base,
+        where the caller knows.
 
         Left out is a rule that golden does not name or ``paths`` does not touch, one whose get of the base gives the golden value already
         (GetPut), and a value equal to the base's. A state field with moves is written on a create alone, where its first state can be.
         """
-        return self._put(golden, base, refs, errors, create=create, paths=paths)
+        return self._put(golden, base, refs, errors, create=create, paths=paths, said=said)
 
     def parts(self, external: str) -> tuple[Part, ...]:
         """Return the keys that lead to an external value in a record."""
@@ -396,7 +398,7 @@ def _functions(
     outward = Source(world, f"<mapping {name} from_canonical {own}>")
     if around is None:
         write_get(inward, plans, "fields, refs, errors", record="fields", around=None)
-        write_put(outward, plans, "golden, base, refs, errors, *, create, paths=None", record="golden", base="base", around=None)
+        write_put(outward, plans, "golden, base, refs, errors, *, create, paths=None, said=None", record="golden", base="base", around=None)
     else:
         write_get(inward, plans, "row, document, refs, errors", record="row", around=around)
         write_put(outward, plans, "line, document, base_row, refs, errors, *, create", record="line", base="base_row", around=around)

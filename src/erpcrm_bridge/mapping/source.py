@@ -409,7 +409,7 @@ def write_put(source: Source, plans: Sequence[Plan], signature: str, *, record: 
     source.add(1, f"s = E if {base} is None else {base}")
     if around is None:
         compared = source.bind("p", frozenset(path for plan in plans if read.intersection(plan.rule.canonical) for path in plan.touched_by))
-        source.add(1, f"b = get_base(s, refs, []) if s and (paths is None or not paths.isdisjoint({compared})) else E")
+        source.add(1, f"b = said or (get_base(s, refs, []) if s and (paths is None or not paths.isdisjoint({compared})) else E)")
     else:
         source.add(1, f"b = get_base(s, {around}, refs, []) if s else E")
     for plan in plans:

@@ -36,8 +36,8 @@ _INDEX = re.compile(r"\{by (\w+)\}")
 _PAIRS = re.compile(r"\{pairs (\w+)\}")
 CHUNK = 10_000
 """As many rows or keys go into one statement."""
-LOG_PAGES = 4_096
-"""SQLite's log is taken into the file when it has so many pages: a page that many batches touch is written there once."""
+LOG_SIZE = 32 << 20
+"""SQLite's log is taken into the file when it has so many bytes: a page that many batches touch is written there once."""
 PATIENCE = 30
 """Seconds to wait for another writer, or for a server to answer."""
 
@@ -155,7 +155,8 @@ class SqliteEngine:
                 if not read_only:
                     self._db.execute("PRAGMA journal_mode = WAL")
                     self._db.execute("PRAGMA synchronous = FULL")
-                    self._db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+                    pages = LOG_SIZE // self._db.execute("PRAGMA page_size").fetchone()[0]
+                    self._db.execute(f"PRAGMA wal_autocheckpoint = {pages}")
                 self._db.execute("PRAGMA cache_size = -32768")
                 self._db.execute("PRAGMA temp_store = MEMORY")
         except BaseException:
@@ -231,7 +232,7 @@ class SqliteEngine:
         db = sqlite3.connect(
             f"file:{quote(str(self._path))}?mode={mode}", uri=True, isolation_level=None, timeout=PATIENCE, cached_statements=256
         )
-        db.execute("PRAGMA page_size = 8192")  # of a file that is made now: fewer and larger pages cost a commit less
+        db.execute("PRAGMA page_size = 4096")  # of a file that is made now: an edit here and there writes whole pages
         return db
 
     def _make_current(self, db: sqlite3.Connection) -> None:

@@ -79,11 +79,12 @@ class Past(Struct):
 
 
 class Head(Struct, frozen=True, gc=False):
-    """As much of a known record as it takes to see that it has not moved: the version last read, and where it stands."""
+    """As much of a known record as it takes to see whether it has moved: the version last read, and where it stands. ``past`` is what its
+    link says, where one knows it."""
 
     version: str
-    link_id: str | None
     state: str
+    past: Past | None = None
 
 
 class IncomingRow(Struct):

@@ -46,10 +46,10 @@ _INCOMING_FROM = "incoming LEFT JOIN link ON link.stream_id = incoming.stream_id
 # index is not to be used.
 # ruff: noqa: S608 - statements are put together from names of ours; every value is a parameter
 _HEADS = """
-    SELECT j.value, coalesce(incoming.version, link.version), link.id, coalesce(incoming.state, link.state)
-    FROM {texts} LEFT JOIN link {by link_head} ON link.stream_id = ? AND link.key = j.value
+    SELECT j.value, incoming.version, incoming.state, link.version, link.state, link.earlier
+    FROM {texts} LEFT JOIN link {by link_key} ON link.stream_id = ? AND link.key = j.value AND link.key IS NOT NULL
     LEFT JOIN incoming ON incoming.stream_id = ? AND incoming.key = j.value
-    WHERE link.id IS NOT NULL OR incoming.key IS NOT NULL"""
+    WHERE link.state IS NOT NULL OR incoming.key IS NOT NULL"""
 _STANDING = """
     SELECT key, version FROM link {by link_head} WHERE stream_id = ? AND key > ? AND state IN ('live', 'asleep') ORDER BY key LIMIT ?"""
 _MISSING = "SELECT key FROM link {by link_head} WHERE stream_id = ? AND key > ? AND state = 'missing' ORDER BY key LIMIT ?"
@@ -58,7 +58,7 @@ _LATER = "SELECT key, version, golden_id, fields IS NULL FROM incoming WHERE str
 _INCOMING_NEWER = (
     f"ON CONFLICT (stream_id, key) DO UPDATE SET {c.rewritten(c.INCOMING, 'stream_id', 'key')} WHERE excluded.seq >= incoming.seq"
 )
-_LINKED_KEYS = "SELECT j.value, link.golden_id FROM {texts} CROSS JOIN link {by link_head} WHERE link.stream_id = ? AND link.key = j.value"
+_LINKED_KEYS = "SELECT j.value, link.golden_id FROM {texts} CROSS JOIN link {by link_key} WHERE link.stream_id = ? AND link.key = j.value"
 _LINKED = """
     FROM incoming WHERE golden_id > ? AND state IN ('new', 'waiting') AND +stream_id IN (SELECT j.value FROM {numbers})"""
 _LINKED_LAST = f"SELECT max(golden_id) FROM (SELECT DISTINCT golden_id {_LINKED} ORDER BY golden_id LIMIT ?) AS page"
@@ -90,9 +90,6 @@ _LINKS = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.id = j.value
 _LINKS_WHOSE = "SELECT link.id, link.golden_id, link.entity, link.stream_id, link.key FROM {texts} CROSS JOIN link WHERE link.id = j.value"
 _LINKS_OF = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.golden_id = j.value ORDER BY link.id"
 _LINKS_BY_KEY = f"SELECT {_LINK} FROM {{texts}} CROSS JOIN link WHERE link.stream_id = ? AND link.key = j.value"
-_PASTS = """
-    SELECT j.value, link.state, link.version, link.earlier FROM {texts} CROSS JOIN link {by link_key}
-    WHERE link.stream_id = ? AND link.key = j.value AND link.key IS NOT NULL"""
 _LINKS_PAGE = f"SELECT {_LINK} FROM link WHERE stream_id = ? AND id > ? ORDER BY id LIMIT ?"
 _LINKS_DIRTY = f"""
     SELECT {_LINK} FROM link {{by link_dirty}} WHERE stream_id = ? AND id > ? AND dirty AND state IN ('live', 'wanted')
@@ -129,7 +126,9 @@ _PARKED_AGAIN = "ON CONFLICT (subject) WHERE closed_at IS NULL DO UPDATE SET att
 _PARKED_CLOSE = "UPDATE parked SET closed_by = ?, closed_at = ? WHERE closed_at IS NULL AND subject IN (SELECT j.value FROM {texts})"
 
 _HISTORY = c.listed(c.HISTORY, "history.id")
-_HISTORIES = f"SELECT {_HISTORY} FROM {{texts}} CROSS JOIN history WHERE history.golden_id = j.value ORDER BY history.id"
+_HISTORIES = f"""
+    SELECT {_HISTORY} FROM {{texts}} CROSS JOIN history WHERE history.golden_id = j.value
+    AND (SELECT count(*) FROM history AS of WHERE of.golden_id = j.value) >= ? ORDER BY history.id"""
 _RUNS = f"SELECT {c.listed(c.RUN)} FROM run"
 _RUN_AGAIN = f"ON CONFLICT (id) DO UPDATE SET {c.rewritten(c.RUN, 'id')}"
 
@@ -296,7 +295,7 @@ class Store:
         return {key for rows in self._pages(_MISSING, stream_id) for (key,) in rows}
 
     def heads(self, stream_id: int, keys: Iterable[str]) -> dict[str, Head]:
-        """Return, by key, as much of each known record as it takes to see that it has not moved.
+        """Return, by key, as much of each known record as it takes to see whether it has moved, and where it stood before.
 
         Where a later state waits unmerged in incoming, version and state are its own.
         """
@@ -304,7 +303,9 @@ class Store:
         for chunk in _chunks(keys):
             chunk.sort()
             found = self._db.rows(_HEADS, (self._db.array(chunk), stream_id, stream_id))
-            heads |= {key: Head(version, link_id, state) for key, version, link_id, state in found}
+            for key, later, later_state, version, state, earlier in found:
+                past = None if state is None else Past(state, version, c.unpacked(earlier) if earlier else [])
+                heads[key] = Head(version, state, past) if later_state is None else Head(later, later_state, past)
         return heads
 
     def put_incoming(self, rows: Sequence[IncomingRow]) -> None:
@@ -403,11 +404,6 @@ class Store:
         """Return links in whatever state, by the keys of their records."""
         found = map(c.link_row, self._look_up(_LINKS_BY_KEY, keys, stream_id))
         return {row.key: row for row in found if row.key is not None}
-
-    def pasts(self, stream_id: int, keys: Iterable[str]) -> dict[str, Past]:
-        """Return, by the keys of their records, in which versions links have stood."""
-        found = self._look_up(_PASTS, keys, stream_id)
-        return {key: Past(state, version, c.unpacked(earlier) if earlier else []) for key, state, version, earlier in found}
 
     def links_of(self, golden_ids: Iterable[str]) -> dict[str, list[LinkRow]]:
         """Return all links of golden records, by golden id; each list in order of the links' ids."""
@@ -595,10 +591,10 @@ class Store:
         found = self._db.rows(f"SELECT {_HISTORY} FROM history WHERE golden_id = ? ORDER BY id", (golden_id,))
         return [c.history_row(values) for values in found]
 
-    def histories(self, golden_ids: Iterable[str]) -> dict[str, list[HistoryRow]]:
-        """Return, by golden id, all settles of these records, oldest first."""
+    def histories(self, golden_ids: Iterable[str], at_least: int = 1) -> dict[str, list[HistoryRow]]:
+        """Return, by golden id, all settles of these records, oldest first; a record that has fewer than ``at_least`` is left out."""
         found: dict[str, list[HistoryRow]] = {}
-        for row in map(c.history_row, self._look_up(_HISTORIES, golden_ids)):
+        for row in map(c.history_row, self._look_up(_HISTORIES, golden_ids, at_least)):
             found.setdefault(row.golden_id, []).append(row)
         return found
 

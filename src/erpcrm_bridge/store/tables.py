@@ -95,12 +95,13 @@ class Golden(Table, table=True):
 
 
 class Link(Table, table=True):
-    """A golden record's copy in one stream. ``link_head`` answers "has it moved?" without touching the bases."""
+    """A golden record's copy in one stream. ``link_head`` answers "has it moved?" without touching the bases,
+    and holds no more than that takes: it is written with each version."""
 
     __tablename__ = "link"
     __table_args__ = (
         Index("link_key", "stream_id", "key", unique=True, **_where("key IS NOT NULL")),
-        Index("link_head", "stream_id", "key", "state", "id", "version", "golden_id"),
+        Index("link_head", "stream_id", "key", "state", "version"),
         Index("link_golden", "golden_id"),
         Index("link_page", "stream_id", "id"),
         Index("link_dirty", "stream_id", "id", **_where("dirty")),

@@ -257,10 +257,10 @@ def _update(
     wanted -= with_paused
     errors: list[FieldError] = [FieldError(path, path, f"paused: {paused[path]}", paused=True) for path in sorted(with_paused)]
     plain = wanted - state_paths
-    put = mapping.put(golden.fields, base, refs_out, errors, create=False, paths=plain) if plain else {}
+    put = mapping.put(golden.fields, base, refs_out, errors, create=False, paths=plain, said=before) if plain else {}
     withheld = _withheld(errors, unit)
     if withheld & wanted - {error.path for error in errors}:
-        put = mapping.put(golden.fields, base, refs_out, [], create=False, paths=plain - withheld)
+        put = mapping.put(golden.fields, base, refs_out, [], create=False, paths=plain - withheld, said=before)
     lists, line_errors, list_answers = _list_steps(golden, link, mapping, base, frozen | held, refs_in, refs_out)
     for name in [name for name in lists if name in paused]:
         del lists[name]

@@ -11,7 +11,7 @@ import msgspec
 from erpcrm_bridge.connector import ListsKeys, PutsAway
 from erpcrm_bridge.errors import CursorExpired, PermissionDenied
 from erpcrm_bridge.model.records import Change, Record, Selection
-from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Past, Store
+from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Store
 from erpcrm_bridge.sync import remap
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.notes import RunNote, parked_row
@@ -202,7 +202,8 @@ def _read(
         absent: list[IncomingRow] = []
         if page.complete and unmet is not None:
             absent = _absent(store, run, stream_id, sides[0], selection, unmet.keys(), seq)
-        _count_for_brakes(store, run, stream_id, [*moved, *absent])
+        _count_for_brakes(store, run, stream_id, moved, heads)
+        _count_for_brakes(store, run, stream_id, absent, store.heads(stream_id, [row.key for row in absent]))
         with store.transaction(run.fence):
             store.put_incoming([*moved, *absent])
             store.park(problems)
@@ -252,7 +253,7 @@ def _reconcile(store: Store, run: RunNote, stream_id: int, side: Side, selection
     if back:
         rows.extend(_read_by_key(store, run, side, selection, back, seq))
     if rows:
-        _count_for_brakes(store, run, stream_id, rows)
+        _count_for_brakes(store, run, stream_id, rows, store.heads(stream_id, [row.key for row in rows]))
         with store.transaction(run.fence):
             store.put_incoming(rows)
         run.counts["moved"] += len(rows)
@@ -282,13 +283,12 @@ def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[
         store.park(rows)
 
 
-def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[IncomingRow]) -> None:
+def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[IncomingRow], heads: Mapping[str, Head]) -> None:
     """Count what the brakes look at: known records that are gone, and known records that stand again as they stood before.
 
     ``rows`` are about to be stored; what is stored already was counted when it came, however it came.
     """
-    links = store.pasts(stream_id, [row.key for row in rows])
-    telling = [row for row in rows if row.key in links and _tells_of_damage(row, links[row.key])]
+    telling = [row for row in rows if _tells_of_damage(row, heads.get(row.key))]
     stored = store.incoming(stream_id, [row.key for row in telling]) if telling else {}
     for row in telling:
         before = stored.get(row.key)
@@ -296,14 +296,14 @@ def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[Inc
             run.counts[f"{'gone' if row.fields is None else 'reverts'} in {stream_id}"] += 1
 
 
-def _tells_of_damage(row: IncomingRow, link: Past) -> bool:
+def _tells_of_damage(row: IncomingRow, head: Head | None) -> bool:
     if row.fields is None:
-        return link.state != "tombstone"
-    return _stands_as_before(row.version, link)
+        return head is not None and head.past is not None and head.past.state != "tombstone"
+    return _stands_as_before(row.version, head)
 
 
-def _stands_as_before(version: str, link: Past) -> bool:
-    return version != link.version and version in link.earlier
+def _stands_as_before(version: str, head: Head | None) -> bool:
+    return head is not None and head.past is not None and version != head.past.version and version in head.past.earlier
 
 
 def _readable_again(flow: Flow, store: Store, run: RunNote, stream_id: int, still: set[str]) -> None:
@@ -315,7 +315,7 @@ def read_again(store: Store, run: RunNote, side: Side, keys: list[str]) -> None:
     """Read records by key and store them as incoming. A key that is not there is gone, or missing where the system cannot tell (L8)."""
     note_paused(store, run.flow, side.stream_id, [side])
     rows = _read_by_key(store, run, side, side.selection, keys, store.seq())
-    _count_for_brakes(store, run, side.stream_id, rows)
+    _count_for_brakes(store, run, side.stream_id, rows, store.heads(side.stream_id, [row.key for row in rows]))
     with store.transaction(run.fence):
         store.put_incoming(rows)
 
@@ -328,8 +328,8 @@ def read_now(store: Store, side: Side, selection: Selection, keys: list[str]) ->
     """
     records, hidden = _readable(side, selection, keys)
     there = {record.key: record for record in records}
-    links = store.pasts(side.stream_id, list(there)) if there else {}
-    again = [key for key, record in there.items() if key in links and _stands_as_before(record.version, links[key])]
+    heads = store.heads(side.stream_id, there)
+    again = [key for key, record in there.items() if _stands_as_before(record.version, heads.get(key))]
     if again:
         there.update({record.key: record for record in _readable(side, selection, again)[0]})
     return there, hidden

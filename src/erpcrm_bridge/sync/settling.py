@@ -27,6 +27,8 @@ from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
 
 BATCH = 5_000
+RETURNS = 4
+"""So many settles it takes at least for a value to have been taken twice, and taken back each time."""
 _NO_PATHS: frozenset[str] = frozenset()
 
 
@@ -132,7 +134,7 @@ def settle(
     old = [work.golden.id for work in works if not work.new]
     refs = _member_refs(flow, store, works)
     open_clashes = clashes_of(store, old)
-    histories = _histories(store, old)
+    histories = store.histories(old, at_least=RETURNS)
     other_links = store.links_of(old) if beside is None else beside
     _read_sums_again(flow, works)
     shapes = Shapes(flow, entity)
@@ -215,10 +217,6 @@ def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], 
             if row.field and row.subject.startswith(("pending:", "later:")):
                 found.setdefault((row.golden_id or "", row.stream_id or 0), {})[row.field] = row
     return found
-
-
-def _histories(store: Store, golden_ids: list[str]) -> dict[str, list[HistoryRow]]:
-    return store.histories(golden_ids) if golden_ids else {}
 
 
 def _read_sums_again(flow: Flow, works: list[Work]) -> None:
