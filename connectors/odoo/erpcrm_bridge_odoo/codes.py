@@ -13,7 +13,7 @@ _Row = Mapping[str, Any]
 
 
 _TABLES: tuple[tuple[str, str, str, list[Any]], ...] = (
-    ("currency", "res.currency", "name", [["active", "=", True]]),
+    ("currency", "res.currency", "name", []),
     ("country", "res.country", "code", []),
     ("term", "account.payment.term", "name", []),
     ("tax_code", "account.tax", "name", [["type_tax_use", "=", "sale"]]),

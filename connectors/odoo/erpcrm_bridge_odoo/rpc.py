@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -26,6 +27,22 @@ Face: TypeAlias = Literal["json2", "jsonrpc"]
 _JSON = {"Content-Type": "application/json"}
 _BY_POSITION = {"create": ("vals_list",), "write": ("vals",), "load": ("fields", "data")}
 """What a model may rename as it overrides them (17's sale.order writes ``values``)."""
+_SAYS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("read", "search_read"), lambda said: isinstance(said, list) and (not said or isinstance(said[0], dict))),
+    "search": lambda said: isinstance(said, list) and (not said or isinstance(said[0], int)),
+    "fields_get": lambda said: isinstance(said, dict) and all(isinstance(one, dict) for one in said.values()),
+    **dict.fromkeys(("default_get", "load"), lambda said: isinstance(said, dict)),
+}
+_ODOO_SAYS_IN_JSON: Mapping[int, tuple[type[ConfigError], str, str]] = {
+    401: (ConfigError, "it asks for a login of its own", "A proxy stands before it: let the bridge pass without one."),
+    403: (
+        ConfigError,
+        "it lets nobody pass",
+        "A proxy or firewall stands before it: let the bridge's address through to /jsonrpc and /json/2.",
+    ),
+    413: (ConfigError, "the request is too great for it", "Lower `batch` and `page`, or raise the proxy's limit on the body of requests."),
+}
+"""Statuses that Odoo itself gives with a body in JSON, or never."""
 JSON2_SINCE = 19
 OLDEST = 17
 
@@ -134,6 +151,11 @@ class Server:
         """As ``call``; also the server's clock (Unix time) when the request reached it, at the latest; None where it tells no time."""
         named["context"] = self.context if context is None else {**self.context, **context}
         if self.face == "json2":
+            if not self._settings.database.isascii():
+                raise ConfigError(
+                    f"JSON-2 names the database in a header, and {self._settings.database} does not fit into one.",
+                    way_out="Set `api: jsonrpc`, or rename the database.",
+                )
             if ids is not None:
                 named["ids"] = list(ids)
             headers = {
@@ -144,7 +166,7 @@ class Server:
             path = f"/json/2/{model}/{method}"
 
             def read(answer: Answer) -> tuple[Any, float | None]:
-                said = self._decoded(answer)
+                said = self._expected(method, self._decoded(answer))
                 check(said)
                 return said, _clock(answer)
 
@@ -152,7 +174,8 @@ class Server:
         positional: list[Any] = [] if ids is None else [list(ids)]
         positional += [named.pop(name) for name in _BY_POSITION.get(method, ())]
         account = [self._settings.database, self._login(), self._settings.key.get_secret_value()]
-        return self._jsonrpc("object", "execute_kw", [*account, model, method, positional, named], lane, again, check)
+        params = [*account, model, method, positional, named]
+        return self._jsonrpc("object", "execute_kw", params, lane, again, lambda said: check(self._expected(method, said)))
 
     def _login(self) -> int:
         if self._uid is None:
@@ -163,7 +186,9 @@ class Server:
                     f"Odoo refuses the key of {settings.user} in the database {settings.database}.",
                     way_out="Make a new API key (Preferences, Account Security) and put it where the connection's `key` points to.",
                 )
-            self._uid = int(uid)
+            if not isinstance(uid, int):
+                raise ConfigError(f"{settings.url}/jsonrpc does not speak as Odoo does.", way_out="Set `url` to Odoo's own address.")
+            self._uid = uid
         return self._uid
 
     def _common(self, method: str, *args: Any) -> Any:
@@ -187,10 +212,21 @@ class Server:
         if not isinstance(said, dict) or "jsonrpc" not in said:
             raise ConfigError(f"{self._settings.url}/jsonrpc does not speak JSON-RPC.", way_out="Set `url` to Odoo's own address.")
         if "error" in said:
-            data = said["error"].get("data") or {}
-            name, message = str(data.get("name", "")), str(data.get("message", said["error"].get("message", "")))
+            error = said["error"] if isinstance(said["error"], dict) else {"message": said["error"]}
+            data: dict[str, Any] = error["data"] if isinstance(error.get("data"), dict) else {}
+            name, message = str(data.get("name", "")), str(data.get("message", error.get("message", "")))
             raise raised_for(Fault(name, self.redact(message), 200), self._settings)
         return said.get("result")
+
+    def _expected(self, method: str, said: Any) -> Any:
+        """Return what a method said. Raises AnswerLost for what it never says: then somebody else answered in Odoo's place."""
+        fits = _SAYS.get(method)
+        if fits is None or fits(said):
+            return said
+        raise AnswerLost(
+            f"{self._settings.url} answers {method} with something that Odoo never says.",
+            way_out="A proxy may stand between: look what answers there.",
+        )
 
     def _decoded(self, answer: Answer) -> Any:
         try:
@@ -209,6 +245,15 @@ class Server:
             said = None
         if isinstance(said, dict) and "name" in said and "message" in said:
             return raised_for(Fault(str(said["name"]), self.redact(str(said["message"])), answer.status), self._settings)
+        if said is None and answer.status in _ODOO_SAYS_IN_JSON:
+            raise_as, what, way_out = _ODOO_SAYS_IN_JSON[answer.status]
+            return raise_as(
+                f"{self._settings.url} is answered with {answer.status} by something that is not Odoo: {what}.", way_out=way_out
+            )
+        if 300 <= answer.status < 400 and (host := urlsplit(answer.headers.get("location", "")).netloc):
+            where = f"{urlsplit(answer.headers['location']).scheme or 'https'}://{host.rpartition('@')[2]}"
+            if where != self._settings.url:
+                return ConfigError(f"{self._settings.url} sends its callers on to {where}.", way_out=f"Set `url` to {where}.")
         if answer.status == 404 and b"No database is selected" in answer.body:
             return raised_for(Fault("no database", "No database is selected", 404), self._settings)
         return None

@@ -64,6 +64,22 @@ class OdooSettings(_Strict):
             raise ValueError("the address holds neither user nor password nor ?…: secrets stand in settings of their own")
         return url.rstrip("/")
 
+    @field_validator("url")
+    @classmethod
+    def _without_a_path(cls, url: str) -> str:
+        if urlsplit(url).path:
+            raise ValueError("the address ends after its host: https://odoo.example, without /odoo or /web")
+        return url
+
+    @field_validator("key")
+    @classmethod
+    def _key(cls, key: SecretStr) -> SecretStr:
+        """A line's end that came along with the key is no part of it; what cannot stand in a header is no key."""
+        told = key.get_secret_value().strip()
+        if not told or not told.isascii() or not told.isprintable() or " " in told:
+            raise ValueError("it is empty, or holds what no API key of Odoo holds: letters of other alphabets, blanks")
+        return SecretStr(told)
+
     @field_validator("webhook_secret")
     @classmethod
     def _in_an_address(cls, secret: SecretStr | None) -> SecretStr | None:

@@ -309,7 +309,7 @@ def _matrix(headers: Sequence[str], new: _New) -> list[list[str]]:
 def _asks_again(answer: Any) -> None:
     """19 tells a conflict between two loads as a message (observed): nothing was done."""
     for message in answer.get("messages", ()):
-        if "could not serialize access" in str(message.get("message", "")):
+        if look_up("load", str(message.get("message", "")), 200)[0].error is TransientError:
             raise TransientError("Somebody else loaded the same records at this moment.")
 
 

@@ -35,7 +35,10 @@ SAID: dict[str, list[tuple[str, str, int]]] = {
     ],
     "two transactions wait for one another": [("psycopg2.errors.DeadlockDetected", "deadlock detected", 500)],
     "the record is locked": [("psycopg2.errors.LockNotAvailable", "could not obtain lock on row in relation", 500)],
-    "two loads of the same records met": [("load", "could not serialize access due to concurrent update", 200)],
+    "two loads of the same records met": [
+        ("load", "could not serialize access due to concurrent update", 200),
+        ("load", "konnte Zugriff nicht serialisieren wegen gleichzeitiger Aktualisierung", 200),
+    ],
     "the database is being restarted or is full": [
         ("psycopg2.OperationalError", "FATAL:  sorry, too many clients already", 500),
         ("psycopg2.InterfaceError", "connection already closed", 500),
@@ -50,7 +53,13 @@ SAID: dict[str, list[tuple[str, str, int]]] = {
     "the login or its key is refused": [(_E + "AccessDenied", "Access Denied", 200)],
     "the session has ended": [("odoo.http.SessionExpiredException", "Session expired", 200)],
     "there is no such database": [
-        ("psycopg2.OperationalError", 'connection to server at "h", port 5 failed: FATAL:  database "nodb" does not exist\n', 200)
+        ("psycopg2.OperationalError", 'connection to server at "h", port 5 failed: FATAL:  database "nodb" does not exist\n', 200),
+        ("psycopg2.OperationalError", "FATAL:  Datenbank »nodb« existiert nicht", 200),
+        ("psycopg2.OperationalError", "FATAL:  la base de données « nodb » n'existe pas", 200),
+    ],
+    "Odoo does not reach its database": [
+        ("psycopg2.OperationalError", 'connection to server at "h", port 5 failed: Connection refused\n\tIs the server running', 500),
+        ("psycopg2.OperationalError", "Verbindung zum Server wurde getrennt", 200),
     ],
     "the server does not serve this database": [("no database", "No database is selected", 404)],
     "the companies may not be used": [(_E + "AccessError", "Access to unauthorized or invalid companies.", 403)],
