@@ -75,7 +75,7 @@ def identify(
     one stream may mean a key of the other. The nodes have been put aside for these rules, or for more.
     """
     joining = _Joining(nodes, related or {}, apart)
-    for bucket in joining.sharing(nodes.references):
+    for bucket in joining.sharing(nodes.references) if nodes.referring else ():
         joining.consider(bucket, "external id", joining.left_elsewhere(bucket))
     if crosses is not None and nodes.crossing:
         for cluster in _crossed(nodes, crosses):
@@ -85,7 +85,7 @@ def identify(
         why = " + ".join(rule.keys)
         written = [_all_of(nodes.forms(path)) for path in rule.compare]
         for bucket in joining.sharing(partial(nodes.natural, number)):
-            for cluster in _agreeing(bucket, nodes, rule, written, joining):
+            for cluster in _agreeing(bucket, nodes, rule, written):
                 if rule.related:
                     joining.by_related(cluster, why, rule.related)
                 joining.consider(cluster, why, rule.review)
@@ -119,17 +119,19 @@ class Identified:
         for i, (who, hashes, way, other) in enumerate(zip(nodes, nodes.natural_keys(), ways, self._with, strict=True)):
             if way == _IS_GOLDEN or i in self._doubts:
                 continue
-            golden_id, whos = None, [who]
-            if other != i:
-                members = sorted(_ring(self._with, i))
-                if next(j for j in members if ways[j] != _IS_GOLDEN) != i:
-                    continue  # it was told with the first of them
-                whos = [nodes[j] for j in members]
-                golden_id = next((one.golden_id for one in whos if one.golden_id), None)
-                whos = [one for one in whos if not one.golden_id]
-            references = [one.reference for one in whos if one.reference]
-            rule = self._named[way] if way >= 0 else "new"
-            yield Group(golden_id, [(one.stream_id, one.key) for one in whos], rule, hashes, references)
+            golden_id, members, references = None, [(who.stream_id, who.key)], [who.reference] if who.reference else []
+            for j in sorted(_ring(self._with, i)) if other != i else ():
+                if ways[j] == _IS_GOLDEN:
+                    golden_id = nodes[j].golden_id
+                elif j < i:
+                    break  # it was told with that one
+                elif j > i:
+                    one = nodes[j]
+                    members.append((one.stream_id, one.key))
+                    if one.reference:
+                        references.append(one.reference)
+            else:
+                yield Group(golden_id, members, self._named[way] if way >= 0 else "new", hashes, references)
 
     def doubts(self) -> Iterator[Doubt]:
         """Yield the doubts, in the order of their records."""
@@ -229,7 +231,8 @@ class _Joining:
         """Note in ``following`` the buckets of these keys of which not all are joined already. Each root is its members' parent now."""
         first: dict[int, int] = {}
         roots = map(self._parent.__getitem__, places)
-        last = dict.fromkeys([key for key, root in zip(keys, roots, strict=True) if first.setdefault(key, root) != root], -1)
+        shared = {key for key, root in zip(keys, roots, strict=True) if first.setdefault(key, root) != root}
+        last = {key: -1 for key, i in zip(keys, places, strict=True) if key in shared and self._is_open(i)} if shared else {}
         for key, i in zip(keys, places, strict=True) if last else ():
             before = last.get(key)
             if before is None:
@@ -238,6 +241,11 @@ class _Joining:
                 following[before] = -i if following[before] else i
                 following[i] = -len(following)
             last[key] = i
+
+    def _is_open(self, i: int) -> bool:
+        """Tell whether anything may still be found out about a node. Nothing is of what was joined and stands in all streams: it is joined
+        with nothing more, and in no doubt."""
+        return self._with[i] == i or not self._nodes.streams <= self._places_of(self._parent[i])
 
     def _join(self, roots: list[int], why: str) -> None:
         first = roots[0]
@@ -352,12 +360,12 @@ def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     return [sorted(cluster) for cluster in {id(cluster): cluster for cluster in clusters.values()}.values()]
 
 
-def _agreeing(bucket: list[int], nodes: Nodes, rule: MatchRule, written: Sequence[Sequence[int]], joining: _Joining) -> list[list[int]]:
+def _agreeing(bucket: list[int], nodes: Nodes, rule: MatchRule, written: Sequence[Sequence[int]]) -> list[list[int]]:
     """Split a bucket into the clusters whose members agree, one by one, in what the rule compares; ``written`` stands for the forms of
     that, by node."""
     if not rule.compare:
         return [bucket]
-    if len(bucket) > TOO_MANY or len({joining.root(i) for i in bucket}) < 2:
+    if len(bucket) > TOO_MANY:
         return []
     spelled: dict[tuple[int, ...], list[int]] = {}
     for i in bucket:

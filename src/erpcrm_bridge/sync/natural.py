@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol, TypeAlias
 
 from xxhash import xxh3_64_intdigest
@@ -20,7 +20,7 @@ from erpcrm_bridge.model.values import Fields, digest
 
 _FORMS = 3
 """Raised by whoever changes a form or a hash: what the store holds is then drawn anew."""
-_HALF = 1 << 63
+_HALF, _WHOLE = 1 << 63, 1 << 64
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _MISSPELLED = 65
 """Of 100: as alike is a word to itself with two letters swapped or one wrong, from four letters on."""
@@ -122,7 +122,7 @@ def plain(text: str) -> str:
     if text.isascii():
         if text.isalnum():
             return text
-        if "." in text:
+        if text.count(".") > 1:
             text = _DOTTED.sub(_undotted, text)
         return " ".join(text.translate(_APART).split())
     if "." in text:
@@ -136,6 +136,7 @@ def _undotted(match: re.Match[str]) -> str:
     return match.group().replace(".", "").replace(" ", "") + " "
 
 
+@lru_cache(8_192)  # it is asked again for each record of a page
 def name_form(text: str) -> str:
     """Return the words of a company's or person's name that tell it apart: no legal form, no umlaut spelled out, in alphabetical order."""
     words = plain(text)
@@ -235,7 +236,8 @@ class NaturalKeys:
                     break
                 text = f"{text}\x1f{more}"
             else:
-                found[number] = (xxh3_64_intdigest(text.encode(), number) ^ _HALF) - _HALF
+                key = xxh3_64_intdigest(text.encode(), number)
+                found[number] = key if key < _HALF else key - _WHOLE
         for number, first in self._copies:
             found[number] = found[first]
         return found

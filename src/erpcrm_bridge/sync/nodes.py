@@ -6,11 +6,13 @@ numbers, which are read page by page, and what else is asked of a few by blocks,
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from array import array
 from bisect import bisect_right
-from collections.abc import Hashable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Hashable, Iterator, Sequence, Set
+from itertools import accumulate, pairwise, repeat
 from types import TracebackType
 from typing import Generic, NamedTuple, NoReturn, TypeVar
 
@@ -26,10 +28,8 @@ GOLDEN = 0
 """Stands among the streams of a golden record, so that no two of them are ever joined."""
 _IN_MEMORY = 4 << 20
 """Bytes that a file may have before it goes to the disk: a few records never come there."""
-_BLOCK = 4
+_BLOCK = 2
 """Nodes that are read and decoded together."""
-_BLOCKS = 2_000
-"""Blocks that are kept, for it is often asked twice of the same ones."""
 
 
 class Node(Struct, gc=False):
@@ -87,7 +87,7 @@ class Numbered(Generic[K]):
 
 
 class _Page(NamedTuple):
-    """Nodes that were added together: how many, where their columns begin, and where their blocks begin, and the last one ends."""
+    """Nodes that were added together: how many, where their columns begin, and how much later their blocks begin, and the last one ends."""
 
     size: int
     at: int
@@ -97,28 +97,27 @@ class _Page(NamedTuple):
 class Nodes:
     """All nodes of one joining, each known by its place. Use it as a context, for the file is closed with it.
 
-    ``paths`` are the fields that are looked at: what rules compare, and what tells apart. ``streams`` are those of the unlinked records,
-    ``referring`` says how many of them carry a golden id, ``crossing`` whether any node carries a cross id, and ``gone`` are the places of
+    ``paths`` are the fields that are looked at: what rules compare, and what tells apart. ``referring`` says how many unlinked records
+    carry a golden id, ``crossing`` whether any node carries a cross id, and ``gone`` are the places of
     golden records that were deleted. Whatever puts nodes aside or reads them raises StoreError where the disk does not take them.
     """
 
     def __init__(self, rules: Sequence[MatchRule], apart: Sequence[str] = ()) -> None:
         self.paths = tuple(dict.fromkeys([*(path for rule in rules for path in rule.compare), *apart]))
         self.places: Numbered[frozenset[int]] = Numbered()
-        self.streams: set[int] = set()
+        self._alone: dict[int, int] = {}
         self.referring = 0
         self.crossing = False
         self.gone: set[int] = set()
         parts = [key_paths(rule) for rule in rules]
         self._drawn = [number for number, part in enumerate(parts) if parts.index(part) == number]
         self._columns = [self._drawn.index(parts.index(part)) for part in parts]
-        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - this is the context
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY, buffering=0)  # noqa: SIM115 - this is the context
         self._pages: list[_Page] = []
         self._starts: list[int] = []
         self._count = self._end = 0
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list[Who]).decode
-        self._kept: dict[int, list[Who]] = {}
 
     def __enter__(self) -> Nodes:
         return self
@@ -135,7 +134,6 @@ class Nodes:
             return
         for i, node in enumerate(nodes, self._count):
             if not node.golden_id:
-                self.streams.add(node.stream_id)
                 self.referring += bool(node.reference)
             elif node.gone:
                 self.gone.add(i)
@@ -145,42 +143,42 @@ class Nodes:
         forms = [[_form(path, node.compare.get(path)) for node in nodes] for path in self.paths]
         columns += [array("q", [hash(text) if text else 0 for text in column]) for column in forms]
         columns.append(array("q", [hash(said) if (said := node.reference or node.golden_id) else 0 for node in nodes]))
-        columns.append(array("q", [self.places.number(_stands(node)) for node in nodes]))
+        columns.append(array("q", [self._place_of(node) for node in nodes]))
         whos = [
             Who(node.stream_id, node.key, held, node.reference, node.golden_id, node.linked, node.left, node.crosses, node.keys)
             for node, held in zip(nodes, zip(*forms, strict=True) if forms else [()] * len(nodes), strict=True)
         ]
         blocks = [self._encode(whos[start : start + _BLOCK]) for start in range(0, len(whos), _BLOCK)]
         data = b"".join([*map(array.tobytes, columns), *blocks])
-        begins = array("q", [self._end + 8 * len(nodes) * len(columns)])
-        for block in blocks:
-            begins.append(begins[-1] + len(block))
+        begins = array("I", accumulate(map(len, blocks), initial=8 * len(nodes) * len(columns)))
         try:
             self._file.seek(self._end)
-            self._file.write(data)
-            self._file.flush()
+            written = self._file.write(data)
         except OSError as error:
-            _no_room(error)
+            _no_room(error.strerror)
+        if written < len(data):
+            _no_room(os.strerror(errno.ENOSPC))
         self._pages.append(_Page(len(nodes), self._end, begins))
         self._starts.append(self._count)
         self._count += len(nodes)
         self._end += len(data)
 
+    @property
+    def streams(self) -> Set[int]:
+        """The streams of the unlinked records."""
+        return self._alone.keys()
+
     def __getitem__(self, i: int) -> Who:
         page = bisect_right(self._starts, i) - 1
         block, at = divmod(i - self._starts[page], _BLOCK)
-        known = i - at
-        found = self._kept.get(known)
-        if found is None:
-            if len(self._kept) >= _BLOCKS:
-                self._kept.clear()
-            found = self._kept[known] = self._block(self._pages[page], block)
-        return found[at]
+        return self._block(self._pages[page], block)[at]
 
     def __iter__(self) -> Iterator[Who]:
         for page in self._pages:
-            for block in range(len(page.blocks) - 1):
-                yield from self._block(page, block)
+            first, *_, end = page.blocks
+            data = self._read(page.at + first, end - first)
+            for begin, after in pairwise(page.blocks):
+                yield from self._decode(data[begin - first : after - first])
 
     def natural(self, number: int) -> Iterator[array[int]]:
         """Yield the natural keys under a rule, page by page; 0 where a node has none."""
@@ -205,6 +203,14 @@ class Nodes:
         for page in zip(*map(self._column, range(len(self._drawn))), strict=True):
             yield from zip(*(page[at] for at in self._columns), strict=True)
 
+    def _place_of(self, node: Node) -> int:
+        if node.golden_id:
+            return self.places.number(node.linked | {GOLDEN})
+        found = self._alone.get(node.stream_id)
+        if found is None:
+            found = self._alone[node.stream_id] = self.places.number(frozenset((node.stream_id,)))
+        return found
+
     def _column(self, number: int) -> Iterator[array[int]]:
         for page in self._pages:
             column = array("q")
@@ -213,26 +219,22 @@ class Nodes:
 
     def _block(self, page: _Page, number: int) -> list[Who]:
         begin = page.blocks[number]
-        return self._decode(self._read(begin, page.blocks[number + 1] - begin))
+        return self._decode(self._read(page.at + begin, page.blocks[number + 1] - begin))
 
     def _read(self, begin: int, size: int) -> bytes:
         try:
             self._file.seek(begin)
             return self._file.read(size)
         except OSError as error:
-            _no_room(error)
+            _no_room(error.strerror)
 
 
 def _form(path: str, value: object) -> str | None:
     return None if value is None else form(path, value) or ""
 
 
-def _stands(node: Node) -> frozenset[int]:
-    return node.linked | {GOLDEN} if node.golden_id else frozenset((node.stream_id,))
-
-
-def _no_room(error: OSError) -> NoReturn:
+def _no_room(why: str | None) -> NoReturn:
     raise StoreError(
-        f"Records cannot be put aside in {tempfile.gettempdir()}: {error.strerror}.",
+        f"Records cannot be put aside in {tempfile.gettempdir()}: {why}.",
         way_out="Make room there, or set TMPDIR to a folder that has some; nothing was lost, the next run goes on.",
     ) from None

@@ -13,6 +13,7 @@ from erpcrm_bridge.errors import StoreError
 from erpcrm_bridge.mapping import MatchRule
 from erpcrm_bridge.sync import identify, nodes
 from erpcrm_bridge.sync.identify import Group
+from erpcrm_bridge.sync.natural import name_form
 from erpcrm_bridge.sync.nodes import Node, Nodes
 
 RULES = (
@@ -43,7 +44,6 @@ def groups(records: list[Node], page: int) -> list[Group]:
 
 def test_what_was_put_aside_is_read_again_by_its_place_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "_IN_MEMORY", 100)  # it goes to the disk
-    monkeypatch.setattr(nodes, "_BLOCKS", 2)
     records = several(50)
     known = Node(
         0, "", [], {"name": None, "city": "---"}, None, "G1", frozenset({CRM}), True, frozenset({ERP}), ((CRM, "a"),), ((CRM, "x"),)
@@ -77,8 +77,11 @@ def test_what_is_found_is_the_same_in_however_many_parts_it_is_looked_for(monkey
 
 def test_of_a_record_a_few_numbers_are_held_while_it_is_found_out_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A million on each side take what memory the founding of golden records takes as well; a node of each would take ten times that."""
-    for module, name, value in ((identify, "PART", 500), (identify, "PARTS", 4), (nodes, "_IN_MEMORY", 100), (nodes, "_BLOCKS", 50)):
+    for module, name, value in ((identify, "PART", 500), (identify, "PARTS", 4), (nodes, "_IN_MEMORY", 100)):
         monkeypatch.setattr(module, name, value)
+
+    for at in range(4_000):
+        name_form(f"Acme Tools {at}")  # it is kept for a while, here as much of it for few as for many
 
     def peak(count: int) -> int:
         with Nodes(RULES, ["city"]) as aside:
