@@ -461,18 +461,15 @@ def answers_unread(golden: Fields, link: LinkRow, mapping: CompiledMapping) -> d
 
 def strays(golden: Fields, link: LinkRow, mapping: CompiledMapping, said: Fields) -> list[str]:
     """Return the written paths, lists aside, on which a link's base, which reads as ``said``, does not mean golden."""
-    answered, read = link.answered, said
+    answered, now_of, then_of = link.answered, golden.get, said.get
     found: list[str] = []
-    if answered:
-        for path in answered:
-            if path in mapping.writable and path not in mapping.lists and not base_means(path, golden.get(path), said.get(path), answered):
-                found.append(path)
-        read = {**said, **{path: golden.get(path) for path in answered}}
-    ours, theirs = list(map(golden.get, mapping.written)), list(map(read.get, mapping.written))
-    if ours != theirs or list(map(type, ours)) != list(map(type, theirs)):
-        for path, now, then in zip(mapping.written, ours, theirs, strict=True):
-            if now is not then and not (now.__class__ is str and now == then) and not same(then, now):
-                found.append(path)
+    for path in answered:
+        if path in mapping.writable and path not in mapping.lists and not base_means(path, golden.get(path), said.get(path), answered):
+            found.append(path)
+    for path in mapping.written:
+        now, then = now_of(path), then_of(path)
+        if (now != then or now.__class__ is not then.__class__) and path not in answered and not same(then, now):  # most are equal
+            found.append(path)
     return found
 
 

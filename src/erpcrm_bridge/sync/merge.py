@@ -376,7 +376,10 @@ def author_of(path: str, authors: Mapping[str, Author]) -> Author | None:
 
 def author_of_unit(unit: Unit, held: Iterable[Any], authors: Mapping[str, Author]) -> Author | None:
     """Return who said what golden holds of a unit: of a group the first member that is filled tells."""
-    return author_of(next((path for path, value in zip(unit, held, strict=True) if value is not None), unit[0]), authors)
+    for path, value in zip(unit, held, strict=True):
+        if value is not None:
+            return author_of(path, authors)
+    return author_of(unit[0], authors)
 
 
 def base_means(path: str, golden: Any, before: Any, answered: Mapping[str, str]) -> bool:

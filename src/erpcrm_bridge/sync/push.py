@@ -129,10 +129,11 @@ def _decide_batch(
             continue
         decisions.append(decision)
         parked.extend(_parked_errors(run, side, link, decision))
-        known = shown.get((golden.id, side.stream_id), {})
-        pending = {path: target for path, target in decision.pending.items() if target not in decision.blocked}
-        unsaid = {path: target for path, target in pending.items() if not _is_said(known.get(path), target[1])}
-        parked.extend(_pending_row(run, side, link, path, *target) for path, target in unsaid.items())
+        if decision.pending:
+            known = shown.get((golden.id, side.stream_id), {})
+            pending = {path: target for path, target in decision.pending.items() if target not in decision.blocked}
+            unsaid = {path: target for path, target in pending.items() if not _is_said(known.get(path), target[1])}
+            parked.extend(_pending_row(run, side, link, path, *target) for path, target in unsaid.items())
         if decision.held and not decision.blocked:
             closed.append(f"blocked:{link.id}")  # its parent has come, and something else is amiss
         if decision.step is None and not decision.blocked and not decision.held and not decision.pending:
