@@ -223,7 +223,7 @@ class Shop:
             state = {"posted": "open" if open_ else "paid"}.get(one["state"], one["state"])
             lines = [(self._codes[row["product_id"]], *(_money(row[name]) for name in fields[3:])) for row in own]
             book.add("invoice", own[0]["name"], {"customer": customers[one["partner_id"]], "state": state, "open": open_, "lines": lines})
-        memo = "memo" if self._people.version >= 19 else "ref"
+        memo = "memo" if self._people.version >= 18 else "ref"
         applied = self._people.rows("account.partial.reconcile", ["amount", "debit_move_id", "credit_move_id"])
         ends = [one for row in applied for one in (row["debit_move_id"], row["credit_move_id"])]
         move = {row["id"]: row["move_id"] for row in self._people.rows("account.move.line", ["move_id"], ["id", "in", ends])}

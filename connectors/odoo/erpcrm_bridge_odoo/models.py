@@ -41,7 +41,7 @@ OCA_COMMISSIONS = (
     "sale.order.line.agent",
     "account.invoice.line.agent",
 )
-"""Of the OCA's commission modules (17: commission, account_commission, sale_commission; 19: the same with _oca)."""
+"""Of the OCA's commission modules (17: commission, account_commission, sale_commission; 18 and 19: the same with _oca)."""
 
 RENAMED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "sale.order.line": {"tax_ids": ("tax_id",), "product_uom_id": ("product_uom",)},
@@ -49,7 +49,7 @@ RENAMED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "account.payment": {"memo": ("ref",)},
     "res.partner": {"commission_agent_ids": ("agent_ids",)},
 }
-"""19's names, which are this connector's, and what earlier versions call the same. Observed on 17 and 19 (protocol, 5.1)."""
+"""19's names, which are this connector's, and what 17 calls the same; 18 has 19's name of a payment's memo already (observed on all three)."""
 
 LIST_FIELD: Mapping[tuple[str, str], str] = {("account.move", "account.move.line"): "invoice_line_ids"}
 """The field through which a document's rows are written, where several would do."""
@@ -85,7 +85,7 @@ WORKED_OUT: Mapping[str, tuple[str, ...]] = {
     "sale.order": ("partner_id", "partner_invoice_id", "partner_shipping_id", "warehouse_id"),
     "account.move": ("partner_id", "date", "journal_id", "currency_id"),
     "account.payment": ("move_id", "date", "journal_id", "company_id"),
-    "product.product": ("product_tmpl_id",),
+    "product.product": ("product_tmpl_id", "uom_po_id"),
     "utm.campaign": ("name",),
 }
 """Required columns that Odoo, or a derived field of ours, fills on a create, and for which ``default_get`` has no value (observed)."""
