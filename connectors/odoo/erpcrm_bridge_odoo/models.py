@@ -49,7 +49,7 @@ RENAMED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "account.payment": {"memo": ("ref",)},
     "res.partner": {"commission_agent_ids": ("agent_ids",)},
 }
-"""19's names, which are this connector's, and what 17 calls the same; 18 has 19's name of a payment's memo already (observed on all three)."""
+"""19's names, which are this connector's, and what 17 calls the same; 18 has 19's of a payment's memo (observed on all three)."""
 
 LIST_FIELD: Mapping[tuple[str, str], str] = {("account.move", "account.move.line"): "invoice_line_ids"}
 """The field through which a document's rows are written, where several would do."""
