@@ -72,10 +72,8 @@ def standing(world: World) -> list[str]:
                 [golden.id, role, link.key, link.state, link.dirty, link.base, link.version, link.rules, link.earlier, link.pending, marks]
             )
         found += [[golden.id, row.data] for row in world.store.history(golden.id)]
-        found += [
-            [number, key, golden.id in [id for _, id in world.store.match("customer", number, [key])]]
-            for number, key in keys.kept(keys.of(golden.fields)).items()
-        ]
+        drawn = keys.kept(keys.of(golden.fields))
+        found.append([golden.id, drawn, sorted(key for key, id in world.store.match(drawn) if id == golden.id)])
     found += [[row.kind, row.stream_id, row.key, row.field, row.error, row.reason] for row in world.parked()]
     text = "\n".join(map(repr, [*found, world.store.count_incoming()]))
     for id, name in names.items():

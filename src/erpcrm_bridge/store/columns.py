@@ -51,8 +51,8 @@ INCOMING = Bulk(
         "fields": "bytea",
     },
 )
-MATCH_KEY = Bulk("match_key", {"entity": "text", "rule": "int8", "hash": "int8", "golden_id": "text"})
-MATCH_KEY_NEW = Bulk("match_key_new", {"entity": "text", "golden_id": "text", "hashes": "text"})
+MATCH_KEY = Bulk("match_key", {"hash": "int8", "golden_id": "text"})
+MATCH_KEY_NEW = Bulk("match_key_new", {"golden_id": "text", "hashes": "text"})
 CROSS_ID = Bulk("cross_id", {"value": "text", "link_id": "text"})
 INTENTION = Bulk(
     "intention",

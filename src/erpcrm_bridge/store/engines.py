@@ -1,7 +1,7 @@
 """The two databases, and all that differs between them. ``Store`` is written once, against ``Engine``.
 
 Statements are text with ``?`` for a parameter and six words that each engine puts in its own way: ``{texts}`` and ``{numbers}`` are a
-list that was passed as one parameter (``array``), read as the table ``j`` with the column ``value``; ``{pairs NAME}`` is a JSON object in
+list that was passed as one parameter (``array``), read as the table ``j`` with the column ``value``; ``{items NAME}`` is a JSON list in
 a column, read as the table ``j`` with ``key`` and ``value``; ``{now}`` is the database's clock in Unix seconds; ``{by NAME}`` after a table
 has that index of it used, where the database does not find it by itself; ``{or ignore}`` after an INSERT of very many rows that passes over
 conflicts has it keep no pages by which to undo it alone.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Values: TypeAlias = tuple[Any, ...]
 _INDEX = re.compile(r"\{by (\w+)\}")
-_PAIRS = re.compile(r"\{pairs (\w+)\}")
+_ITEMS = re.compile(r"\{items (\w+)\}")
 CHUNK = 10_000
 """As many rows or keys go into one statement."""
 LOG_SIZE = 32 << 20
@@ -217,7 +217,7 @@ class SqliteEngine:
         text = self._sql.get(sql)
         if text is None:
             text = sql.replace("{texts}", "json_each(?) AS j").replace("{numbers}", "json_each(?) AS j")
-            text = _PAIRS.sub(r"json_each(\1) AS j", _INDEX.sub(r"INDEXED BY \1", text)).replace("{or ignore}", "OR IGNORE")
+            text = _ITEMS.sub(r"json_each(\1) AS j", _INDEX.sub(r"INDEXED BY \1", text)).replace("{or ignore}", "OR IGNORE")
             text = self._sql[sql] = text.replace("{now}", "((julianday('now') - 2440587.5) * 86400.0)")
         return self._open().execute(text, parameters)
 
@@ -374,7 +374,7 @@ class PostgresEngine:
         text = self._sql.get(sql)
         if text is None:
             text = sql.replace("{texts}", "unnest(?::text[]) AS j(value)").replace("{numbers}", "unnest(?::int8[]) AS j(value)")
-            text = _PAIRS.sub(r"json_each_text(\1::json) AS j", _INDEX.sub("", text)).replace("{or ignore}", "")
+            text = _ITEMS.sub(r"json_array_elements_text(\1::json) AS j(value)", _INDEX.sub("", text)).replace("{or ignore}", "")
             text = self._sql[sql] = text.replace("{now}", "extract(epoch FROM clock_timestamp())::float8").replace("?", "%s")
         return self._open().execute(text, parameters, binary=True)
 

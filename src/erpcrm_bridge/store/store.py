@@ -107,12 +107,11 @@ _KEY_OF = """
 _GOLDEN_OF = f"{_LINKED_KEYS} AND link.state IN ('live', 'asleep', 'missing', 'alias')"
 
 _MATCH = """
-    SELECT match_key.hash, match_key.golden_id FROM {numbers} CROSS JOIN match_key
-    WHERE match_key.entity = ? AND match_key.rule = ? AND match_key.hash = j.value"""
+    SELECT match_key.hash, match_key.golden_id FROM {numbers} CROSS JOIN match_key WHERE match_key.hash = j.value"""
 _MATCH_IN_ORDER = """
-    INSERT {or ignore} INTO match_key (entity, rule, hash, golden_id)
-    SELECT entity, CAST(j.key AS BIGINT), CAST(j.value AS BIGINT), golden_id FROM match_key_new CROSS JOIN {pairs hashes}
-    WHERE true ORDER BY 1, 2, 3, 4 ON CONFLICT DO NOTHING"""
+    INSERT {or ignore} INTO match_key (hash, golden_id)
+    SELECT CAST(j.value AS BIGINT), golden_id FROM match_key_new CROSS JOIN {items hashes} WHERE true ORDER BY 1, 2
+    ON CONFLICT DO NOTHING"""
 
 _CROSSED = "SELECT cross_id.value, cross_id.link_id FROM {texts} CROSS JOIN cross_id WHERE cross_id.value = j.value"
 
@@ -477,11 +476,11 @@ class Store:
 
     # identification
 
-    def add_match_keys(self, entity: str, rows: Sequence[tuple[str, dict[int, int]]]) -> None:
-        """Note, by golden id, 64-bit signed hashes by the number of their rule; what is noted already is left alone."""
+    def add_match_keys(self, rows: Sequence[tuple[str, list[int]]]) -> None:
+        """Note, by golden id, 64-bit signed hashes by which it may be found; what is noted already is left alone."""
         if rows:
             with self._within():
-                self._add(c.MATCH_KEY_NEW, lambda row: (entity, row[0], pack(row[1]).decode()), rows)
+                self._add(c.MATCH_KEY_NEW, lambda row: (row[0], pack(row[1]).decode()), rows)
                 self._staged += len(rows)
                 if self._staged >= STAGED:
                     self.order_match_keys()
@@ -495,23 +494,23 @@ class Store:
                 self._db.run("DELETE FROM match_key_new")
         self._staged = 0
 
-    def drop_match_keys(self, entity: str, rows: Sequence[tuple[int, int, str]]) -> None:
-        """Drop what was noted; what is not there is left out."""
+    def drop_match_keys(self, rows: Sequence[tuple[int, str]]) -> None:
+        """Drop (hash, golden id) that were noted; what is not there is left out."""
         if rows:
             with self._within():
                 self.order_match_keys()
-                self._db.delete(c.MATCH_KEY, [(entity, *row) for row in rows])
+                self._db.delete(c.MATCH_KEY, rows)
 
     def forget_match_keys(self, entity: str) -> None:
-        """Drop all that was noted of an entity."""
+        """Drop all that was noted of an entity's golden records."""
         with self._within():
-            self._db.run("DELETE FROM match_key WHERE entity = ?", (entity,))
-            self._db.run("DELETE FROM match_key_new WHERE entity = ?", (entity,))
+            self.order_match_keys()
+            self._db.run("DELETE FROM match_key WHERE golden_id IN (SELECT id FROM golden WHERE entity = ?)", (entity,))
 
-    def match(self, entity: str, rule: int, hashes: Iterable[int]) -> list[tuple[int, str]]:
-        """Return each (hash, golden id) that was noted under the rule. What was noted may have been true of the golden record once."""
+    def match(self, hashes: Iterable[int]) -> list[tuple[int, str]]:
+        """Return each (hash, golden id) that was noted, of whatever entity. What was noted may have been true of the golden record once."""
         self.order_match_keys()
-        return [(hash, golden_id) for hash, golden_id in self._look_up(_MATCH, set(hashes), entity, rule)]
+        return [(hash, golden_id) for hash, golden_id in self._look_up(_MATCH, set(hashes))]
 
     def add_cross_ids(self, rows: Iterable[tuple[str, str]]) -> None:
         """Note (another system's key, id of the link whose record carries it); what is noted already is left alone."""

@@ -140,23 +140,21 @@ class Incoming(Table, table=True):
 
 
 class MatchKey(Table, table=True):
-    """Hashes of natural keys: where to look. Whether the golden record still has the key is told by its fields."""
+    """Hashes of natural keys, each of which its rule is a part of: where to look. Whether the golden record is of the entity that is meant,
+    and still has the key, is told by its row."""
 
     __tablename__ = "match_key"
     __table_args__ = ({"sqlite_with_rowid": False},)
-    entity: str = _key(TEXT)
-    rule: int = _key(NUMBER)
     hash: int = _key(NUMBER)
     golden_id: str = _key(TEXT)
 
 
 class MatchKeyNew(Table, table=True):
     """Natural keys that are not among the others yet, those of a golden record together: they come in no order that an index knows.
-    ``hashes`` is a JSON object, from the rule's number to the hash."""
+    ``hashes`` is a JSON list."""
 
     __tablename__ = "match_key_new"
     id: int = _serial()
-    entity: str = _is(TEXT)
     golden_id: str = _is(TEXT)
     hashes: str = _is(TEXT)
 

@@ -41,14 +41,14 @@ def _near(store: Store, side: Side, wanting: Sequence[GoldenRow]) -> dict[str, s
             natural = found[kept]
             if natural is not None and found[number] is not None and not rule.review:
                 by_hash.setdefault(natural, []).append(golden_id)
-        for natural, other in store.match(side.entity, kept, by_hash) if by_hash else ():
+        for natural, other in store.match(by_hash) if by_hash else ():
             shared.extend((number, golden_id, other) for golden_id in by_hash[natural] if golden_id != other)
     others = store.golden({other for _, _, other in shared}) if shared else {}
     theirs = {other: natural_keys.of(row.fields) for other, row in others.items()}
     near: dict[str, set[str]] = {}
     for number, golden_id, other in shared:
         row, (golden, found) = others.get(other), mine[golden_id]
-        if row is None or row.state != "live" or theirs[other][number] != found[number]:
+        if row is None or (row.entity, row.state) != (side.entity, "live") or theirs[other][number] != found[number]:
             continue
         if agrees(side.policies.rules.match[number], golden.fields, row.fields):
             near.setdefault(golden_id, set()).add(other)

@@ -263,7 +263,7 @@ def _add_golden_nodes(flow: Flow, store: Store, entity: str, nodes: Nodes, match
     for number in sorted(set(keys.numbers)) if matching and store.golden_page(entity, "", 1) else ():
         for page in nodes.natural(number):
             wanted = sorted({key for key in page if key})
-            sharing.update(golden_id for _, golden_id in store.match(entity, number, wanted))
+            sharing.update(golden_id for _, golden_id in store.match(wanted))
     leading = leading_to(flow, store, entity, nodes)
     crossed = led_to(flow, store, entity, nodes).union(leading)
     named = {who.reference for who in nodes if who.reference} | crossed if nodes.referring else crossed
@@ -321,7 +321,7 @@ def _found(
             golden = goldens.get(group.golden_id) if group.golden_id else None
             new = golden is None
             if golden is None:
-                free = next((reference for reference in group.references if reference not in goldens), None)
+                free = next((reference for reference in group.references if reference not in goldens), None) if group.references else None
                 golden = GoldenRow(free or run.golden_ids.new(), entity, {}, {})
             members = []
             for stream_id, key in group.members:

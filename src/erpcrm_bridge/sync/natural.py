@@ -191,8 +191,8 @@ def key_paths(rule: MatchRule) -> tuple[str, ...]:
     return tuple(path for path in rule.keys if path not in rule.compare)
 
 
-_Row: TypeAlias = tuple[int, int, str]
-"""The number of a key, its hash, and the golden record that is found by it."""
+_Row: TypeAlias = tuple[int, str]
+"""The hash of a key, and the golden record that is found by it."""
 
 
 class NaturalKeys:
@@ -242,7 +242,7 @@ class NaturalKeys:
             found[number] = found[first]
         return found
 
-    def moved(self, golden_id: str, paths: frozenset[str], before: Fields, now: Fields) -> tuple[list[_Row], dict[int, int]]:
+    def moved(self, golden_id: str, paths: frozenset[str], before: Fields, now: Fields) -> tuple[list[_Row], list[int]]:
         """Return the rows by which a golden record of which these fields moved is found no more, and the keys by which it is found now."""
         keys = self._of_fields.get(paths)
         if keys is None:
@@ -250,8 +250,7 @@ class NaturalKeys:
                 self._of_fields.clear()  # of very many fields any may move together
             keys = self._of_fields[paths] = self._drawn_from(paths)
         were, are = keys.kept(keys.of(before)), keys.kept(keys.of(now))
-        lost = [(number, key, golden_id) for number, key in were.items() if are.get(number) != key]
-        return lost, {number: key for number, key in are.items() if were.get(number) != key}
+        return [(key, golden_id) for key in were if key not in are], [key for key in are if key not in were]
 
     def _drawn_from(self, paths: frozenset[str]) -> NaturalKeys:
         """Return what draws those keys alone that any of these fields is a part of."""
@@ -264,9 +263,9 @@ class NaturalKeys:
         keys._forms = [(path if path in asked else "", former) for path, former in self._forms]
         return keys
 
-    def kept(self, hashes: Sequence[int | None]) -> dict[int, int]:
-        """Return, by number, the keys by which a golden record with these natural keys is found."""
-        return {number: key for number in self._kept if (key := hashes[number])}
+    def kept(self, hashes: Sequence[int | None]) -> list[int]:
+        """Return the keys by which a golden record with these natural keys is found. That of one rule is never that of another."""
+        return [key for number in self._kept if (key := hashes[number])]
 
 
 def cross_form(key: str) -> str:

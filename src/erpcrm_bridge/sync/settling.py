@@ -82,13 +82,13 @@ class Batch(Struct):
     update_links: list[LinkRow] = []
     dirty: set[str] = set()
     history: list[HistoryRow] = []
-    match_keys: list[tuple[str, dict[int, int]]] = []
-    drop_match: list[tuple[int, int, str]] = []
+    match_keys: list[tuple[str, list[int]]] = []
+    drop_match: list[tuple[int, str]] = []
     park: list[ParkedRow] = []
     close: list[str] = []
     drop_links: list[str] = []
     settled: list[IncomingRow] = []
-    """of which nothing is asked any more"""
+    """done, and nothing is asked of them any more"""
     drop: dict[int, list[str]] = {}
     state: dict[tuple[int, str], list[str]] = {}
 
@@ -102,7 +102,7 @@ class Batch(Struct):
 def draw_match_keys(store: Store, rules: EntityRules, goldens: Sequence[GoldenRow]) -> None:
     """Store the natural keys of golden records of one entity."""
     keys = NaturalKeys(rules)
-    store.add_match_keys(rules.entity, [(golden.id, keys.kept(keys.of(golden.fields))) for golden in goldens])
+    store.add_match_keys([(golden.id, keys.kept(keys.of(golden.fields))) for golden in goldens])
 
 
 def wait(batch: Batch, run: RunNote, row: IncomingRow, side: Side, error: FieldError) -> None:
@@ -156,9 +156,10 @@ def settle(
         store.add_links(batch.add_links)
         store.update_links(batch.update_links)
         store.set_dirty(batch.dirty)
-        store.drop_match_keys(entity, batch.drop_match)
-        store.add_match_keys(entity, batch.match_keys)
-        store.add_cross_ids(noted((member.side, member.link) for work in works for member in work.members))
+        store.drop_match_keys(batch.drop_match)
+        store.add_match_keys(batch.match_keys)
+        if any(side.cross for side in flow.sides[entity]):
+            store.add_cross_ids(noted((member.side, member.link) for work in works for member in work.members))
         store.add_history(batch.history)
         asked = (f"{kind}:{row.stream_id}:{row.key}" for row in batch.settled for kind in ("record", "review"))
         store.close_parked(chain(batch.close, asked), "settled", run.at)
@@ -166,6 +167,8 @@ def settle(
 
 
 def write_incoming_states(store: Store, batch: Batch) -> None:
+    for stream_id in {row.stream_id for row in batch.settled}:
+        store.drop_incoming(stream_id, [row.key for row in batch.settled if row.stream_id == stream_id])
     for stream_id, keys in batch.drop.items():
         store.drop_incoming(stream_id, keys)
     for (stream_id, state), keys in batch.state.items():
@@ -175,9 +178,10 @@ def write_incoming_states(store: Store, batch: Batch) -> None:
 def _member_refs(flow: Flow, store: Store, works: list[Work]) -> dict[str, dict[tuple[str, str], str]]:
     """Return, by connection, golden ids for all references that old and new states hold."""
     by_side: dict[int, tuple[Side, list[Fields]]] = {}
-    for work in works:
+    refers = {id(side): side.mapping.refers for side in flow.all_sides()}
+    for work in works if any(refers.values()) else ():
         for member in work.members:
-            if not member.side.mapping.refers:
+            if not refers[id(member.side)]:
                 continue
             _, records = by_side.setdefault(id(member.side), (member.side, []))
             if member.incoming.fields is not None:
@@ -221,7 +225,7 @@ def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], 
 
 def _read_sums_again(flow: Flow, works: list[Work]) -> None:
     """A document whose lines do not make its total is read again once (L10): it may have been read between two saves."""
-    for work in works:
+    for work in works if any(side.mapping.lists for side in flow.all_sides()) else ():
         for member in work.members:
             if not member.side.mapping.lists or member.incoming.fields is None:
                 continue
@@ -269,7 +273,8 @@ def _found_alike(
             return False
         says = side.mapping.get(fields, refs.get(side.connection, {}), errors)
         said.append(says)
-        paths.append((id(side), tuple([path for path, value in says.items() if value is not None])))
+        every = None not in says.values()
+        paths.append((id(side), tuple(says) if every else tuple([path for path, value in says.items() if value is not None])))
     shape = shapes.of(tuple(paths)) if paths and not errors else None
     if shape is None or not shape.accord.holds(said):
         return False
@@ -287,7 +292,6 @@ def _found_alike(
             link.answered = marks | answers
         link.dirty = dirty or (unread and not answers)
         batch.add_links.append(link)
-        batch.done(row)
         batch.settled.append(row)
     if shape.wanted:
         _want(flow, run, work, batch)
@@ -891,7 +895,6 @@ def _store_merge(
         refused_once = any(why != UNREADABLE for why in link.held.values())  # and may be let go now: the push looks
         link.dirty = golden.state == "gone" or refused_once or is_dirty(golden.fields, link, mapping, with_lines)
         (batch.add_links if member.new_link else batch.update_links).append(link)
-        batch.done(member.incoming)
         batch.settled.append(member.incoming)
         if member.wanted:
             batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
@@ -967,7 +970,7 @@ def _match_keys(flow: Flow, work: Work, said: Fields, before: Fields, changed: s
     batch.match_keys.append((golden.id, _first_keys(flow, work, as_found=as_found)))
 
 
-def _first_keys(flow: Flow, work: Work, *, as_found: bool) -> dict[int, int]:
+def _first_keys(flow: Flow, work: Work, *, as_found: bool) -> list[int]:
     keys = flow.policies[work.golden.entity].natural_keys
     return keys.kept(work.hashes if as_found and work.hashes else keys.of(work.golden.fields))
 
