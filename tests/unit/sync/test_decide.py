@@ -317,3 +317,9 @@ def test_a_base_answers_for_what_is_never_read_where_a_write_would_change_nothin
     link.answered = answers_unread(golden, link, one_way)
     assert link.answered == {path: digest(golden[path]) for path in answers}
     assert is_dirty(golden, link, one_way, one_way.get(base, {}, [])) is dirty
+
+
+def test_a_put_that_is_told_what_its_base_says_does_not_read_it_again(mappings: dict[str, CompiledMapping]) -> None:
+    put, golden, base = mappings["customer"].put, {"name": "New", "email": "b@x.example"}, {"Name": "Old", "Email": "a@x.example"}
+    assert put(golden, base, {}, [], create=False) == {"Name": "New", "Email": "b@x.example"}
+    assert put(golden, base, {}, [], create=False, said={"name": "New", "email": "a@x.example"}) == {"Email": "b@x.example"}
