@@ -106,7 +106,7 @@ def test_records_that_agree_are_founded_as_each_by_itself_would_be(
         came.append((standing(world), sorted(report.counts.items())))
         world.close()
     assert came[0] == came[1]
-    assert went[True] > 10
+    assert went[True] > 5
     assert went[False] > 5
 
 
@@ -115,7 +115,7 @@ def test_members_out_of_the_order_of_roles_or_two_of_one_role_are_looked_at_by_t
     with world.at_work() as (flow, _, _):
         crm, erp = ((id(side), ("name",)) for side in flow.sides["customer"])
         shapes = Shapes(flow, "customer")
-        assert shapes.of((crm, erp)) is not None
-        assert shapes.of((erp, crm)) is None
-        assert shapes.of((crm, crm)) is None
+        assert [shapes.of((crm, erp)) is None for _ in range(3)] == [True, False, False]  # the first of a shape is looked at by itself too
+        assert [shapes.of((erp, crm)) for _ in range(3)] == [None] * 3
+        assert [shapes.of((crm, crm)) for _ in range(3)] == [None] * 3
     world.close()

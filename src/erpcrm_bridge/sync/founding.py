@@ -42,10 +42,15 @@ class Shapes:
         self._sides = flow.sides[entity]
         self._policies = flow.policies[entity]
         self._by_id = {id(side): side for side in self._sides}
+        self._met: set[tuple[_Said, ...]] = set()
         self._found: dict[tuple[_Said, ...], Shape | None] = {}
 
     def of(self, said: tuple[_Said, ...]) -> Shape | None:
-        """Return the shape of a group of which each member says these paths; None where each such group is looked at by itself."""
+        """Return the shape of a group of which each member says these paths; None where each such group is looked at by itself. So is the
+        first one always: where records differ in what they say, many a shape is that of one group alone."""
+        if said not in self._met:
+            self._met.add(said)
+            return None
         if said not in self._found:
             self._found[said] = self._shape(said)
         return self._found[said]
