@@ -127,7 +127,7 @@ class StreamSettings(_Strict):
 class CsvSettings(_Strict):
     """A folder of CSV files is a system; each of its files is a stream."""
 
-    folder: Path
+    folder: Annotated[Path, Field(description="./crm: the folder of the files")]
     dialect: Literal["dataloader", "savedsearch", "plain"] = "plain"
     identity: str | None = Field(default=None, min_length=1)
     streams: dict[str, StreamSettings] = {}

@@ -26,7 +26,7 @@ from erpcrm_bridge.connector import (
     WebhookRule,
     Write,
 )
-from erpcrm_bridge.errors import ConnectorBug, PermissionDenied, SchemaDrift
+from erpcrm_bridge.errors import ConfigError, ConnectorBug, PermissionDenied, SchemaDrift
 from erpcrm_bridge.transport import Manners
 from erpcrm_bridge_odoo import counted, external, reading, writing
 from erpcrm_bridge_odoo.answers import Fault
@@ -70,7 +70,8 @@ class OdooConnector:
         self._named = None
         streams: dict[str, Stream] = {}
         left_out: dict[str, LeftOut] = {}
-        identity = self._identity()
+        with _telling("the connection"):
+            identity = self._identity()
         for name in self._streams():
             try:
                 if name in COUNTED:
@@ -105,8 +106,8 @@ class OdooConnector:
 
     def _identity(self) -> str:
         """Return the database's uuid. Raises PermissionDenied where this user may not read it and the settings do not say it."""
+        self._owns_the_key()
         if self._settings.uuid is not None:
-            self._server.call("res.users", "context_get")  # the connection test all the same
             return self._settings.uuid
         try:
             rows = self._server.call(
@@ -121,6 +122,22 @@ class OdooConnector:
                 "as database.uuid.",
             )
         return str(rows[0]["value"])
+
+    def _owns_the_key(self) -> None:
+        """Ask the server who calls: the connection's test. Raises ConfigError where the key is another user's than ``user``: JSON-2 asks
+        for no login."""
+        said = self._server.call("res.users", "context_get")
+        if self._server.face != "json2":
+            return
+        try:
+            rows = self._server.call("res.users", "read", [said["uid"]], fields=["login"])
+        except (Fault, PermissionDenied):
+            return
+        if rows and rows[0]["login"].casefold() != self._settings.user.casefold():
+            raise ConfigError(
+                f"The key is one of {rows[0]['login']}, not of {self._settings.user}.",
+                way_out=f"Set `user` to {rows[0]['login']}, or take a key of {self._settings.user}.",
+            )
 
     def _shape(self, stream: str) -> Shape:
         return self._shape_and_rights(stream)[0]

@@ -31,6 +31,7 @@ _SAYS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("read", "search_read"), lambda said: isinstance(said, list) and (not said or isinstance(said[0], dict))),
     "search": lambda said: isinstance(said, list) and (not said or isinstance(said[0], int)),
     "fields_get": lambda said: isinstance(said, dict) and all(isinstance(one, dict) for one in said.values()),
+    "context_get": lambda said: isinstance(said, dict) and "lang" in said,
     **dict.fromkeys(("default_get", "load"), lambda said: isinstance(said, dict)),
 }
 _ODOO_SAYS_IN_JSON: Mapping[int, tuple[type[ConfigError], str, str]] = {

@@ -33,10 +33,10 @@ class OdooSettings(_Strict):
     bridge; ``webhook_secret`` stands behind its last slash.
     """
 
-    url: str
-    database: str
-    user: str
-    key: SecretStr
+    url: Annotated[str, Field(description="https://odoo.example: the server's address, without a path")]
+    database: Annotated[str, Field(description="the database's name, as Odoo's database manager shows it")]
+    user: Annotated[str, Field(description="the login of the bridge's own user")]
+    key: Annotated[SecretStr, Field(description="${env:ODOO_KEY}: an API key of that user")]
     companies: tuple[Annotated[int, Field(gt=0)], ...] = ()
     lang: str = "en_US"
     streams: tuple[str, ...] = ()
@@ -59,16 +59,16 @@ class OdooSettings(_Strict):
             return None
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("an address is written as https://odoo.example")
+            raise ValueError("is no address: it begins with http:// or https://")
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("the address holds neither user nor password nor ?…: secrets stand in settings of their own")
+            raise ValueError("holds a user, a password or ?…: secrets stand in settings of their own")
         return url.rstrip("/")
 
     @field_validator("url")
     @classmethod
     def _without_a_path(cls, url: str) -> str:
         if urlsplit(url).path:
-            raise ValueError("the address ends after its host: https://odoo.example, without /odoo or /web")
+            raise ValueError("does not end after its host: take off /odoo, /web and the like")
         return url
 
     @field_validator("key")
@@ -77,19 +77,19 @@ class OdooSettings(_Strict):
         """A line's end that came along with the key is no part of it; what cannot stand in a header is no key."""
         told = key.get_secret_value().strip()
         if not told or not told.isascii() or not told.isprintable() or " " in told:
-            raise ValueError("it is empty, or holds what no API key of Odoo holds: letters of other alphabets, blanks")
+            raise ValueError("is empty, or holds what no API key of Odoo holds: blanks, letters of other alphabets")
         return SecretStr(told)
 
     @field_validator("webhook_secret")
     @classmethod
     def _in_an_address(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None and not re.fullmatch(r"[A-Za-z0-9._~-]+", secret.get_secret_value()):
-            raise ValueError("it stands in an address: letters, digits and . _ ~ - alone")
+            raise ValueError("stands in an address: letters, digits and . _ ~ - alone")
         return secret
 
     @field_validator("module")
     @classmethod
     def _module(cls, module: str) -> str:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", module):
-            raise ValueError("a module's name holds small letters, digits and _")
+            raise ValueError("is no name of a module: small letters, digits and _ alone")
         return module

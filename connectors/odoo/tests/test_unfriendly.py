@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from erpcrm_bridge.connector import Selection
-from erpcrm_bridge.errors import BridgeError, ConfigError, TransientError
+from erpcrm_bridge.errors import AuthError, BridgeError, ConfigError, TransientError
 from erpcrm_bridge.transport import AnswerLost, Manners
 from erpcrm_bridge_odoo import OdooSettings
 from erpcrm_bridge_odoo.connector import OdooConnector
@@ -131,7 +131,7 @@ def test_odoo_without_its_database_is_waited_for(behind: Service, words: str) ->
 
 @pytest.mark.parametrize("url", [f"{URL}/odoo", f"{URL}/web/login", f"{URL}/odoo/contacts/"])
 def test_an_address_with_a_path_is_refused_before_it_is_called(url: str) -> None:
-    with pytest.raises(ValidationError, match="ends after its host"):
+    with pytest.raises(ValidationError, match="does not end after its host"):
         OdooSettings.model_validate({"url": url, "database": "prod", "user": "admin", "key": "k"})
 
 
@@ -157,3 +157,10 @@ def test_a_currency_that_is_archived_has_its_code(behind: Service) -> None:
     assert "JPY" in _connector(behind).describe().codes["currency"].values()
     active = [row for row in behind.database.store.table("res.currency").rows.values() if row["name"] == "JPY"]
     assert not active[0]["active"]
+
+
+def test_a_key_of_another_user_is_told_by_both_faces(behind: Service) -> None:
+    with pytest.raises(ConfigError if behind.version >= 19 else AuthError) as caught:
+        _connector(behind, user="somebody").describe()
+    if behind.version >= 19:
+        assert caught.value.message == "The key is one of admin, not of somebody."

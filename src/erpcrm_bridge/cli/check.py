@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from erpcrm_bridge.cli import words
 from erpcrm_bridge.cli.exit_codes import DONE, FAILED
 from erpcrm_bridge.cli.output import Answer, Output
 from erpcrm_bridge.cli.session import Session, complete_flow
@@ -60,4 +61,4 @@ def _show(findings: Findings, out: Output) -> None:
         out.hint("Next: erpcrm-bridge plan")
     else:
         count = len(findings.complaints) + len(findings.problems)
-        out.error(f"{count} findings. Correct them, then: erpcrm-bridge check")
+        out.error(f"{words.count(count, 'finding')}. Correct {'it' if count == 1 else 'them'}, then: erpcrm-bridge check")

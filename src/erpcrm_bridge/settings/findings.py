@@ -101,7 +101,8 @@ def _words(detail: ErrorDetails, path: Place, model: type[BaseModel], value: Any
     kind, name = detail["type"], _name(path)
     context = detail.get("ctx", {})
     if kind == "missing":
-        return f"the key {name!r} is missing", f"add {name}: {_description(model, path)}"
+        described = _description(model, path)
+        return f"the key {name!r} is missing", f"add {name}: {described}" if described != _CORRECT else f"add {name}"
     if kind == "extra_forbidden":
         return f"there is no key {name!r} here", did_you_mean(name, _keys(model, path[:-1]))
     if kind in ("literal_error", "enum"):
@@ -135,12 +136,15 @@ def _name(path: Place) -> str:
     return names[-1] if names else "the file"
 
 
+_CORRECT = "correct it"
+
+
 def _description(model: type[BaseModel], path: Place) -> str:
     for owner in models_at(model, path[:-1]):
         field = field_of(owner, path[-1]) if path else None
         if field is not None and field.description:
             return field.description
-    return "…" if path else "see config.example.yaml"
+    return _CORRECT if path else "see config.example.yaml"
 
 
 def _keys(model: type[BaseModel], path: Place) -> list[str]:

@@ -264,5 +264,5 @@ def test_without_an_address_or_a_secret_there_is_no_rule(missing: str, connect: 
 
 @pytest.mark.parametrize("secret", ["", "a/b", "a b", "a%2Fb", "a?b", "ä"])
 def test_a_secret_that_no_address_can_hold_is_refused(secret: str) -> None:
-    with pytest.raises(ValueError, match="it stands in an address"):
+    with pytest.raises(ValueError, match="stands in an address"):
         OdooSettings(url="https://o.example", database="d", user="u", key="k", webhook_secret=secret)  # type: ignore[arg-type]
