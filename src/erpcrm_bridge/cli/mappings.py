@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from erpcrm_bridge import registry
 from erpcrm_bridge.cli.checking import Opener, open_connection, uses_of
 from erpcrm_bridge.cli.stores import to_read
 from erpcrm_bridge.connector import Connector, Description
 from erpcrm_bridge.errors import AuthError, BridgeError, ConfigError, PermissionDenied, StoreError, TransientError, UsageError
 from erpcrm_bridge.mapping import CompiledMapping, Finding, Library, MappingSpec, compile_mapping, load_library, shipped
 from erpcrm_bridge.mapping.check import Against, check_fit, check_fixpoint, check_laws, check_mapping, check_together, run_test
+from erpcrm_bridge.mapping.check.findings import Report
 from erpcrm_bridge.mapping.check.sample import Sampled, sample
 from erpcrm_bridge.mapping.drift import Drift, drift
 from erpcrm_bridge.mapping.lock import Lock, installed_library, read_lock, write_lock
@@ -78,6 +80,8 @@ def check(
     wanted = {spec.name for spec in specs}
     names = [one for one in settings.connections if any(use.connection.name == one and use.spec.name in wanted for use in uses)]
     found = {spec.name: Checked(spec.name, findings=check_mapping(library, spec)) for spec in specs}
+    for spec in specs:
+        found[spec.name].findings += of_no_connector(spec)
     held: list[Checked] = []
     held_against: dict[tuple[str, str], Against] = {}
     for number, connection in enumerate(names):
@@ -140,6 +144,16 @@ def _laps(library: Library, one: Checked, held: dict[tuple[str, str], Against], 
         other = library.specs[name]
         if other.entity == spec.entity and (name, connection) < (one.name, one.connection) and connection != one.connection:
             yield from check_fixpoint((spec, held[one.name, one.connection]), (other, against), examples=examples)
+
+
+def of_no_connector(spec: MappingSpec) -> list[Finding]:
+    """A mapping for a connector that is not installed is used by no flow, and held against no system."""
+    report, known = Report(spec.document), registry.names()
+    if spec.connector not in known:
+        report.add(
+            "WARN", "no-connector", ("connector",), f"there is no connector `{spec.connector}` here", did_you_mean(spec.connector, known)
+        )
+    return report.findings
 
 
 def _meant(library: Library, name: str | None, used: list[MappingSpec]) -> list[MappingSpec]:

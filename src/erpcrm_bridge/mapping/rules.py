@@ -170,6 +170,8 @@ def plan_rules(world: World, rules: Mapping[str, RuleSpec], scope: Scope) -> lis
     plans = [plan for name, spec in rules.items() if (plan := _plan(world, name, spec, scope, places[name])) is not None]
     _one_each(world, plans, lambda plan: plan.rule.canonical if plan.gets else (), "read", "both give")
     _one_each(world, plans, lambda plan: plan.externals if plan.puts else (), "written", "both write")
+    if scope.described:
+        _not_the_key(world, plans)
     return _ordered(world, plans, scope)
 
 
@@ -372,6 +374,23 @@ def _shape(world: World, place: Path, spec: RuleSpec, rule: Rule, via: tuple[Tra
     for reason in spec.accept_loss:
         if not all(reason.partition(": ")[::2]):
             add((*place, "accept_loss"), "an accepted loss is `what: reason`", 'as in "PutGet: the repeated hour in October"')
+        elif (kind := reason.partition(": ")[0]) not in LOSSES:
+            add((*place, "accept_loss"), f"`{kind}` is no loss that can be accepted", near(kind, LOSSES))
+    _to_no_effect(world, place, spec, rule)
+
+
+LOSSES = ("PutGet", "GetPutGet", "fallback")
+"""The losses that a rule may accept."""
+
+
+def _to_no_effect(world: World, place: Path, spec: RuleSpec, rule: Rule) -> None:
+    """Complain of what a rule says about the direction in which it does not go."""
+    read_only = {"write": spec.write != "always", "overflow": spec.overflow != "error", "nulls": spec.nulls.out != "clear"}
+    written_only = {"nulls": spec.nulls.into != "set", "default": spec.default is not None and spec.nulls.out != "default"}
+    said, which = {"to_canonical": (read_only, "read"), "from_canonical": (written_only, "written")}.get(rule.direction, ({}, ""))
+    for key in (key for key, there in said.items() if there and key in spec.model_fields_set):
+        what = f"`{key}` says what happens {'on the way out' if which == 'read' else 'on the way in'}, and the rule is only {which}"
+        world.findings.add((*place, key), what, f"remove it, or correct the direction of the rule ({rule.direction})")
 
 
 def _reference(world: World, place: Path, spec: RuleSpec, fields: tuple[FieldSpec, ...]) -> None:
@@ -443,6 +462,19 @@ def _value(world: World, place: Path, raw: Any, fields: tuple[FieldSpec, ...]) -
 
 def _constant(world: World, raw: Any) -> Any:
     return world.values.get(raw.removeprefix(CONNECTION)) if isinstance(raw, str) and raw.startswith(CONNECTION) else raw
+
+
+def _not_the_key(world: World, plans: list[Plan]) -> None:
+    """Complain of rules that write what only the bridge or the system itself writes."""
+    key = world.spec.body.key
+    for plan in plans:
+        for name in plan.externals if plan.puts else ():
+            if name == world.field_name(key.external_id or ""):
+                what = f"two-writers: `{name}` carries the bridge's reference (`external_id`), and `{plan.rule.name}` writes it"
+                world.findings.add((*plan.place, "external"), what, "name another field in one of them")
+            elif name == world.field_name(key.id or "") and name not in key.natural:
+                what = f"two-writers: `{name}` is the record's key, and `{plan.rule.name}` writes it"
+                world.findings.add((*plan.place, "external"), what, "only read it: direction: to_canonical")
 
 
 def _one_each(world: World, plans: list[Plan], names: Callable[[Plan], tuple[str, ...]], verb: str, both: str) -> None:

@@ -92,6 +92,10 @@ class _Check:
             self._key((*path, "mappings", role), roles, "role")
             if names == []:
                 self._complain((*path, "mappings", role), f"no mapping is named for {role}", "name one, or remove the role")
+            named = list(_texts(names))
+            for index, name in named:
+                if any(name == other for at, other in named if at < index):
+                    self._complain((*path, "mappings", role, index), f"{name} stands here twice", "remove one")
         for index, role in _texts(entity.get("create_in")):
             place = (*path, "create_in", index)
             if self._named(place, role, roles, "role") and mappings and role not in mappings:

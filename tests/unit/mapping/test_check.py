@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from erpcrm_bridge.cli.mappings import of_no_connector
 from erpcrm_bridge.connector import Capabilities, Description, Field, Stream
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping import Library, MappingSpec, check_mapping, load_library, shipped
@@ -235,6 +236,32 @@ def test_of_24_seeded_mistakes_22_are_caught_and_the_two_misses_are_known(tmp_pa
     assert (len(SEEDED), {mistake for mistake, code in expected.items() if not code}) == (24, MISSED)
 
 
+STRANGE: list[tuple[str, str, str, str]] = [
+    ("a rule that writes the bridge's reference", "external: Website}", "external: Bridge_Id__c}", "two-writers"),
+    ("a rule that writes the key", "external: Website}", "external: Id}", "two-writers"),
+    ("when to write what is only read", "external: Website}", "external: Website, direction: to_canonical, write: create_only}", "compile"),
+    ("how to empty what is only read", "external: Website}", "external: Website, direction: to_canonical, nulls: {out: skip}}", "compile"),
+    ("how to cut what is only read", "external: Website}", "external: Website, direction: to_canonical, overflow: truncate}", "compile"),
+    ("a default for what is only written", "external: Website}", "external: Website, direction: from_canonical, default: x}", "compile"),
+    (
+        "how to read what is only written",
+        "external: Website}",
+        "external: Website, direction: from_canonical, nulls: {in: keep}}",
+        "compile",
+    ),
+    ("a loss that there is not", "external: Website}", 'external: Website, accept_loss: ["PutGett: why"]}', "compile"),
+    ("a state to write that there is not", "write: {archived: No}", "write: {archivd: No, archived: No}", "unknown-canonical"),
+    ("a test that gives a misspelt field", '{Name: " Acme', '{Nmae: x, Name: " Acme', "test"),
+    ("a value that the connection does not declare", "$connection.currency", "$connection.curency", "value-undeclared"),
+    ("a text written as another's", "via: [{code: {of: term}}]", "via: [{map: {pairs: {T30: 30 days net}, write: {none: T30}}}]", "PutGet"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "right", "wrong", "code"), STRANGE, ids=[one[0] for one in STRANGE])
+def test_what_strangers_get_wrong_is_caught(tmp_path: Path, mistake: str, right: str, wrong: str, code: str) -> None:
+    assert code in codes(everything(tmp_path, *seeded(right, wrong), wanted=code)), mistake
+
+
 # Each code
 
 
@@ -311,6 +338,13 @@ EACH: list[tuple[str, str, str, Callable[[Path], list[Finding]]]] = [
     ("ERROR", "when-overlap", "with Type Supplier", lambda at: one(at, ("Type != 'Supplier'", "Type != 'Vendor'"))),
     ("ERROR", "ref-cycle", "customer needs customer", lambda at: one(at, ("required: false}", "required: true}"))),
     ("ERROR", "append", "keyed", lambda at: one(at, ("write: keyed", "write: append"), text=ORDER)),
+    ("WARN", "value-undeclared", "no value `curency`", lambda at: one(at, ("$connection.currency", "$connection.curency"))),
+    (
+        "WARN",
+        "no-connector",
+        "no connector `salesfrce`",
+        lambda at: of_no_connector(read(edited(("connector: salesforce", "connector: salesfrce")))),
+    ),
     ("LOSSY", "slots", "the 1 slots hold", lambda at: one(at, SLOTS, ShipCity=Field("ShipCity"))),
     ("ERROR", "slots", "the credit_limit", lambda at: one(at, SLOTS, entity=ENTITY + SUMMED, ShipCity=Field("ShipCity"))),
     ("ERROR", "not-writable", "ShipCity", lambda at: one(at, SLOTS, ShipCity=Field("ShipCity", updatable=False))),

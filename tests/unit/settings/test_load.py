@@ -126,6 +126,7 @@ def test_the_example_is_valid() -> None:
         ("Europe/Berlin", "Europe/Berlim", "zone is not a time zone of the IANA database", "time zone of `cron`"),
         ("{crm: crm-files, erp: erp-files}", "{crm: crm-files}", "a flow joins two systems or more", "name a second role"),
         ("erp: erp-files}", "erp: crm-files}", "'crm-files' is in two roles, crm and erp", "give each role"),
+        ("{erp: [two]}, create_in: []", "{erp: [two, two]}, create_in: []", "two stands here twice", "remove one"),
         ("[two]}, create_in: []", "[two]}, create_in: [crm]", "crm has no mapping of this entity", "add mappings"),
         ("{customer: {fields", "{order: {fields", "there is no entity of this flow 'order'", "use one of customer, invoice"),
         ('"sqlite:///./state/store.db"', '"mysql://x"', "url names no store", "write sqlite:///./.erpcrm-bridge/store.db or"),

@@ -28,6 +28,11 @@ CODES: dict[str, tuple[tuple[Level, ...], str]] = {
     "two-writers": (("ERROR",), "two rules give one canonical field, or write one external field"),
     "ambiguous-inverse": (("ERROR",), "several external values read as one, and `write` does not say which is written"),
     "fallback-undeclared": (("ERROR",), "an unknown value reads as another, and `accept_loss` does not say why that is right"),
+    "no-connector": (
+        ("WARN",),
+        "the mapping is for a connector that is not installed here: no flow uses it, and it is held against no system",
+    ),
+    "value-undeclared": (("WARN",), "a `$connection.NAME` stands in the mapping, and the connection's `values` have no such name"),
     "loss-undeclared": (("ERROR",), "a transform cuts something off, and `accept_loss` does not say why that is right"),
     "internal-id": (("ERROR",), "an id of one account stands in the mapping; it is another thing in the next account"),
     "when-hides-deletes": (("ERROR",), "`when` tests a field that tells of a delete; deletes never pass through `when`"),

@@ -12,13 +12,13 @@ from typing import Any
 from erpcrm_bridge.connector import Description, Field, Stream
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping.check.findings import Finding, Report, of_complaint
-from erpcrm_bridge.mapping.check.static import accepted, plans_of, shown
+from erpcrm_bridge.mapping.check.static import accepted, plans_of, rules_of, shown
 from erpcrm_bridge.mapping.compile import CompiledMapping, compile_mapping
 from erpcrm_bridge.mapping.expression import parse
 from erpcrm_bridge.mapping.format import MappingSpec
 from erpcrm_bridge.mapping.library import Library
 from erpcrm_bridge.mapping.optional import fitted
-from erpcrm_bridge.mapping.rules import Plan, table_of
+from erpcrm_bridge.mapping.rules import CONNECTION, Plan, table_of
 from erpcrm_bridge.mapping.source import put_in
 from erpcrm_bridge.mapping.transforms import country_names
 from erpcrm_bridge.model.entities import MODELS
@@ -66,6 +66,7 @@ def check_fit(library: Library, spec: MappingSpec, against: Against) -> list[Fin
         return [of_complaint(complaint) for complaint in error.complaints]
     stream = streams[spec.stream]
     _required(report, spec, compiled, stream)
+    _declared(report, spec, against)
     for list_name, plan in plans_of(compiled):
         for name, external, described in _described(report, compiled, list_name, plan, stream, streams):
             _rights(report, plan, name, external, described, stream)
@@ -75,6 +76,16 @@ def check_fit(library: Library, spec: MappingSpec, against: Against) -> list[Fin
         _moves(report, spec, plan, stream)
     _newer(report, library, spec, compiled, stream)
     return report.findings
+
+
+def _declared(report: Report, spec: MappingSpec, against: Against) -> None:
+    """A value that the connection does not declare is none: a constant is never written, a default stands for nothing."""
+    for place, _, rule in rules_of(spec):
+        for key, value in (("const", rule.const), ("default", rule.default)):
+            if isinstance(value, str) and value.startswith(CONNECTION) and value.removeprefix(CONNECTION) not in against.values:
+                name = value.removeprefix(CONNECTION)
+                what = f"{against.connection} declares no value `{name}`"
+                report.add("WARN", "value-undeclared", (*place, key), what, f"add it to the connection: values: {{{name}: …}}")
 
 
 def _described(

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from erpcrm_bridge.errors import ConfigError
+from erpcrm_bridge.mapping import expression
 from erpcrm_bridge.mapping.check.examples import run_test
 from erpcrm_bridge.mapping.check.findings import Finding, Report, of_complaint
 from erpcrm_bridge.mapping.compile import CompiledMapping, compile_mapping
 from erpcrm_bridge.mapping.format import MappingSpec, RuleSpec
 from erpcrm_bridge.mapping.library import Library
-from erpcrm_bridge.mapping.rules import Plan, table_of
+from erpcrm_bridge.mapping.overlay import Overlaid
+from erpcrm_bridge.mapping.rules import Plan, near, table_of
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.settings.yaml import Path
 
@@ -37,10 +39,31 @@ def check_mapping(library: Library, spec: MappingSpec) -> list[Finding]:
     _slots(report, library, spec)
     for _, plan in plans_of(compiled):
         _choices(report, spec, plan)
+    _shown_to_nobody(report, spec, compiled)
     for number, test in enumerate(spec.body.tests):
         for what in run_test(spec, test):
             report.add("ERROR", "test", ("tests", number), f"`{test.name}`: {what}", "correct the rule or the test")
     return report.findings
+
+
+def _shown_to_nobody(report: Report, spec: MappingSpec, compiled: CompiledMapping) -> None:
+    """A test that gives a field which nothing of the mapping reads tests something else than its author meant. What an overlay's base gave
+    to a rule that is another one now is no mistake."""
+    if spec.body.passthrough:
+        return
+    own = spec.document.origins if isinstance(spec.document, Overlaid) else None
+    read = {name for _, plan in plans_of(compiled) for name in (*plan.reads, *plan.externals)}
+    read |= set(expression.parse(spec.body.when, lambda _: "None").reads) if spec.body.when else set()
+    key, slots = spec.body.key, [one.prefix for body in spec.body.lists.values() for one in (body.slots or {}).values()]
+    read |= {name for name in (key.id, key.external_id, key.version, *key.natural) if name}
+    read |= {name for body in spec.body.lists.values() for name in (body.inline, body.child.stream if body.child else None) if name}
+    heads = {re.split(r"[.\[]", name)[0] for name in read} | read
+    for number, test in enumerate(spec.body.tests):
+        here = test.direction == "to_canonical" and (own is None or ("tests", number) in own)
+        for name in test.given if here else ():
+            if name not in heads and name.partition(".")[0] not in heads and not any(name.startswith(prefix) for prefix in slots):
+                what = f"`{test.name}` gives `{name}`, which no rule reads"
+                report.add("ERROR", "test", ("tests", number, "given"), what, near(name, heads))
 
 
 def plans_of(compiled: CompiledMapping) -> Iterator[tuple[str, Plan]]:
@@ -218,11 +241,17 @@ def _groups(report: Report, library: Library, spec: MappingSpec, compiled: Compi
 def _choices(report: Report, spec: MappingSpec, plan: Plan) -> None:
     """A canonical choice that is written as another one's value comes back as that one."""
     table = table_of(spec, plan.spec)
-    if table is None or not plan.puts or plan.rule.state is not None or accepted(plan.spec, "PutGet") is not None:
+    if table is None or not plan.puts or len(plan.fields) != 1:
+        return
+    known = plan.fields[0].choices
+    for value in (value for value in table.write if known and value not in known):
+        what = f"`{shown(value)}` is no value of `{plan.fields[0].path}`"
+        report.add("ERROR", "unknown-canonical", (*plan.place, "via"), what, near(str(value), known))
+    if plan.rule.state is not None or accepted(plan.spec, "PutGet") is not None:
         return
     pairs = {(type(external), external): canonical for external, canonical in table.pairs.items()}
     written = {canonical: external for external, canonical in reversed(table.pairs.items())} | table.write
-    for choice in plan.fields[0].choices:
+    for choice in known:
         if choice not in written:
             report.add("WARN", "enum-uncovered", plan.place, f"canonical {choice} has no external value; its field would be parked")
         elif pairs.get((type(written[choice]), written[choice])) != choice:

@@ -101,7 +101,7 @@ def _named_canonical(world: World, plan: Plan | None) -> list[Any]:
         return []
     table = table_of(world.spec, plan.spec)
     choices = plan.fields[0].choices if len(plan.fields) == 1 else ()
-    outputs = [*(table.pairs.values() if table else ()), *_codes(world, plan).values()]
+    outputs = [*((*table.pairs.values(), *table.write) if table else ()), *_codes(world, plan).values()]
     return [value for value in dict.fromkeys([*choices, *outputs]) if value is not None] if outputs else []
 
 
