@@ -34,7 +34,7 @@ from erpcrm_bridge_odoo.automation import Automation, Wanted, wanted
 from erpcrm_bridge_odoo.codes import code_tables
 from erpcrm_bridge_odoo.counted import COUNTED
 from erpcrm_bridge_odoo.models import OCA_COMMISSIONS, STREAMS, WORKED_OUT
-from erpcrm_bridge_odoo.rpc import Server
+from erpcrm_bridge_odoo.rpc import JSON2_SINCE, Server
 from erpcrm_bridge_odoo.settings import OdooSettings
 from erpcrm_bridge_odoo.shape import ATTRIBUTES, Shape, shape_of
 from erpcrm_bridge_odoo.streams import Spec, spec_of
@@ -72,6 +72,7 @@ class OdooConnector:
         left_out: dict[str, LeftOut] = {}
         with _telling("the connection"):
             identity = self._identity()
+            self._speaks()
         for name in self._streams():
             try:
                 if name in COUNTED:
@@ -137,6 +138,17 @@ class OdooConnector:
             raise ConfigError(
                 f"The key is one of {rows[0]['login']}, not of {self._settings.user}.",
                 way_out=f"Set `user` to {rows[0]['login']}, or take a key of {self._settings.user}.",
+            )
+
+    def _speaks(self) -> None:
+        """Raise ConfigError for a language that is not active: 19 refuses it at each call, 17 would take English for it and say nothing."""
+        lang = self._settings.lang
+        if lang == "en_US" or self._server.version >= JSON2_SINCE:
+            return
+        if not self._server.call("res.lang", "search", domain=[["code", "=", lang], ["active", "=", True]]):
+            raise ConfigError(
+                f"The language {lang} is not active in {self._settings.database}.",
+                way_out="Activate it in Odoo (Settings, Translations), or correct `lang`.",
             )
 
     def _shape(self, stream: str) -> Shape:

@@ -320,7 +320,10 @@ def _refuse_loaded(told: _Told, write: Write, message: Mapping[str, Any]) -> Non
     said = str(message.get("field") or "").split("/")
     own = {column.own: name for name, column in shape.columns.items()}
     field = own.get(said[0], said[0] or None)
-    told.say(Rejected(write.ref, known.reject if field is None or known.reject != "record" else "field", text, field))
+    reject = known.reject
+    if field is not None and reject == "record":  # in another language than English only the field tells what it is about
+        reject = "reference" if field in shape.columns and shape.columns[field].type == "many2one" else "field"
+    told.say(Rejected(write.ref, reject, text, field))
 
 
 def _keep_blank_texts(told: _Told, news: Sequence[_New]) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from erpcrm_bridge.connector import Selection
+from erpcrm_bridge.connector import Rejected, Selection, Write
 from erpcrm_bridge.errors import AuthError, BridgeError, ConfigError, TransientError
 from erpcrm_bridge.transport import AnswerLost, Manners
 from erpcrm_bridge_odoo import OdooSettings
@@ -164,3 +164,23 @@ def test_a_key_of_another_user_is_told_by_both_faces(behind: Service) -> None:
         _connector(behind, user="somebody").describe()
     if behind.version >= 19:
         assert caught.value.message == "The key is one of admin, not of somebody."
+
+
+def test_a_language_that_is_not_active_is_no_english(behind: Service) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _connector(behind, lang="de_DE").describe()
+    assert "correct `lang`" in (caught.value.way_out or "")
+
+
+def test_a_reference_that_leads_nowhere_is_one_in_any_language(behind: Service) -> None:
+    """Odoo answers in the language of the connection, and the table of answers is English."""
+
+    def in_french(_number: int, go: Callable[[], httpx.Response]) -> httpx.Response:
+        said = go()
+        body = said.content.replace(b"No matching record found for database id", "Aucun enregistrement trouvé pour id".encode())
+        return httpx.Response(said.status_code, headers={"content-type": "application/json"}, content=body)
+
+    leads = Selection("crm.lead", "id", ("name", "stage_id"))
+    lost = Write(ref="one", operation="create", key=None, reference="0001", fields={"name": "x", "stage_id": "99999"})
+    told = [_connector(behind, change).write(leads, [lost])[0] for change in (lambda _number, go: go(), in_french)]
+    assert [(one.reject, one.field) for one in told if isinstance(one, Rejected)] == [("reference", "stage_id")] * 2
