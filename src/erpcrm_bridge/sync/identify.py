@@ -26,7 +26,7 @@ NAMED = 20
 """As many others a doubt names at most, the likeliest first."""
 PART = 20_000
 """As many keys, about, are looked through together for those that several nodes share."""
-PARTS = 50
+PARTS = 30
 """So many parts are filled by one reading of the keys."""
 _NEW = -1
 _IS_GOLDEN = -2
@@ -83,7 +83,7 @@ def identify(
     joining.by_rules = True
     for number, rule in enumerate(rules):
         why = " + ".join(rule.keys)
-        written = [_all_of(nodes.forms(path)) for path in rule.compare]
+        written = [joining.forms[path] for path in rule.compare]
         for bucket in joining.sharing(partial(nodes.natural, number)):
             for cluster in _agreeing(bucket, nodes, rule, written):
                 if rule.related:
@@ -174,7 +174,9 @@ class _Joining:
         """whether what joins now is a rule, and not an id that says it outright"""
         self._nodes = nodes
         self._related = related
-        self._apart = [(path, nodes.paths.index(path), _all_of(nodes.forms(path))) for path in apart]
+        self._apart = apart
+        self.forms = {path: array("q", chain.from_iterable(nodes.forms(path))) for path in nodes.paths}
+        """by field that is looked at, what stands for the form of each node's value"""
         self._parent = array("i", range(len(nodes)))
         self._with = array("i", range(len(nodes)))
         """by node, another one that was joined with it, and so on round to itself"""
@@ -268,9 +270,11 @@ class _Joining:
 
     def _contradict(self, roots: list[int]) -> bool:
         """Tell whether two of these, or of what was joined to them, hold values of a field that tells apart, and cannot be one by them."""
-        for path, at, written in self._apart:
+        for path in self._apart:
+            written = self.forms[path]
             held = {written[i]: i for root in roots for i in _ring(self._with, root) if written[i]}
             if len(held) > 1:
+                at = self._nodes.paths.index(path)
                 forms = [text for i in held.values() if (text := self._nodes[i].forms[at])]
                 if any(contradict(path, one, other) for one, other in combinations(forms, 2)):
                     return True
@@ -316,16 +320,9 @@ class _Joining:
         nodes = self._nodes
         golden = {number for number, places in enumerate(nodes.places.named) if GOLDEN in places}
         stands = chain.from_iterable(nodes.standing())
-        ways = array("h", [_IS_GOLDEN if at in golden else self._ways[self.root(i)] for i, at in enumerate(stands)])
+        ways = array("h", (_IS_GOLDEN if at in golden else self._ways[self.root(i)] for i, at in enumerate(stands)))
         doubts = {i: doubt for i, doubt in self._doubts.items() if self._with[i] == i}
         return Identified(nodes, self._with, ways, self._named.named, doubts, compared, self._related)
-
-
-def _all_of(pages: Iterator[Sequence[int]]) -> array[int]:
-    found = array("q")
-    for page in pages:
-        found.extend(page)
-    return found
 
 
 def _ring(joined_with: Sequence[int], i: int) -> list[int]:

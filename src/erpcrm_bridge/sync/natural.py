@@ -181,6 +181,12 @@ def form(path: str, value: object) -> str | None:
     return _former(path)(str(value)) or None
 
 
+def forms_of(path: str, values: Iterable[object]) -> list[str | None]:
+    """Return the forms of one field of many records: None where a value is None, empty where it says nothing."""
+    former = _former(path)
+    return [None if value is None else former(value if isinstance(value, str) else str(value)) for value in values]
+
+
 def hash_of(number: int, values: Sequence[str]) -> int:
     """Return a signed 64-bit number that stands for these forms under this number."""
     return (xxh3_64_intdigest("\x1f".join(values).encode(), number) ^ _HALF) - _HALF

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from erpcrm_bridge.errors import StoreError
 from erpcrm_bridge.mapping import MatchRule
-from erpcrm_bridge.sync.natural import Read, form, key_paths
+from erpcrm_bridge.sync.natural import Read, forms_of, key_paths
 
 K = TypeVar("K", bound=Hashable)
 GOLDEN = 0
@@ -140,7 +140,7 @@ class Nodes:
         self.crossing = self.crossing or any(node.crosses for node in nodes)
         drawn = [node.hashes for node in nodes]
         columns = [array("q", [hashes[number] or 0 if hashes else 0 for hashes in drawn]) for number in self._drawn]
-        forms = [[_form(path, node.compare.get(path)) for node in nodes] for path in self.paths]
+        forms = [forms_of(path, [node.compare.get(path) for node in nodes]) for path in self.paths]
         columns += [array("q", [hash(text) if text else 0 for text in column]) for column in forms]
         columns.append(array("q", [hash(said) if (said := node.reference or node.golden_id) else 0 for node in nodes]))
         columns.append(array("q", [self._place_of(node) for node in nodes]))
@@ -227,10 +227,6 @@ class Nodes:
             return self._file.read(size)
         except OSError as error:
             _no_room(error.strerror)
-
-
-def _form(path: str, value: object) -> str | None:
-    return None if value is None else form(path, value) or ""
 
 
 def _no_room(why: str | None) -> NoReturn:
