@@ -84,11 +84,17 @@ def identify(
     for number, rule in enumerate(rules):
         why = " + ".join(rule.keys)
         written = [joining.forms[path] for path in rule.compare]
+        held: list[list[int]] = []
         for bucket in joining.sharing(partial(nodes.natural, number)):
             for cluster in _agreeing(bucket, nodes, rule, written):
                 if rule.related:
                     joining.by_related(cluster, why, rule.related)
-                joining.consider(cluster, why, rule.review)
+                if not rule.review and joining.holds_joined(cluster):
+                    held.append(cluster)
+                else:
+                    joining.consider(cluster, why, rule.review)
+        for cluster in joining.together(held):
+            joining.consider(cluster, why, reviewed=False)
     return joining.result(list(dict.fromkeys(path for rule in rules for path in rule.compare)))
 
 
@@ -280,6 +286,30 @@ class _Joining:
                     return True
         return False
 
+    def _can_be_one(self, roots: list[int]) -> bool:
+        return _disjoint([self._places_of(i) for i in roots]) and not (self.by_rules and self._contradict(roots))
+
+    def holds_joined(self, members: list[int]) -> bool:
+        """Tell whether any of these was joined before. Of what it was joined with, another may share another key of the same rule."""
+        return any(self._with[i] != i for i in members)
+
+    def together(self, clusters: Iterable[list[int]]) -> Iterator[list[int]]:
+        """Yield these clusters, as one those that lead to the same: else the first of two that cannot both be it would be bound. A cluster
+        that cannot be one by itself leads nowhere."""
+        leading: list[tuple[list[int], list[int]]] = []
+        for cluster in clusters:
+            roots = list(dict.fromkeys(map(self.root, cluster)))
+            if self._can_be_one(roots):
+                leading.append((cluster, roots))
+            else:
+                yield cluster
+        members: dict[int, list[int]] = {}
+        for cluster, _ in leading:
+            for i in cluster:
+                members.setdefault(self.root(i), []).append(i)
+        for one in _connected((roots[0], i) for _, roots in leading for i in roots):
+            yield sorted(i for root in one for i in members[root])
+
     def _could_be_one(self, roots: list[int]) -> bool:
         """Tell whether any two of these could be one thing: two that stand in one system are not asked about because they are alike."""
         kinds = [self._nodes.places.named[kind] for kind in {self._places[i] for i in roots}]
@@ -290,7 +320,7 @@ class _Joining:
         roots = list(dict.fromkeys(map(self.root, members)))
         if len(roots) < 2:
             return
-        if not reviewed and _disjoint([self._places_of(i) for i in roots]) and not (self.by_rules and self._contradict(roots)):
+        if not reviewed and self._can_be_one(roots):
             self._join(roots, why)
         elif not reviewed or self._could_be_one(roots):
             for i in members:

@@ -57,6 +57,24 @@ def test_two_of_one_system_are_doubles_and_wait_with_whom_they_may_be() -> None:
     assert {frozenset(doubt.others) for doubt in found.doubts if doubt.key == "c"} == {frozenset({(CRM, "a"), (CRM, "b")})}
 
 
+def test_two_that_one_rule_leads_to_what_is_one_by_two_keys_wait_in_any_order() -> None:
+    known, bound = golden("G1", tax=1, name=1), node(CRM, "a", tax=1, name=2)
+    one, other = node(ERP, "b", name=1), node(ERP, "c", name=2)
+    for order in permutations([known, bound, one, other]):
+        groups, doubts = shown(identify(list(order), RULES))
+        assert groups == {("G1", frozenset({(CRM, "a")}))}
+        assert doubts == {(ERP, "b", True), (ERP, "c", True)}
+
+
+def test_what_can_be_one_by_one_key_is_bound_beside_what_cannot_by_another() -> None:
+    known, bound = golden("G1", SHOP, tax=1, name=1), node(CRM, "a", tax=1, name=2)
+    one, other = node(ERP, "b", name=1), node(SHOP, "c", name=2)
+    for order in permutations([known, bound, one, other]):
+        groups, doubts = shown(identify(list(order), RULES))
+        assert groups == {("G1", frozenset({(CRM, "a"), (ERP, "b")}))}
+        assert doubts == {(SHOP, "c", False)}
+
+
 def test_another_rule_may_tell_apart_what_one_leaves_in_doubt() -> None:
     found = identify([node(CRM, "a", tax=1, name=7), node(CRM, "b", tax=1, name=8), node(ERP, "c", tax=1, name=7)], RULES)
     assert shown(found) == ({(None, frozenset({(CRM, "a"), (ERP, "c")}))}, {(CRM, "b", True)})
