@@ -49,11 +49,11 @@ def matches(table: Table, values: dict[str, dict[str, str]]) -> list[tuple[str, 
         groups.setdefault(tuple(asked), {}).setdefault(tuple(asked.values()), []).append(ref)
     placed = [(table.positions(names), wanted) for names, wanted in groups.items()]
     found: list[tuple[str, list[str]]] = []
-    for number, cells in enumerate(table.rows(), 2):
+    for number, cells in table.rows():
         if len(cells) == table.width:
             for at, wanted in placed:
                 found.extend((ref, cells) for ref in wanted.get(tuple([cells[i] for i in at]), ()))
-        elif cells and any(set(texts) <= {*cells, ""} and any(texts) for _, wanted in placed for texts in wanted):
+        elif any(set(texts) <= {*cells, ""} and any(texts) for _, wanted in placed for texts in wanted):
             raise InputError(
                 f"{table.name}, row {number}: this row cannot be read, and may be one that was looked for.", way_out="Mend the row."
             )

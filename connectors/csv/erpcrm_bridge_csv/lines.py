@@ -8,9 +8,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from erpcrm_bridge.connector import Child, Problem
 from erpcrm_bridge_csv.files import scratch
-from erpcrm_bridge_csv.table import Table
+from erpcrm_bridge_csv.table import CELL_END, Table
 
-_CELL_END = "\0"
 _SETTINGS = ("journal_mode = off", "synchronous = off", "locking_mode = exclusive", "page_size = 16384", "cache_size = -16000")
 
 
@@ -42,23 +41,19 @@ class Lines:
 
     def _rows(self, parent_at: int, only: Container[str] | None) -> Iterator[tuple[str, int, str]]:
         table, child = self.table, self._child
-        for number, cells in enumerate(table.rows(), 2):
-            if len(cells) != table.width:
-                if cells:
-                    where, why = f"{table.name}, row {number}", wrong_count(cells, table)
-                    self._unplaced.append(({cell for cell in cells if cell}, where, why))
-                    for cell in cells:
-                        self._named_in.setdefault(cell, f"{where}: {why}")
-                continue
-            document = cells[parent_at]
-            if not document:
-                why = f"{child.parent} is empty: the line belongs to no document"
-                self._unplaced.append((set(), f"{table.name}, row {number}", why))
-            elif only is None or document in only:
-                text = _CELL_END.join(cells)
-                if text.count(_CELL_END) >= len(cells):
-                    raise table.nul(f"row {number}")
-                yield document, number, text
+        for rows in table.batches():
+            for number, cells in rows.torn:
+                where, why = f"{table.name}, row {number}", wrong_count(cells, table)
+                self._unplaced.append(({cell for cell in cells if cell}, where, why))
+                for cell in cells:
+                    self._named_in.setdefault(cell, f"{where}: {why}")
+            for number, text in zip(rows.numbers, rows.texts, strict=True):
+                document = text.split(CELL_END, parent_at + 1)[parent_at]
+                if not document:
+                    why = f"{child.parent} is empty: the line belongs to no document"
+                    self._unplaced.append((set(), f"{table.name}, row {number}", why))
+                elif only is None or document in only:
+                    yield document, number, text
 
     def of(self, documents: Sequence[str]) -> dict[str, list[tuple[int, list[str]]]]:
         """Return the rows of each of the documents that has any, in their order, with their numbers."""
@@ -66,7 +61,7 @@ class Lines:
         asked = "SELECT document, number, cells FROM json_each(?) CROSS JOIN line ON document = value ORDER BY number"
         with scratch():
             for document, number, text in self._db.execute(asked, (json.dumps(documents),)):
-                found.setdefault(document, []).append((number, text.split(_CELL_END)))
+                found.setdefault(document, []).append((number, text.split(CELL_END)))
         return found
 
     def doubt(self, document: str, rows: Sequence[tuple[int, list[str]]]) -> str | None:

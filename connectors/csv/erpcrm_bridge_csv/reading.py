@@ -22,7 +22,7 @@ from erpcrm_bridge_csv.files import OpenFile, Stamp, require_untouched
 from erpcrm_bridge_csv.lines import Lines, wrong_count
 from erpcrm_bridge_csv.settings import Layout
 from erpcrm_bridge_csv.shape import Shape, columns_of, modified
-from erpcrm_bridge_csv.table import Key, Table, some
+from erpcrm_bridge_csv.table import CELL_END, Key, Rows, Table, some
 
 _TRUSTED_AFTER_NS = 2_000_000_000
 
@@ -94,12 +94,10 @@ class Pass:
         shape = Shape(selection, table.columns, {lines.table.name: lines.table.columns for lines in lists}, self._modified)
         sorting = _Sorting(table, key)
         ready: _Rows | None = None
-        first = 2
-        for cells in table.batches(self._page_size):
+        for rows in table.batches(self._page_size):
             if ready is not None:
                 yield self._batch(ready, lists, shape, last=False)
-            good, met = sorting.sort(first, cells)
-            first += len(cells)
+            good, met = sorting.sort(rows)
             ready = good if only is None else good.of(only)
             for lines in lists:
                 lines.meet(met)
@@ -118,23 +116,27 @@ class Pass:
         table = self.table
         require_untouched(table.file)
         if not lists:
-            keys, cells = rows.keys, rows.cells
-            versions = shape.versions(cells)
-            return Batch(Heads(keys, versions, lambda at: shape.record(keys[at], versions[at], cells[at])), rows.problems, last)
+            keys, texts = rows.keys, rows.texts
+            versions = shape.versions(texts)
+            changes = Heads(keys, versions, lambda at: shape.record(keys[at], versions[at], texts[at].split(CELL_END)))
+            return Batch(changes, rows.problems, last)
         found = [lines.of(rows.keys) for lines in lists]
         whole, of_whole, problems = _Rows([], [], [], []), [], list(rows.problems)
-        for number, key, own_cells in zip(rows.numbers, rows.keys, rows.cells, strict=True):
+        for number, key, text in zip(rows.numbers, rows.keys, rows.texts, strict=True):
             own = [by_document.get(key, []) for by_document in found]
             doubts = (lines.doubt(key, numbered) for lines, numbered in zip(lists, own, strict=True))
             doubt = next((why for why in doubts if why), None)
             if doubt is None:
-                whole.add(number, key, own_cells)
+                whole.add(number, key, text)
                 of_whole.append([[line for _, line in numbered] for numbered in own])
             else:
                 problems.append(Problem(f"{table.name}, row {number}", key, f"its lines cannot be read: {doubt}"))
-        versions = shape.versions(whole.cells, of_whole)
-        changes = Heads(whole.keys, versions, lambda at: shape.record(whole.keys[at], versions[at], whole.cells[at], of_whole[at]))
-        return Batch(changes, problems, last)
+        of_documents = shape.versions(whole.texts, of_whole)
+
+        def record(at: int) -> Record:
+            return shape.record(whole.keys[at], of_documents[at], whole.texts[at].split(CELL_END), of_whole[at])
+
+        return Batch(Heads(whole.keys, of_documents, record), problems, last)
 
 
 class Batch(NamedTuple):
@@ -146,29 +148,29 @@ class Batch(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Rows that are records: their numbers, keys and cells; and those that are none."""
+    """Rows that are records: their numbers, keys, and cells as one text each; and those that are none."""
 
     numbers: list[int]
     keys: list[str]
-    cells: list[list[str]]
+    texts: list[str]
     problems: list[Problem]
 
-    def add(self, number: int, key: str, cells: list[str]) -> None:
+    def add(self, number: int, key: str, text: str) -> None:
         self.numbers.append(number)
         self.keys.append(key)
-        self.cells.append(cells)
+        self.texts.append(text)
 
     def extend(self, others: _Rows) -> None:
         self.numbers.extend(others.numbers)
         self.keys.extend(others.keys)
-        self.cells.extend(others.cells)
+        self.texts.extend(others.texts)
 
     def of(self, only: Container[str]) -> _Rows:
         """Return the rows of these keys, and every problem."""
         picked = _Rows([], [], [], self.problems)
         for at, key in enumerate(self.keys):
             if key in only:
-                picked.add(self.numbers[at], key, self.cells[at])
+                picked.add(self.numbers[at], key, self.texts[at])
         return picked
 
 
@@ -179,38 +181,38 @@ class _Sorting:
         self._table = table
         self._key = key
         self._is_repeated = table.repeated(key)
-        self._twice: dict[str, tuple[list[int], list[str]]] = {}
-        """Keys that may stand twice: the rows' numbers, and the cells of the first."""
+        self._twice: dict[str, tuple[list[int], str]] = {}
+        """Keys that may stand twice: the rows' numbers, and the text of the first."""
 
-    def sort(self, first: int, rows: list[list[str]]) -> tuple[_Rows, list[str]]:
-        """Return the rows that are records, and the keys that were met. ``first`` is the number of the first row."""
-        width, key_of, is_repeated = self._table.width, self._key.of, self._is_repeated
-        if is_repeated is None and set(map(len, rows)) == {width} and all(keys := list(map(key_of, rows))):
-            return _Rows(list(range(first, first + len(rows))), keys, rows, []), keys
-        good, met = _Rows([], [], [], []), []
-        for number, cells in enumerate(rows, first):
-            where = f"{self._table.name}, row {number}"
-            if len(cells) != width:
-                if cells:
-                    told = cells[0] if self._key.at == (0,) else ""
-                    good.problems.append(Problem(where, told or None, wrong_count(cells, self._table)))
-            elif not (own := key_of(cells)):
-                good.problems.append(Problem(where, None, f"{self._key.name} is empty"))
+    def sort(self, rows: Rows) -> tuple[_Rows, list[str]]:
+        """Return the rows that are records, and the keys that were met."""
+        keys, is_repeated = self._key.of_texts(rows.texts), self._is_repeated
+        problems = [self._torn(number, cells) for number, cells in rows.torn]
+        if is_repeated is None and all(keys):
+            return _Rows(rows.numbers, keys, rows.texts, problems), keys
+        good, met = _Rows([], [], [], problems), []
+        for number, own, text in zip(rows.numbers, keys, rows.texts, strict=True):
+            if not own:
+                problems.append(Problem(f"{self._table.name}, row {number}", None, f"{self._key.name} is empty"))
+                continue
+            met.append(own)
+            if is_repeated is not None and is_repeated(own):
+                self._twice.setdefault(own, ([], text))[0].append(number)
             else:
-                met.append(own)
-                if is_repeated is not None and is_repeated(own):
-                    self._twice.setdefault(own, ([], cells))[0].append(number)
-                else:
-                    good.add(number, own, cells)
+                good.add(number, own, text)
         return good, met
+
+    def _torn(self, number: int, cells: list[str]) -> Problem:
+        told = cells[0] if self._key.at == (0,) else ""
+        return Problem(f"{self._table.name}, row {number}", told or None, wrong_count(cells, self._table))
 
     def rest(self) -> tuple[_Rows, list[Problem]]:
         """Return those laid aside that stand there once after all, and the problems of the others."""
         once = _Rows([], [], [], [])
         problems: list[Problem] = []
-        for own, (numbers, cells) in self._twice.items():
+        for own, (numbers, text) in self._twice.items():
             if len(numbers) == 1:
-                once.add(numbers[0], own, cells)
+                once.add(numbers[0], own, text)
             else:
                 why = f"{self._key.name} is the same in rows {some([str(number) for number in numbers])}"
                 problems.extend(Problem(f"{self._table.name}, row {number}", own, why) for number in numbers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import repeat
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 from erpcrm_bridge.connector import Child, Record, Selection
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge_csv.files import OpenFile
+from erpcrm_bridge_csv.table import CELL_END
 
 FILE_MTIME = "$file_mtime"
 Lists: TypeAlias = Sequence[Sequence[Sequence[str]]]
@@ -63,12 +65,10 @@ class Shape:
         headers = [list(columns), *(list(children[child.stream]) for child in selection.children)]
         self._seed = xxh3_64_intdigest("\0\0".join("\0".join(header) for header in headers).encode())
 
-    def versions(self, rows: Sequence[Sequence[str]], lines: Sequence[Lists] = ()) -> list[str]:
-        """Return the version of each row and, where there are child streams, of its lines."""
-        seed, joined = self._seed, "\0".join
-        if not self._lists:
-            return [xxh3_64_hexdigest(joined(cells).encode(), seed) for cells in rows]
-        return [xxh3_64_hexdigest(_text_of(cells, own).encode(), seed) for cells, own in zip(rows, lines, strict=True)]
+    def versions(self, rows: Sequence[str], lines: Sequence[Lists] = ()) -> list[str]:
+        """Return the version of each row (its cells as one text, see ``Rows``) and, where there are child streams, of its lines."""
+        texts = map(_text_of, rows, lines) if self._lists else rows
+        return list(map(xxh3_64_hexdigest, map(str.encode, texts), repeat(self._seed)))
 
     def record(self, key: str, version: str, cells: Sequence[str], lines: Lists = ()) -> Record:
         """Return the record of a row and, for each child stream in the selection's order, the rows of its lines."""
@@ -81,13 +81,13 @@ class Shape:
         return Record(key, version, fields)
 
 
-def _text_of(cells: Sequence[str], lines: Lists) -> str:
+def _text_of(row: str, lines: Lists) -> str:
     """Return what the version of a row with lines is a digest of."""
-    parts = ["\0".join(cells)]
+    parts = [row]
     for rows in lines:
         parts.append(str(len(rows)))
-        parts.extend("\0".join(row) for row in rows)
-    return "\0\0".join(parts)
+        parts.extend(CELL_END.join(line) for line in rows)
+    return f"{CELL_END}{CELL_END}".join(parts)
 
 
 def _line_shape(child: Child, columns: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:

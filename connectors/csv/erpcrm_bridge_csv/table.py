@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -24,11 +24,25 @@ if TYPE_CHECKING:
 
 _MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": UTF_16_ORDERS[0], b"\xfe\xff": UTF_16_ORDERS[1]}
 _UTF_8 = "utf-8"
-_PIECE = 1 << 20
+_PIECE = 1 << 18
 _ROWS = 10_000
 _GUESSES = ("utf-8", "cp1252", "iso-8859-15")
+_FIRST, _LAST = itemgetter(slice(1)), itemgetter(slice(-1, None))
 
 csv.field_size_limit(sys.maxsize)  # a description may be longer than the 131,072 characters that csv allows by itself
+
+
+CELL_END = "\0"
+"""Stands between the cells of a row that is held as one text; no cell holds it."""
+
+
+class Rows(NamedTuple):
+    """Some rows of a file: of those with as many cells as the header, the numbers, and the cells of each as one text; of the ``torn``
+    ones, which have more or fewer, the numbers and the cells. Blank lines are neither."""
+
+    numbers: list[int]
+    texts: list[str]
+    torn: list[tuple[int, list[str]]]
 
 
 class Span(NamedTuple):
@@ -57,6 +71,12 @@ class Key:
     def _joined(self, cells: Sequence[str]) -> str:
         parts = [cells[at].translate(_IN_KEYS) for at in self.at]
         return "|".join(parts) if all(parts) else ""
+
+    def of_texts(self, texts: Iterable[str]) -> list[str]:
+        """Return the keys of rows that are held as one text each."""
+        if self.at == (0,):
+            return [text.partition(CELL_END)[0] for text in texts]
+        return [self.of(text.split(CELL_END)) for text in texts]
 
 
 class Encoding(NamedTuple):
@@ -147,29 +167,109 @@ class Table:
         columns = (column,) if column else self.layout.natural
         return Key(columns, self.positions(columns))
 
-    def rows(self) -> Iterator[list[str]]:
-        """Yield the cells of each row, in order; a blank line is an empty list. Raises InputError as ``batches`` does."""
-        return chain.from_iterable(self.batches())
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield number and cells of each row that is no blank line. Raises InputError as ``batches`` does."""
+        for rows in self.batches():
+            yield from zip(rows.numbers, [text.split(CELL_END) for text in rows.texts], strict=True)
+            yield from rows.torn
 
-    def batches(self, size: int = _ROWS) -> Iterator[list[list[str]]]:
-        """Yield the cells of the rows, so many at a time, in order; a blank line is an empty list.
+    def batches(self, size: int = _ROWS) -> Iterator[Rows]:
+        """Yield the rows, so many at a time, in order.
 
         Raises InputError where the bytes or the quotes are broken, where the last row is cut, and where the file was written meanwhile.
         """
         self.file.digest()
+        even = True
+        numbers: list[int] = []
+        texts: list[str] = []
+        torn: list[tuple[int, list[str]]] = []
+        for rows, is_even in self._parts():
+            even = even and is_even
+            numbers += rows.numbers
+            texts += rows.texts
+            torn += rows.torn
+            full = len(texts) // size * size
+            for at in range(0, full, size):
+                yield Rows(numbers[at : at + size], texts[at : at + size], torn)
+                torn = []
+            del numbers[:full], texts[:full]
+            if len(torn) >= size:
+                yield Rows([], [], torn)
+                torn = []
+        if texts or torn:
+            yield Rows(numbers, texts, torn)
+        self.is_even = even
+
+    def _parts(self) -> Iterator[tuple[Rows, bool]]:
+        """Yield the rows of some lines at a time, and whether each of these lines is one that is not torn."""
         reading = self.file.reading()
-        reader = self._reader(self._text(reading))
-        last: list[str] = []
-        lines, even = 1, True
+        text = self._text(reading)
+        reader = self._reader(text)
         with self._telling(reader):
             next(reader, None)
-            while batch := list(islice(reader, size)):
-                last = batch[-1]
-                lines += len(batch)
-                even = even and lines == reader.line_num and set(map(len, batch)) == {self.width}
-                yield batch
-        self._close_bracket(reading, last, reader.line_num)
-        self.is_even = even
+        cells: list[str] = []
+        line, number = reader.line_num, 2
+        pieces = self._pieces(text, line)
+        piece = next(pieces, "")
+        while piece:
+            texts = self._plain(piece)
+            if texts is not None:
+                yield Rows(list(range(number, number + len(texts))), texts, []), True
+                line, number, cells = line + len(texts), number + len(texts), []
+                piece = next(pieces, "")
+                continue
+            rows, lines = Rows([], [], []), piece.count("\n")
+            sources: list[io.StringIO] = []
+            reader = self._reader(chain.from_iterable(_opened(sources, chain([piece], pieces))))
+            with self._telling(reader, line):
+                for cells in reader:  # the last row may go on in the next piece
+                    if len(cells) == self.width:
+                        rows.numbers.append(number)
+                        rows.texts.append(CELL_END.join(cells))
+                    elif cells:
+                        rows.torn.append((number, cells))
+                    number += 1
+                    if reader.line_num >= lines:
+                        break
+            yield rows, reader.line_num == len(rows.texts)
+            line += reader.line_num
+            piece = sources[-1].read() or next(pieces, "")
+        self._close_bracket(reading, cells, line)
+
+    def _pieces(self, text: io.TextIOWrapper, line: int = 0) -> Iterator[str]:
+        """Yield the text in pieces of whole lines; ``line`` lines of it were taken before. Raises InputError for a NUL byte, and for bytes
+        that are none of the encoding."""
+        with self._telling():
+            while piece := text.read(_PIECE):
+                piece += text.readline()
+                if "\0" in piece:
+                    raise self.nul(f"line {line + piece.count(chr(10), 0, piece.index(chr(0))) + 1}")
+                line += piece.count("\n")
+                yield piece
+
+    def _plain(self, lines: str) -> list[str] | None:
+        """Return whole lines as rows, each its cells as one text, where no parsing is needed to see that each line is a row with as many
+        cells as the header: its quotes stand at the ends of cells, and no line end stands inside of them. Else None."""
+        delimiter, quote = self.layout.delimiter, self.layout.quote
+        if self.width == 1:  # a blank line looks like a row there
+            return None
+        if "\r" in lines:
+            if lines.count("\r") != lines.count("\r\n"):
+                return None
+            lines = lines.replace("\r\n", "\n")
+        lines = lines.removesuffix("\n")
+        if quote in lines:
+            parts = f"\n{lines}\n".split(quote)
+            outside, ends = parts[::2], {delimiter, "\n"}
+            if "\n" in "".join(parts[1::2]):  # it is, too, where a quote is not closed
+                return None
+            if not (ends.issuperset(map(_LAST, outside[:-1])) and ends.issuperset(map(_FIRST, outside[1:]))):
+                return None
+            parts[::2] = quote.join(outside).replace(delimiter, CELL_END).split(quote)
+            texts = "".join(parts).split("\n")[1:-1]
+        else:
+            texts = lines.replace(delimiter, CELL_END).split("\n")
+        return texts if set(map(str.count, texts, repeat(CELL_END))) == {self.width - 1} else None
 
     def spans(self) -> Iterator[Span]:
         """Yield each row with the bytes that it stands in; blank lines are left out. Raises InputError as ``batches`` does."""
@@ -264,15 +364,15 @@ class Table:
         return beginnings
 
     @contextmanager
-    def _telling(self, reader: Reader) -> Iterator[None]:
-        """Raise InputError for what the reader cannot read."""
+    def _telling(self, reader: Reader | None = None, line: int = 0) -> Iterator[None]:
+        """Raise InputError for what cannot be decoded, or what the reader cannot read, which was given no lines before ``line``."""
         try:
             yield
         except UnicodeDecodeError as error:
             raise self._undecodable() from error
         except csv.Error as error:
             require_untouched(self.file)
-            raise self._broken(error, reader.line_num) from error
+            raise self._broken(error, line + (reader.line_num if reader else 0)) from error
 
     def _close_bracket(self, reading: Reading, last: list[str], line: int) -> None:
         """Raise InputError unless what was read is the file as it was when opened, up to its proper end."""
@@ -294,26 +394,15 @@ class Table:
 
         One quick pass over the text. Raises InputError for a NUL byte, and as ``rows`` does.
         """
-        beginnings = self._beginnings()  # lines inside a cell only add candidates
         marks = Marks()
-        text = self._text(self.file.reading())
-        lines = 0
-        try:
-            while piece := text.read(_PIECE):
-                piece += text.readline()
-                if "\0" in piece:
-                    raise self.nul(f"line {lines + piece.count(chr(10), 0, piece.index(chr(0))) + 1}")
-                lines += piece.count("\n")
-                if key.at == (0,):
-                    marks.extend(map(hash, beginnings(piece.removesuffix("\n"))))
-        except UnicodeDecodeError as error:
-            raise self._undecodable() from error
         if key.at == (0,):
+            beginnings = self._beginnings()  # lines inside a cell only add candidates
+            for piece in self._pieces(self._text(self.file.reading())):
+                marks.extend(map(hash, beginnings(piece.removesuffix("\n"))))
             twice = marks.twice()
             return (lambda key: hash(beginnings(key.partition("\n")[0])[0]) in twice) if twice else None
-        whole = (key.of(row) for row in self.rows() if len(row) == self.width)
-        while some_keys := list(islice(whole, _ROWS)):
-            marks.extend(map(hash, some_keys))
+        for rows in self.batches():
+            marks.extend(map(hash, key.of_texts(rows.texts)))
         twice = marks.twice()
         return (lambda key: hash(key) in twice) if twice else None
 
@@ -376,6 +465,13 @@ def some(names: Sequence[str], most: int = 5) -> str:
     """Return the first of the names, each cut where it is long, and how many more there are."""
     shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}…" for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _opened(opened: list[io.StringIO], pieces: Iterable[str]) -> Iterator[io.StringIO]:
+    """Yield what gives the lines of each piece when it is asked for, and note it in ``opened``."""
+    for piece in pieces:
+        opened.append(io.StringIO(piece, newline="\n"))
+        yield opened[-1]
 
 
 def row_bytes(cells: Sequence[str], layout: Layout, encoding: Encoding, newline: str) -> bytes:

@@ -25,7 +25,7 @@ from erpcrm_bridge_csv.marker import Marker
 from erpcrm_bridge_csv.settings import ByUuid, Layout, side_name
 from erpcrm_bridge_csv.shape import FILE_MTIME, Shape, cell_text, columns_of, modified
 from erpcrm_bridge_csv.sheet import Refused, Row, Sheet
-from erpcrm_bridge_csv.table import Span, Table
+from erpcrm_bridge_csv.table import CELL_END, Span, Table
 
 _ATTEMPTS = 5
 _TAKEN_IN = 10_000
@@ -268,7 +268,7 @@ class _Draft:
     def _record(self, row: Row) -> Record:
         key = self._key.of(row.cells)
         lists = [[line.cells for line in lines.of(key)] for lines in self._lines]
-        (version,) = self._shape.versions([row.cells], [lists])
+        (version,) = self._shape.versions([CELL_END.join(row.cells)], [lists])
         return self._shape.record(key, version, row.cells, lists)
 
     # One write.

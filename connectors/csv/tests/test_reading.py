@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import os
 import random
 import time
 from collections import Counter
+from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,9 @@ from pydantic import ValidationError
 from erpcrm_bridge.connector import Child, Page, Question, Record, Selection
 from erpcrm_bridge.errors import ConfigError, CursorExpired, InputError, SchemaDrift, TransientError
 from erpcrm_bridge_csv import CsvConnector, CsvSettings, marks
+from erpcrm_bridge_csv.files import OpenFile
+from erpcrm_bridge_csv.settings import layout_of
+from erpcrm_bridge_csv.table import Table
 
 ACCOUNT = Selection("Account.csv", "Id", ("Id", "Name", "Phone"), "Ref")
 ORDER = Selection("Order.csv", "Id", ("Id", "Status"), "Ref", (Child("Item.csv", "OrderId", "LineId", ("Product", "Qty")),))
@@ -56,6 +63,53 @@ def test_a_quoted_cell_may_hold_line_ends(folder, opened):
     assert records(all_pages(opened("dataloader")))["1"].fields["Name"] == "Hauptstr. 5\r\n2. OG\nHof"
 
 
+def rows_of(path: Path) -> list[list[str]] | None:
+    """The rows of a file that are no blank lines; None where it is refused."""
+    with closing(OpenFile(path)) as file:
+        try:
+            return [cells for _, cells in sorted(Table(file, layout_of(CsvSettings(folder=path.parent), path.name)).rows())]
+        except InputError:
+            return None
+
+
+def rows_by_python(text: str) -> list[list[str]] | None:
+    try:
+        header, *rows = csv.reader(io.StringIO(text, newline="\n"), strict=True)
+    except csv.Error:
+        return None
+    is_cut = 0 < len(rows[-1]) < len(header) and not text.endswith("\n")
+    return None if is_cut else [row for row in rows if row]
+
+
+QUOTED = ['"a"', '""', '","', '"a"b', '"a', 'a"', ' "a"', '"a""b"', '"', "\r", '"\r"', '"\n"', '"\r\n"', '"\n",b,c', '"a\n3,b"', "a,"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_cells_are_those_that_python_finds_however_they_are_quoted(tmp_path, end):
+    refused = 0
+    for one, other in product(["a", "", *QUOTED], QUOTED):
+        text = f"Id,Name,Phone{end or chr(10)}1,{one},{other}{end or chr(10)}2,{other},{one}{end}"
+        put(tmp_path / "A.csv", text)
+        expected = rows_by_python(text)
+        assert rows_of(tmp_path / "A.csv") == expected, text
+        refused += expected is None
+    assert 0 < refused < 200
+
+
+def test_a_blank_line_is_no_row_of_a_file_of_one_column(tmp_path):
+    put(tmp_path / "A.csv", 'Id\n1\n\n""\n2\n')
+    assert rows_of(tmp_path / "A.csv") == [["1"], [""], ["2"]]
+
+
+def test_rows_of_several_lines_are_read_wherever_a_piece_of_the_text_ends(tmp_path, monkeypatch):
+    rows = [*["1,a,b", '2,"a,",""', '3,"a\nb","\n\nc"', "", '4,"a\n5,b,c\n",d', '6,"a ""b""",c', "7,a", '"8",a,b'] * 3, "9,a,b"]
+    text = "\n".join(["Id,Name,Phone", *rows])
+    put(tmp_path / "A.csv", text)
+    for size in range(1, len(text)):
+        monkeypatch.setattr("erpcrm_bridge_csv.table._PIECE", size)
+        assert rows_of(tmp_path / "A.csv") == rows_by_python(text)
+
+
 def test_the_version_moves_with_any_cell_of_the_row_and_with_nothing_else(folder, opened):
     put(folder / "Account.csv", "Id,Name,Extra,Phone,Ref\n1,A,x,,\n2,B,x,,\n")
     before = records(all_pages(opened()))
@@ -78,6 +132,13 @@ def test_pages_are_cut_and_only_the_last_is_complete(folder, opened):
     assert [len(page.changes) for page in pages] == [10, 10, 10, 5]
     assert [page.complete for page in pages] == [False, False, False, True]
     assert len(records(pages)) == 35
+
+
+def test_rows_that_cannot_be_read_are_told_a_page_at_a_time(folder, opened, monkeypatch):
+    monkeypatch.setattr("erpcrm_bridge_csv.table._PIECE", 20)
+    put(folder / "Account.csv", "Id,Name,Phone,Ref\n" + "".join(f"{n},N{n}\n" for n in range(100)))
+    told = [len(page.problems) for page in all_pages(opened(page_size=10))]
+    assert (max(told) < 20, sum(told)) == (True, 100)
 
 
 def test_a_read_broken_off_after_a_page_starts_again_in_full(folder, opened):
@@ -189,7 +250,9 @@ def test_a_line_inside_a_cell_that_looks_like_a_key_takes_no_record_away(folder,
         ("Id,Name,Phone,Ref\n1,A,,\n".encode("utf-32"), "", "UTF-32"),
     ],
 )
-def test_a_broken_file_is_an_error_with_its_place_and_never_complete(folder, opened, content, line, says):
+@pytest.mark.parametrize("piece", [1, 1 << 18])
+def test_a_broken_file_is_an_error_with_its_place_and_never_complete(folder, opened, monkeypatch, piece, content, line, says):
+    monkeypatch.setattr("erpcrm_bridge_csv.table._PIECE", piece)
     put(folder / "Account.csv", content)
     pages: list[Page] = []
     with pytest.raises(InputError) as caught:

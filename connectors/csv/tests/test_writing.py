@@ -777,7 +777,9 @@ EVEN = [
 
 @pytest.mark.parametrize("before", EVEN)
 @pytest.mark.parametrize("reference", [None, "Ref"])
-def test_what_was_read_before_is_written_as_what_was_not(folder, opened, before, reference):
+@pytest.mark.parametrize("piece", [1, 1 << 18])
+def test_what_was_read_before_is_written_as_what_was_not(folder, opened, monkeypatch, before, reference, piece):
+    monkeypatch.setattr("erpcrm_bridge_csv.table._PIECE", piece)
     path = folder / "Account.csv"
     selection = Selection("Account.csv", "Id", ("Name", "Phone"), reference)
     writes = [
