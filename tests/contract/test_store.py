@@ -426,7 +426,7 @@ def test_natural_keys_are_matched_by_hash_noted_once_and_forgotten_by_entity(sto
     store.add_match_keys([("Ga", [low, high]), ("Gb", [7]), ("Ga", [low])])
     store.add_match_keys([("Ga", [low]), ("Gc", [low]), ("Gd", [low])])
     assert sorted(store.match([low, high, 5])) == [(low, "Ga"), (low, "Gc"), (low, "Gd"), (high, "Ga")]
-    store.drop_match_keys([(low, "Ga"), (high, "Ga"), (5, "Ga")])
+    store.drop_match_keys([("Ga", [low, high, 5])])
     assert store.match([low, high]) == [(low, "Gc"), (low, "Gd")]
     store.add_match_keys([("Ga", [high])])
     store.forget_match_keys("customer")
@@ -438,11 +438,36 @@ def test_natural_keys_are_found_by_whoever_looks_next(store: Store, store_url: s
     with open_store(store_url) as other:
         assert other.match([5, 6]) == [(5, "Ga"), (6, "Ga")]
     store.add_match_keys([("Ga", [5]), ("Gb", [5])])
-    store.drop_match_keys([(5, "Gb")])
+    store.drop_match_keys([("Gb", [5])])
     store.add_match_keys([("Gb", [7])])
     store.order_match_keys()
     store.order_match_keys()
     assert store.match([5, 6, 7]) == [(5, "Ga"), (6, "Ga"), (7, "Gb")]
+
+
+def test_of_natural_keys_that_come_and_go_the_last_word_holds_in_order_or_not(store: Store) -> None:
+    store.add_match_keys([("Ga", [5, 6]), ("Gb", [5])])
+    store.order_match_keys()
+    store.drop_match_keys([("Ga", [5])])
+    store.add_match_keys([("Ga", [7])])
+    store.drop_match_keys([("Ga", [7]), ("Gb", [5])])
+    store.add_match_keys([("Gb", [5])])
+    told = [(5, "Gb"), (6, "Ga")]
+    assert store.match([5, 6, 7]) == told
+    store.order_match_keys()
+    assert store.match([5, 6, 7]) == told
+
+
+def test_a_look_up_puts_natural_keys_in_order_once_they_are_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erpcrm_bridge.store.store.LOOKED_THROUGH", 2)
+    put: list[int] = []
+    in_order = store.order_match_keys
+    monkeypatch.setattr(store, "order_match_keys", lambda: (put.append(1), in_order()))
+    store.add_match_keys([("Ga", [5]), ("Gb", [5])])
+    assert (store.match([5]), put) == ([(5, "Ga"), (5, "Gb")], [])
+    store.drop_match_keys([("Gb", [5])])
+    assert (store.match([5]), put) == ([(5, "Ga")], [1])
+    assert (store.match([5]), put) == ([(5, "Ga")], [1])
 
 
 def test_many_natural_keys_are_put_in_order_before_anybody_looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

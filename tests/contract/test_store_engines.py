@@ -184,11 +184,13 @@ def test_no_look_up_walks_a_table(file: Path, name: str, sql: str) -> None:
         pytest.skip("counts all, or a small table")
     with open_store(f"sqlite:///{file}"):
         text = re.sub(r"\{by (\w+)\}", r"INDEXED BY \1", re.sub(r"\{texts\}|\{numbers\}", "json_each(?) AS j", sql))
+        text = re.sub(r"\{items (\w+)\}", r"json_each(\1) AS j", text)
         connection = sqlite3.connect(file)
         steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", [None] * text.count("?"))]
         connection.close()
-    # "j" is what was asked for, "counted" the rows of an index up to the limit that the count was given.
-    walked = [step for step in steps if step.startswith("SCAN") and not step.startswith(("SCAN j ", "SCAN CONSTANT", "SCAN counted"))]
+    # "j" is what was asked for, "counted" the rows of an index up to the limit that the count was given; staged keys are looked through.
+    small = ("SCAN j ", "SCAN CONSTANT", "SCAN counted", "SCAN told", "SCAN match_key_new")
+    walked = [step for step in steps if step.startswith("SCAN") and not step.startswith(small)]
     assert walked == []
     # a search by the stream alone walks the stream; only the count up to a limit may
     by_stream = [step for step in steps if step.endswith("(stream_id=?)")]

@@ -52,7 +52,7 @@ INCOMING = Bulk(
     },
 )
 MATCH_KEY = Bulk("match_key", {"hash": "int8", "golden_id": "text"})
-MATCH_KEY_NEW = Bulk("match_key_new", {"golden_id": "text", "hashes": "text"})
+MATCH_KEY_NEW = Bulk("match_key_new", {"golden_id": "text", "hashes": "text", "gone": "bool"})
 CROSS_ID = Bulk("cross_id", {"value": "text", "link_id": "text"})
 INTENTION = Bulk(
     "intention",

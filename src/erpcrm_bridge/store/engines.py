@@ -73,9 +73,6 @@ class Engine(Protocol):
     def update(self, bulk: Bulk, rows: Iterable[Values], known_by: int = 1) -> int:
         """Write all columns of the rows that hold the same in so many first columns; return how many there were."""
 
-    def delete(self, bulk: Bulk, rows: Iterable[Values]) -> None:
-        """Delete the rows that hold the same in all columns, none of them null."""
-
     def array(self, values: Iterable[Any]) -> Any:
         """Return ``values`` as one parameter, for ``{texts}`` or ``{numbers}``."""
 
@@ -194,11 +191,6 @@ class SqliteEngine:
         sql = f"UPDATE {bulk.table} SET {settings} WHERE {key} = ?1{same}"  # noqa: S608 - names of ours
         with self._telling:
             return self._open().executemany(sql, rows).rowcount
-
-    def delete(self, bulk: Bulk, rows: Iterable[Values]) -> None:
-        same = " AND ".join(f"{name} = ?" for name in bulk.columns)
-        with self._telling:
-            self._open().executemany(f"DELETE FROM {bulk.table} WHERE {same}", rows)  # noqa: S608 - names of ours
 
     def array(self, values: Iterable[Any]) -> str:
         return msgspec.json.encode(values).decode()
@@ -346,13 +338,6 @@ class PostgresEngine:
         sql = f"UPDATE {bulk.table} SET {settings} FROM ({self._table_of(bulk)}) AS v WHERE {bulk.table}.{key} = v.{key}{same}"  # noqa: S608 - names of ours
         with self._telling():
             return sum(self._open().execute(sql, _arrays(batch), binary=True).rowcount for batch in _batches(rows))
-
-    def delete(self, bulk: Bulk, rows: Iterable[Values]) -> None:
-        same = " AND ".join(f"{bulk.table}.{name} = v.{name}" for name in bulk.columns)
-        sql = f"DELETE FROM {bulk.table} USING ({self._table_of(bulk)}) AS v WHERE {same}"  # noqa: S608 - names of ours
-        with self._telling():
-            for batch in _batches(rows):
-                self._open().execute(sql, _arrays(batch), binary=True)
 
     def array(self, values: Iterable[Any]) -> list[Any]:
         return list(values)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """The schemas this program knows, oldest first; the last one is what the statements are written for."""
 HEAD = VERSIONS[-1]
 VERSION_TABLE = "store_version"

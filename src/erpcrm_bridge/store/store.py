@@ -35,6 +35,8 @@ from erpcrm_bridge.store.rows import (
 T = TypeVar("T")
 STAGED = 25_000
 """Golden records whose natural keys are put in order together: to sort them takes some ten MB."""
+LOOKED_THROUGH = 5_000
+"""Golden records whose natural keys a look-up reads one by one: put in order, so few would each touch a page of their own."""
 BRAKE_MEMORY = 90 * 86400
 """Seconds for which the writes behind a brake's window are remembered."""
 
@@ -110,8 +112,13 @@ _MATCH = """
     SELECT match_key.hash, match_key.golden_id FROM {numbers} CROSS JOIN match_key WHERE match_key.hash = j.value"""
 _MATCH_IN_ORDER = """
     INSERT {or ignore} INTO match_key (hash, golden_id)
-    SELECT CAST(j.value AS BIGINT), golden_id FROM match_key_new CROSS JOIN {items hashes} WHERE true ORDER BY 1, 2
+    SELECT CAST(j.value AS BIGINT), golden_id FROM match_key_new CROSS JOIN {items hashes} WHERE NOT gone ORDER BY 1, 2
     ON CONFLICT DO NOTHING"""
+_MATCH_GONE = """
+    DELETE FROM match_key WHERE (hash, golden_id) IN (
+        SELECT CAST(j.value AS BIGINT), told.golden_id FROM match_key_new AS told CROSS JOIN {items hashes}
+        WHERE told.golden_id IN (SELECT golden_id FROM match_key_new WHERE gone) GROUP BY 1, 2
+        HAVING max(CASE WHEN gone THEN told.id ELSE 0 END) > max(CASE WHEN gone THEN 0 ELSE told.id END))"""
 
 _CROSSED = "SELECT cross_id.value, cross_id.link_id FROM {texts} CROSS JOIN cross_id WHERE cross_id.value = j.value"
 
@@ -174,8 +181,6 @@ class Store:
         self.url = url
         self._db = engine
         self._inside = False
-        self._staged = 0
-        """golden records whose natural keys this store has noted since they were last put in order"""
 
     def __repr__(self) -> str:
         return f"<Store {shown(self.url)}>"
@@ -478,28 +483,25 @@ class Store:
 
     def add_match_keys(self, rows: Sequence[tuple[str, list[int]]]) -> None:
         """Note, by golden id, 64-bit signed hashes by which it may be found; what is noted already is left alone."""
+        self._stage(rows, False)
+
+    def drop_match_keys(self, rows: Sequence[tuple[str, list[int]]]) -> None:
+        """Drop, by golden id, hashes that were noted; what is not there is left out."""
+        self._stage(rows, True)
+
+    def _stage(self, rows: Sequence[tuple[str, list[int]]], gone: bool) -> None:
         if rows:
             with self._within():
-                self._add(c.MATCH_KEY_NEW, lambda row: (row[0], pack(row[1]).decode()), rows)
-                self._staged += len(rows)
-                if self._staged >= STAGED:
+                self._add(c.MATCH_KEY_NEW, lambda row: (row[0], pack(row[1]).decode(), gone), rows)
+                if self._one("SELECT count(*) FROM match_key_new", ()) >= STAGED:
                     self.order_match_keys()
 
     def order_match_keys(self) -> None:
-        """Put the natural keys that were noted among the others. A look-up does so by itself; after many were noted it is better done at
-        once."""
-        if self._db.rows("SELECT 1 FROM match_key_new LIMIT 1"):
-            with self._within():
-                self._db.run(_MATCH_IN_ORDER)
-                self._db.run("DELETE FROM match_key_new")
-        self._staged = 0
-
-    def drop_match_keys(self, rows: Sequence[tuple[int, str]]) -> None:
-        """Drop (hash, golden id) that were noted; what is not there is left out."""
-        if rows:
-            with self._within():
-                self.order_match_keys()
-                self._db.delete(c.MATCH_KEY, rows)
+        """Put the natural keys that were noted among the others, and drop from among them what is to be dropped."""
+        with self._within():
+            self._db.run(_MATCH_IN_ORDER)
+            self._db.run(_MATCH_GONE)
+            self._db.run("DELETE FROM match_key_new")
 
     def forget_match_keys(self, entity: str) -> None:
         """Drop all that was noted of an entity's golden records."""
@@ -509,8 +511,16 @@ class Store:
 
     def match(self, hashes: Iterable[int]) -> list[tuple[int, str]]:
         """Return each (hash, golden id) that was noted, of whatever entity. What was noted may have been true of the golden record once."""
-        self.order_match_keys()
-        return [(hash, golden_id) for hash, golden_id in self._look_up(_MATCH, set(hashes))]
+        wanted = set(hashes)
+        staged = self._db.rows("SELECT golden_id, hashes, gone FROM match_key_new ORDER BY id LIMIT ?", (LOOKED_THROUGH + 1,))
+        if len(staged) > LOOKED_THROUGH:
+            self.order_match_keys()
+            staged = []
+        found: set[tuple[int, str]] = set(self._look_up(_MATCH, wanted))
+        for golden_id, keys, gone in staged:
+            for key in wanted.intersection(c.unpacked(keys)):
+                (found.discard if gone else found.add)((key, golden_id))
+        return sorted(found)
 
     def add_cross_ids(self, rows: Iterable[tuple[str, str]]) -> None:
         """Note (another system's key, id of the link whose record carries it); what is noted already is left alone."""

@@ -150,13 +150,14 @@ class MatchKey(Table, table=True):
 
 
 class MatchKeyNew(Table, table=True):
-    """Natural keys that are not among the others yet, those of a golden record together: they come in no order that an index knows.
-    ``hashes`` is a JSON list."""
+    """Natural keys that are not among the others yet, or are still to be dropped from among them (``gone``), those of a golden record
+    together: they come in no order that an index knows. ``hashes`` is a JSON list. Of two rows that name a key the later one holds."""
 
     __tablename__ = "match_key_new"
     id: int = _serial()
     golden_id: str = _is(TEXT)
     hashes: str = _is(TEXT)
+    gone: bool = _is(Boolean)
 
 
 class CrossId(Table, table=True):

@@ -260,10 +260,14 @@ def _add_golden_nodes(flow: Flow, store: Store, entity: str, nodes: Nodes, match
     shares a natural key."""
     keys = flow.policies[entity].natural_keys
     sharing: set[str] = set()
+    wanted: set[int] = set()
     for number in sorted(set(keys.numbers)) if matching and store.golden_page(entity, "", 1) else ():
         for page in nodes.natural(number):
-            wanted = sorted({key for key in page if key})
-            sharing.update(golden_id for _, golden_id in store.match(wanted))
+            wanted.update(key for key in page if key)
+            if len(wanted) > BATCH:
+                sharing.update(golden_id for _, golden_id in store.match(wanted))
+                wanted.clear()
+    sharing.update(golden_id for _, golden_id in store.match(wanted))
     leading = leading_to(flow, store, entity, nodes)
     crossed = led_to(flow, store, entity, nodes).union(leading)
     named = {who.reference for who in nodes if who.reference} | crossed if nodes.referring else crossed
@@ -342,7 +346,6 @@ def _found(
         settle(flow, store, run, entity, works)
         done += len(part)
         run.progress(f"join {entity}", done)
-    store.order_match_keys()
 
 
 def _moved_member(run: RunNote, one: Moved, side: Side, golden: GoldenRow, *, new: bool, replaces: LinkRow | None) -> Member:

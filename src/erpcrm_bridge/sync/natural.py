@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from functools import cache, lru_cache
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from xxhash import xxh3_64_intdigest
 
@@ -197,10 +197,6 @@ def key_paths(rule: MatchRule) -> tuple[str, ...]:
     return tuple(path for path in rule.keys if path not in rule.compare)
 
 
-_Row: TypeAlias = tuple[int, str]
-"""The hash of a key, and the golden record that is found by it."""
-
-
 class NaturalKeys:
     """Draws the natural keys of one entity's records. Rules that match by the same fields share a key.
 
@@ -248,15 +244,15 @@ class NaturalKeys:
             found[number] = found[first]
         return found
 
-    def moved(self, golden_id: str, paths: frozenset[str], before: Fields, now: Fields) -> tuple[list[_Row], list[int]]:
-        """Return the rows by which a golden record of which these fields moved is found no more, and the keys by which it is found now."""
+    def moved(self, paths: frozenset[str], before: Fields, now: Fields) -> tuple[list[int], list[int]]:
+        """Return the keys by which a golden record of which these fields moved is found no more, and those by which it is found now."""
         keys = self._of_fields.get(paths)
         if keys is None:
             if len(self._of_fields) > 1_000:
                 self._of_fields.clear()  # of very many fields any may move together
             keys = self._of_fields[paths] = self._drawn_from(paths)
         were, are = keys.kept(keys.of(before)), keys.kept(keys.of(now))
-        return [(key, golden_id) for key in were if key not in are], [key for key in are if key not in were]
+        return [key for key in were if key not in are], [key for key in are if key not in were]
 
     def _drawn_from(self, paths: frozenset[str]) -> NaturalKeys:
         """Return what draws those keys alone that any of these fields is a part of."""

@@ -83,7 +83,7 @@ class Batch(Struct):
     dirty: set[str] = set()
     history: list[HistoryRow] = []
     match_keys: list[tuple[str, list[int]]] = []
-    drop_match: list[tuple[int, str]] = []
+    drop_match: list[tuple[str, list[int]]] = []
     park: list[ParkedRow] = []
     close: list[str] = []
     drop_links: list[str] = []
@@ -961,8 +961,9 @@ def _match_keys(flow: Flow, work: Work, said: Fields, before: Fields, changed: s
     keys = policies.natural_keys
     if not work.new:
         if moved := policies.natural.intersection(changed):
-            were, are = keys.moved(golden.id, moved, before, golden.fields)
-            batch.drop_match.extend(were)
+            were, are = keys.moved(moved, before, golden.fields)
+            if were:
+                batch.drop_match.append((golden.id, were))
             if are:
                 batch.match_keys.append((golden.id, are))
         return

@@ -374,9 +374,6 @@ class StoryEngine(SqliteEngine):
         count: int = self._through("statement", lambda: SqliteEngine.update(self, bulk, rows, known_by))
         return count
 
-    def delete(self, bulk: Bulk, rows: Any) -> None:
-        self._through("statement", lambda: SqliteEngine.delete(self, bulk, rows))
-
     def close(self) -> None:
         """The database outlives the worker."""
 
