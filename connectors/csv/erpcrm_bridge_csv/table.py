@@ -5,12 +5,11 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, chain, islice, repeat
+from itertools import accumulate, chain, compress, count, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -139,7 +138,7 @@ class Table:
             header = next(reader, [])
         repeated = [name for name, count in Counter(header).items() if name and count > 1]
         if any("\0" in name for name in header):
-            raise self.nul("line 1")
+            raise self._nul()
         if not any(header):
             raise InputError(f"{self.name}, line 1: there is no header.", way_out="Export it with its column names in the first line.")
         if repeated:
@@ -201,7 +200,8 @@ class Table:
         self.is_even = even
 
     def _parts(self) -> Iterator[tuple[Rows, bool]]:
-        """Yield the rows of some lines at a time, and whether each of these lines is one that is not torn."""
+        """Yield the rows of some lines at a time, and whether each of these lines is one that is not torn; for the header no rows, and
+        whether it is one line."""
         reading = self.file.reading()
         text = self._text(reading)
         reader = self._reader(text)
@@ -209,7 +209,8 @@ class Table:
             next(reader, None)
         cells: list[str] = []
         line, number = reader.line_num, 2
-        pieces = self._pieces(text, line)
+        yield Rows([], [], []), line == 1
+        pieces = self._pieces(text)
         piece = next(pieces, "")
         while piece:
             texts = self._plain(piece)
@@ -236,15 +237,13 @@ class Table:
             piece = sources[-1].read() or next(pieces, "")
         self._close_bracket(reading, cells, line)
 
-    def _pieces(self, text: io.TextIOWrapper, line: int = 0) -> Iterator[str]:
-        """Yield the text in pieces of whole lines; ``line`` lines of it were taken before. Raises InputError for a NUL byte, and for bytes
-        that are none of the encoding."""
+    def _pieces(self, text: io.TextIOWrapper) -> Iterator[str]:
+        """Yield the text in pieces of whole lines. Raises InputError for a NUL byte, and for bytes that are none of the encoding."""
         with self._telling():
             while piece := text.read(_PIECE):
                 piece += text.readline()
                 if "\0" in piece:
-                    raise self.nul(f"line {line + piece.count(chr(10), 0, piece.index(chr(0))) + 1}")
-                line += piece.count("\n")
+                    raise self._nul()
                 yield piece
 
     def _plain(self, lines: str) -> list[str] | None:
@@ -324,8 +323,7 @@ class Table:
     def beginning_with(self, first_cells: Collection[str]) -> Iterator[Span]:
         """Yield the rows that begin with one of these cells, of a file in UTF-8 whose bytes are known to be those of one that ``is_even``:
         no other row is parsed. Raises InputError as ``batches`` does."""
-        beginnings = self._beginnings()
-        wanted = {beginning for cell in first_cells for beginning in beginnings(cell)}
+        wanted = set(self._beginnings(first_cells))
         self.file.digest()
         reading = self.file.reading()
         text = self._text(reading)
@@ -338,30 +336,26 @@ class Table:
         reader = self._reader(one_by_one())
         with self._telling(reader):
             at = len(self.encoding.mark) + len(text.readline().encode())
-            while lines := text.readlines(_PIECE):
-                found = beginnings("".join(lines).removesuffix("\n"))
-                sizes = map(len, lines) if all(map(str.isascii, lines)) else [len(line.encode()) for line in lines]
-                ends = list(accumulate(sizes, initial=at))
-                for place in [place for place, beginning in enumerate(found) if beginning in wanted]:
+            for piece in self._pieces(text):
+                lines, done = piece.removesuffix("\n").split("\n"), 0
+                size = len if piece.isascii() else _encoded_size
+                for place in compress(count(), map(wanted.__contains__, self._beginnings(lines))):
+                    at += sum(map(size, lines[done:place])) + place - done
+                    end = min(at + size(lines[place]) + 1, self.file.stamp.size)
                     asked.append(lines[place])
                     cells = next(reader)
                     if cells[0] in first_cells:
-                        yield Span(ends[place], ends[place + 1], cells)
-                at = ends[-1]
+                        yield Span(at, end, cells)
+                    at, done = end, place + 1
+                at += sum(map(size, lines[done:])) + len(lines) - done
         self._close_bracket(reading, [], 0)
 
-    def _beginnings(self) -> Callable[[str], list[str]]:
-        """Return what gives the beginning of each line of a text, up to the first delimiter and quotes aside: equal first cells have equal
-        beginnings."""
-        quote = self.layout.quote
-        first_cells = re.compile(rf"\n([^\n{re.escape(self.layout.delimiter)}]*)").findall
-
-        def beginnings(lines: str) -> list[str]:
-            found: list[str] = first_cells("\n" + lines)
-            plain = quote not in lines and "\r" not in lines
-            return found if plain else "\n".join(found).replace(quote, "").replace("\r", "").split("\n")
-
-        return beginnings
+    def _beginnings(self, lines: Iterable[str]) -> list[str]:
+        """Return the beginning of each line, up to the first delimiter and quotes aside: equal first cells have equal beginnings."""
+        delimiter, quote = self.layout.delimiter, self.layout.quote
+        found = [line.partition(delimiter)[0] for line in lines]
+        joined = "\n".join(found)
+        return joined.replace(quote, "").replace("\r", "").split("\n") if quote in joined or "\r" in joined else found
 
     @contextmanager
     def _telling(self, reader: Reader | None = None, line: int = 0) -> Iterator[None]:
@@ -396,11 +390,10 @@ class Table:
         """
         marks = Marks()
         if key.at == (0,):
-            beginnings = self._beginnings()  # lines inside a cell only add candidates
-            for piece in self._pieces(self._text(self.file.reading())):
-                marks.extend(map(hash, beginnings(piece.removesuffix("\n"))))
+            for piece in self._pieces(self._text(self.file.reading())):  # lines inside a cell only add candidates
+                marks.extend(map(hash, self._beginnings(piece.removesuffix("\n").split("\n"))))
             twice = marks.twice()
-            return (lambda key: hash(beginnings(key.partition("\n")[0])[0]) in twice) if twice else None
+            return (lambda key: hash(self._beginnings([key.partition("\n")[0]])[0]) in twice) if twice else None
         for rows in self.batches():
             marks.extend(map(hash, key.of_texts(rows.texts)))
         twice = marks.twice()
@@ -414,15 +407,21 @@ class Table:
         source.read(len(self.encoding.mark))
         return io.TextIOWrapper(source, encoding=self.encoding.name, newline="\n")
 
-    def nul(self, where: str) -> InputError:
-        """Return the error for a NUL byte that stands at ``where``."""
+    def _nul(self) -> InputError:
+        """Return the error for a NUL byte that was met."""
+        line, text = 1, self._text(self.file.reading())
+        while piece := text.read(_PIECE):
+            before, nul, _ = piece.partition("\0")
+            line += before.count("\n")
+            if nul:
+                break
         start = b"".join(self.file.piece(0, min(64, self.file.stamp.size)))
         fitting = [name for name, nuls in zip(UTF_16_ORDERS, (start[1::2], start[::2]), strict=True) if nuls and not nuls.strip(b"\0")]
         if fitting and start.strip(b"\0"):
             way_out = f"It looks like UTF-16 without its mark: set streams.{self.layout.stream}.encoding to {fitting[0]}."
         else:
             way_out = "Export it again as UTF-8 text; a file full of NULs was cut by a crash."
-        return InputError(f"{self.name}, {where}: there is a NUL byte in it.", way_out=way_out)
+        return InputError(f"{self.name}, line {line}: there is a NUL byte in it.", way_out=way_out)
 
     def _undecodable(self) -> InputError:
         require_untouched(self.file)
@@ -472,6 +471,10 @@ def _opened(opened: list[io.StringIO], pieces: Iterable[str]) -> Iterator[io.Str
     for piece in pieces:
         opened.append(io.StringIO(piece, newline="\n"))
         yield opened[-1]
+
+
+def _encoded_size(line: str) -> int:
+    return len(line.encode())
 
 
 def row_bytes(cells: Sequence[str], layout: Layout, encoding: Encoding, newline: str) -> bytes:

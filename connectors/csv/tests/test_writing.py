@@ -29,7 +29,7 @@ from erpcrm_bridge.errors import ConfigError, InputError, PermissionDenied, Tran
 from erpcrm_bridge_csv import CsvSettings, files
 from erpcrm_bridge_csv.settings import layout_of
 from erpcrm_bridge_csv.sheet import Sheet
-from erpcrm_bridge_csv.table import Table
+from erpcrm_bridge_csv.table import Span, Table
 
 ACCOUNT = Selection("Account.csv", "Id", ("Name", "Phone", "Ref"), "Ref")
 ORDER = Selection("Order.csv", "Id", ("Status", "Ref"), "Ref", (Child("Item.csv", "OrderId", "LineId", ("Product", "Qty")),))
@@ -772,6 +772,7 @@ EVEN = [
     b'Id,Name,Phone,Ref\n1,A,5,\n2,"B\nb",6,\n3,C,,R\n',  # not even: of two lines
     b"Id,Name,Phone,Ref\n1,A,5,\n2,B,6,\n2,C\n3,C,,R\n",  # not even: too few cells
     b"Id,Name,Phone,Ref\n1,A,5,\n\n2,B,6,\n",  # not even: a blank line
+    b'Id,Name,Phone,Ref,"More\n2,3"\n1,A,5,,\n2,B,6,,\n',  # not even: a header of two lines
 ]
 
 
@@ -823,6 +824,13 @@ def test_the_rows_that_are_looked_for_are_those_that_begin_so(folder):
     spans = rows_of(folder, {"2", "2,2"})
     assert [span.cells for span in spans] == [["2,2", "A", "5", ""], ["2", "B", "6", ""]]
     assert [EVEN[4][span.start : span.end] for span in spans] == [b'"2,2",A,5,\n', b"2,B,6,\n"]
+
+
+def test_the_last_row_and_the_only_column_have_their_line_ends_or_none(folder):
+    (folder / "Account.csv").write_bytes(EVEN[1])
+    assert rows_of(folder, {"3"}) == [Span(32, 38, ["3", "C", "", "R"])]
+    (folder / "Account.csv").write_bytes(b"Id\r\n1\r\n2\r\n3")
+    assert rows_of(folder, {"2", "3"}) == [Span(7, 10, ["2"]), Span(10, 11, ["3"])]
 
 
 @pytest.mark.parametrize("saved", [b'Id,Name,Phone,Ref\n1,A,5,\n2,"B,6,\n3,C,,R\n', b"Id,Name,Phone,Ref\n1,A,5,\n2,X,6,\n3,C,,R\n"])
