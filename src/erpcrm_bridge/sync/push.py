@@ -57,6 +57,7 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
     planned: set[str] = set()
     for entity in flow.order:
         goldens: dict[str, GoldenRow] = {}
+        seq = store.seq()
         for side in flow.sides[entity]:
             creating: set[str] = set()
             after = ""
@@ -70,11 +71,16 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
                     id: golden for id, golden in goldens.items() if id in wanted
                 }  # of the batch before, that of another side it may be
                 goldens |= store.golden(wanted - goldens.keys())
+                stepped: set[str] = set()
                 for decision in _decide_batch(flow, store, run, side, ours, goldens, planned):
                     if decision.step is not None:
                         spool.add(decision.step)
+                        stepped.add(decision.step.link_id)
                         if decision.step.operation == "create":
                             creating.add(f"{side.system}:{decision.step.golden_id}")
+                for link in ours:
+                    if link.id in stepped:
+                        store.keep((link, goldens[link.golden_id]), seq)
                 seen += len(links)
                 run.progress(f"decide {side.connection} {side.stream.name}", seen)
             planned |= creating

@@ -164,6 +164,9 @@ def settle(
         asked = (f"{kind}:{row.stream_id}:{row.key}" for row in batch.settled for kind in ("record", "review"))
         store.close_parked(chain(batch.close, asked), "settled", run.at)
         store.park(batch.park)
+    owed = [link for link in batch.update_links if link.dirty]
+    goldens = {link.golden_id for link in owed}
+    store.keep([*owed, *(golden for golden in batch.put_golden if golden.id in goldens)], seq)  # the push asks for them next
 
 
 def write_incoming_states(store: Store, batch: Batch) -> None:
