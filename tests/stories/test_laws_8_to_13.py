@@ -117,6 +117,24 @@ def test_a_record_that_is_hidden_by_a_permission_is_missing_and_waits(make: Make
     assert world.erp_of(account)["tel"] == "1"
 
 
+def test_a_page_that_says_nothing_new_and_leads_no_further_is_not_stored(make: Make) -> None:
+    world = make(specs={"crm.Account": {"capabilities": HUSH}})
+    account, _ = world.joined_customer()
+    for number in range(20):
+        world.crm.create("Account", {"Name": f"Company {number}"})
+    world.sync_until_quiet()
+    commits = []
+    for world.page_size in (100, 2):
+        world.crm.edit("Account", account, {"Phone": str(world.page_size)})
+        counted = world.dying(0)
+        world.sync()
+        world.living()
+        commits.append(counted.where.count("after a commit"))
+    of_one_page, of_many = commits
+    assert of_one_page < of_many <= of_one_page + 2  # the page with the edit, and that the read has begun
+    world.assert_quiet()
+
+
 def test_a_missing_record_that_was_not_touched_is_found_again(make: Make) -> None:
     world = make(specs={"crm.Account": {"capabilities": {**HUSH, "tells_gone": False}}})
     account, _ = world.joined_customer()

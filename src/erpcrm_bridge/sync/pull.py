@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, compress, count, islice
-from operator import not_
+from itertools import chain, islice
 
 import msgspec
 
@@ -134,9 +133,10 @@ class Unmet:
     def news_of(self, keys: Sequence[str], versions: Sequence[str | None]) -> list[int]:
         """Return the places of what does not stand as it is known, of tombstones all; the others are met."""
         heads = list(map(hash, zip(keys, versions, strict=True)))
-        news = list(compress(count(), map(not_, map(self._standing.__contains__, heads))))
-        self._standing.difference_update(heads)
-        return news
+        here = set(heads)
+        new = here - self._standing
+        self._standing -= here
+        return [at for at, head in enumerate(heads) if head in new] if new else []
 
     def meet(self, heads: Mapping[str, Head]) -> None:
         """Note that these were met, as they are or otherwise."""
@@ -165,7 +165,7 @@ def _read(
     exact = sides[0].offers.version_exact and not all_moved
     full = since is None or sides[0].offers.incremental == "full"
     unmet: Unmet | None = None
-    read = 0
+    read, stored = 0, store.cursor(flow.name, stream_id)
     problems: list[ParkedRow] = []
     for page in sides[0].connector.read_changes(selection, since):
         keys, versions = page.heads
@@ -204,12 +204,14 @@ def _read(
             absent = _absent(store, run, stream_id, sides[0], selection, unmet.keys(), seq)
         _count_for_brakes(store, run, stream_id, moved, heads)
         _count_for_brakes(store, run, stream_id, absent, store.heads(stream_id, [row.key for row in absent]))
-        with store.transaction(run.fence):
-            store.put_incoming([*moved, *absent])
-            store.park(problems)
-            if page.complete:
-                _readable_again(flow, store, run, stream_id, {row.subject for row in problems})
-            store.set_cursor(flow.name, stream_id, page.cursor)
+        if moved or absent or problems or page.complete or page.cursor != stored:
+            with store.transaction(run.fence):
+                store.put_incoming([*moved, *absent])
+                store.park(problems)
+                if page.complete:
+                    _readable_again(flow, store, run, stream_id, {row.subject for row in problems})
+                store.set_cursor(flow.name, stream_id, page.cursor)
+            stored = page.cursor
         run.counts["moved"] += len(absent)
         run.counts["read"] += len(keys)
         run.counts["moved"] += len(moved)

@@ -43,7 +43,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L3", "no intention is noted", SYNC + "push:_carry_out", 'if operation != "delete":', 'if operation == "move":', first=235),
     Mutant("L3", "nobody is asked just before a create", SYNC + "push:_not_there_yet", "if not side.offers.find:", "if True:", first=385),
     Mutant("L3", "a create carries no reference", SYNC + "push:_write", 'reference=step.golden_id if step.operation == "create" and side.selection.external_id else None', "reference=None", first=235),
-    Mutant("L4", "the cursor is stored first", SYNC + "pull:_read", "with store.transaction(run.fence):\n            store.put_incoming", "store.set_cursor(flow.name, stream_id, page.cursor)\n        with store.transaction(run.fence):\n            store.put_incoming", first=630),
+    Mutant("L4", "the cursor is stored first", SYNC + "pull:_read", "with store.transaction(run.fence):\n                store.put_incoming", "store.set_cursor(flow.name, stream_id, page.cursor)\n            with store.transaction(run.fence):\n                store.put_incoming", first=630),
     Mutant("L4", "no fence is checked", "erpcrm_bridge.store.store:Store._check", "if not self._db.run(", "if False and not self._db.run(", first=40),
     Mutant("L4", "an expired cursor is kept", SYNC + "pull:_pull_stream", "store.set_cursor(flow.name, stream_id, None)\n        _read(flow, store, run, stream_id, sides, selection, None, store.seq(), all_anew, name)", "pass", first=30),
     Mutant("L4", "intentions are dropped before what came of them is stored", SYNC + "push:_settle", "with store.transaction(run.fence):", "store.drop_intentions([i.id for i in intentions.values()])\n    with store.transaction(run.fence):", first=415),
