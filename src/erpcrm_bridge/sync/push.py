@@ -393,8 +393,10 @@ def _push_batch(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[
 
 def _prepared(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[Step], pushed: Pushed) -> _Part:
     """Return those of the steps that can be carried out now, with their writes; list the stale ones, park those that wait."""
+    seq = store.seq()
     links = store.links([step.link_id for step in steps])
     goldens = store.golden([step.golden_id for step in steps])
+    store.keep(goldens.values(), seq)  # another system's steps may rest on them, too
     fresh: list[Step] = []
     for step in steps:
         if is_stale(step, links.get(step.link_id), goldens.get(step.golden_id)):
