@@ -220,8 +220,8 @@ class Table:
                 piece = next(pieces, "")
                 continue
             rows, lines = Rows([], [], []), piece.count("\n")
-            sources: list[io.StringIO] = []
-            reader = self._reader(chain.from_iterable(_opened(sources, chain([piece], pieces))))
+            last: list[io.StringIO] = []
+            reader = self._reader(chain.from_iterable(_opened(last, chain([piece], pieces))))
             with self._telling(reader, line):
                 for cells in reader:  # the last row may go on in the next piece
                     if len(cells) == self.width:
@@ -234,7 +234,7 @@ class Table:
                         break
             yield rows, reader.line_num == len(rows.texts)
             line += reader.line_num
-            piece = sources[-1].read() or next(pieces, "")
+            piece = last[0].read() or next(pieces, "")
         self._close_bracket(reading, cells, line)
 
     def _pieces(self, text: io.TextIOWrapper) -> Iterator[str]:
@@ -466,11 +466,11 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def _opened(opened: list[io.StringIO], pieces: Iterable[str]) -> Iterator[io.StringIO]:
-    """Yield what gives the lines of each piece when it is asked for, and note it in ``opened``."""
+def _opened(last: list[io.StringIO], pieces: Iterable[str]) -> Iterator[io.StringIO]:
+    """Yield what gives the lines of each piece when it is asked for; ``last`` holds the one that was yielded last."""
     for piece in pieces:
-        opened.append(io.StringIO(piece, newline="\n"))
-        yield opened[-1]
+        last[:] = [io.StringIO(piece, newline="\n")]
+        yield last[0]
 
 
 def _encoded_size(line: str) -> int:
