@@ -605,6 +605,23 @@ def test_parking_again_counts_an_attempt_and_keeps_id_and_opening(store: Store) 
     assert [row.id[-1] for row in store.parked()] == ["3", "4"]
 
 
+@pytest.mark.parametrize("asked", [2, 9], ids=["fewer than are open", "more than are open"])
+def test_what_is_asked_for_is_closed_and_nothing_else(store: Store, asked: int) -> None:
+    store.park([parked(number, f"s{number}") for number in range(6)])
+    store.close_parked(iter([f"s{number}" for number in range(4, 4 + asked)]), "ann", "now")
+    assert sorted(row.subject for row in store.parked()) == ["s0", "s1", "s2", "s3"]
+    assert [row.closed_by for row in store.parked(subjects=["s4", "s5"], include_closed=True)] == ["ann", "ann"]
+
+
+def test_clashes_are_told_by_golden_record_while_they_are_open(store: Store) -> None:
+    one, two, three = (f"G{number:013}" for number in (1, 2, 3))
+    unit: dict[str, Any] = {"data": {"unit": ["phone"]}}
+    store.park([parked(1, "a", **unit), parked(2, "b", **unit), parked(3, "c", kind="field"), parked(4, "d", **unit)])
+    store.park([parked(5, "e", golden_id=one, data={"unit": ["x", "y"]})])
+    store.close_parked(["b"], "ann", "now")
+    assert sorted(store.in_clash([one, two, three])) == [(one, ["phone"]), (one, ["x", "y"])]
+
+
 def test_parked_is_narrowed_by_each_condition(store: Store) -> None:
     store.park(
         [parked(1, "s1"), parked(2, "s2", kind="field", flow="other"), parked(3, "s3", kind="row", golden_id=None, error="unreadable")]

@@ -130,6 +130,9 @@ _INTENTIONS = f"SELECT {c.listed(c.INTENTION)} FROM intention WHERE stream_id IN
 _INTENTIONS_DROP = "DELETE FROM intention WHERE id IN (SELECT j.value FROM {texts})"
 
 _PARKED = f"SELECT {c.listed(c.PARKED)} FROM parked WHERE id > ?"
+_IN_CLASH = """
+    SELECT parked.golden_id, parked.data FROM {texts} CROSS JOIN parked
+    WHERE parked.golden_id = j.value AND parked.closed_at IS NULL AND parked.kind = 'clash'"""
 _PARKED_AGAIN = "ON CONFLICT (subject) WHERE closed_at IS NULL DO UPDATE SET attempts = parked.attempts + 1, " + c.rewritten(
     c.PARKED, *(set(c.PARKED.columns) - {"error", "reason", "data", "waits_for", "run"})
 )
@@ -583,9 +586,12 @@ class Store:
 
     def close_parked(self, subjects: Iterable[str], by: str, at: str) -> None:
         """Close what is open under these subjects; one that is not open is left alone."""
-        if not self._db.rows("SELECT 1 FROM parked WHERE closed_at IS NULL LIMIT 1"):
-            return
-        self._for_all(_PARKED_CLOSE, subjects, by, at)
+        wanted = set(subjects)
+        limit = 2 * len(wanted)
+        opened = self._db.rows("SELECT subject FROM parked {by parked_open} WHERE closed_at IS NULL LIMIT ?", (limit,))
+        if len(opened) < limit:  # these are all: of the thousands that a batch asks for most were never open
+            wanted.intersection_update(subject for (subject,) in opened)
+        self._for_all(_PARKED_CLOSE, wanted, by, at)
 
     def parked(
         self,
@@ -611,6 +617,10 @@ class Store:
                 sql += f" AND {column} IN (SELECT j.value FROM {{texts}})"
                 parameters.append(self._db.array(wanted))
         return [c.parked_row(values) for values in self._db.rows(f"{sql} ORDER BY id LIMIT ?", (*parameters, limit))]
+
+    def in_clash(self, golden_ids: Iterable[str]) -> list[tuple[str, list[str]]]:
+        """Return the unit of each open clash of these golden records, with the golden id."""
+        return [(golden_id, c.unpacked(data)["unit"]) for golden_id, data in self._look_up(_IN_CLASH, golden_ids)]
 
     def parked_by_id(self, id: str) -> ParkedRow | None:
         found = self._db.rows(f"SELECT {c.listed(c.PARKED)} FROM parked WHERE id = ?", (id,))

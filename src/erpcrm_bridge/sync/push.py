@@ -78,9 +78,8 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
                         stepped.add(decision.step.link_id)
                         if decision.step.operation == "create":
                             creating.add(f"{side.system}:{decision.step.golden_id}")
-                for link in ours:
-                    if link.id in stepped:
-                        store.keep((link, goldens[link.golden_id]), seq)
+                rested_on = [link for link in ours if link.id in stepped]
+                store.keep([*rested_on, *(goldens[link.golden_id] for link in rested_on)], seq)
                 seen += len(links)
                 run.progress(f"decide {side.connection} {side.stream.name}", seen)
             planned |= creating

@@ -211,9 +211,8 @@ def clashes_of(store: Store, golden_ids: list[str]) -> dict[str, dict[Unit, Clas
 def clash_paths(store: Store, golden_ids: list[str]) -> dict[str, frozenset[str]]:
     """Return, by golden id, the paths that are in an open clash: frozen, and pushed nowhere until it is settled."""
     found: dict[str, frozenset[str]] = {}
-    if golden_ids:
-        for row in store.parked(kinds=["clash"], golden_ids=golden_ids, limit=1_000_000):
-            found[row.golden_id or ""] = found.get(row.golden_id or "", _NO_PATHS).union(row.data["unit"])
+    for golden_id, unit in store.in_clash(golden_ids):
+        found[golden_id] = found.get(golden_id, _NO_PATHS).union(unit)
     return found
 
 
