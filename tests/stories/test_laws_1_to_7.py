@@ -16,7 +16,8 @@ L4    cursor before its page; incoming dropped before the settle; news    a_deat
 L5    writes without expectation, without version; clash dropped;         an_edit_of_the_very_field_between_read_and_write,
       losers not told; an edit after the write read back as a rendition   two_edits_of_one_field, an_edit_between_the_write_and_its
 L6    answered values lost at a merge; rewriting not noticed, counted     an_edit_of_one_field_leaves_the, two_systems_that_rewrite,
-      within one system, or counted on after a person settled it          one_system_that_goes_to_and_fro, a_person_who_settles
+      within one system, or counted on after a person settled it; of a    one_system_that_goes_to_and_fro, a_person_who_settles,
+      group its first field looked at alone                               two_systems_that_change_a_group, what_a_record_brought
 L7    required reference treated as optional; waiting children not        a_child_of_a_refused_parent, a_child_that_was_read_before,
       tried again; pending references not woken, not shown                a_reference_to_ones_own_kind, an_optional_reference_is_left_out
 three sayings taken by order of arrival                                   merge_gives_one_result_for_every_order
@@ -682,24 +683,32 @@ def test_after_a_storm_all_systems_agree_and_fall_silent(tmp_path: Path) -> None
     assert world.parked() == []
 
 
-def fight(world: World, account: str, customer: str, times: int) -> int:
-    """Two jobs that each set the status their way whenever the other's came; return in which round nobody got the last word."""
+STATUS = {"Status": "closed"}, {"inactive": "no"}
+CITY = {"City": "Ulm"}, {"town": "Bonn"}
+
+
+def fight(world: World, account: str, customer: str, times: int, over: tuple[dict[str, str], dict[str, str]] = STATUS) -> int:
+    """Two jobs that each set a field their way whenever the other's came; return in which round nobody got the last word."""
+    here, there = over
     for number in range(1, times + 1):
-        world.crm.edit("Account", account, {"Status": "closed"})
+        world.crm.edit("Account", account, here)
         world.sync()
         if world.parked("clash"):
             return number
-        world.erp.edit("customer", customer, {"inactive": "no"})
+        world.erp.edit("customer", customer, there)
         world.sync()
         if world.parked("clash"):
             return number
     return 0
 
 
-def test_two_systems_that_rewrite_one_another_end_in_a_clash_on_the_third_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("over", [STATUS, CITY], ids=["one field", "a group"])
+def test_two_systems_that_rewrite_one_another_end_in_a_clash_on_the_third_time(
+    tmp_path: Path, over: tuple[dict[str, str], dict[str, str]]
+) -> None:
     world = World(tmp_path)
     account, customer = world.joined_customer(Status="open")
-    assert fight(world, account, customer, 6) == 3
+    assert fight(world, account, customer, 6, over) == 3
     (clash,) = world.parked("clash")
     assert clash.data["why"] == "two systems rewrite one another"
     before = world.erp.get("customer", customer), world.crm.get("Account", account)
@@ -728,6 +737,28 @@ def test_one_system_that_goes_to_and_fro_by_itself_is_no_rewriting(tmp_path: Pat
         world.sync_until_quiet()
         assert says(world.erp.get("customer", customer) or {}, inactive=held)
     assert world.parked() == []
+
+
+def test_two_systems_that_change_a_group_by_turns_to_ever_new_values_rewrite_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account, customer = world.joined_customer(City="Bonn")  # its street, the first of the group, stays empty
+    for number in range(4):
+        world.crm.edit("Account", account, {"City": f"Ulm {number}"})
+        world.sync_until_quiet()
+        assert says(world.erp.get("customer", customer) or {}, town=f"Ulm {number}")
+        world.erp.edit("customer", customer, {"town": f"Bonn {number}"})
+        world.sync_until_quiet()
+        assert says(world.crm.get("Account", account) or {}, City=f"Bonn {number}")
+    assert world.parked() == []
+
+
+def test_what_a_record_brought_when_it_was_bound_counts_as_taken_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    account = world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example"})
+    fields = {"companyName": "Acme", "mail": "info@acme.example", "town": "Bonn"}
+    world.erp.faults.add("find", "before", act=lambda: world.erp.create("customer", fields))
+    world.sync_until_quiet()
+    assert fight(world, account, world.only("erp", "customer")[0], 6, CITY) == 2
 
 
 def test_an_edit_by_a_system_that_may_not_write_the_field_is_set_back_once_and_told(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.founding import Shapes, all_of, differ, first_authors
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
-from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, base_means, merge
+from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, base_means, merge, same_all
 from erpcrm_bridge.sync.natural import NaturalKeys
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
@@ -719,18 +719,19 @@ def _park_record(run: RunNote, member: Member, error: str, reason: str, batch: B
 
 
 def _rewritten(history: Sequence[HistoryRow], unit: Unit, new: tuple[Any, ...], by: str) -> bool:
-    """Tell whether golden took this value from this system twice before, each time taken back by another (L6). What a person settled is
-    counted anew."""
+    """Tell whether golden took these values of a unit, all of them, from this system twice before, each time taken back by another (L6).
+    What a person settled is counted anew."""
     taken, back = 0, True
     for row in history:
-        pair = (row.data.get("fields") or {}).get(unit[0])
-        if pair is None:
+        fields = row.data.get("fields") or {}
+        told = [path for path in unit if path in fields]  # of a group that was empty, what was filled
+        if not told:
             continue
         if row.data.get("kind") == "settle":
             taken, back = 0, True
-        elif row.data["by"][unit[0]] != by:
+        elif row.data["by"][told[0]] != by:
             back = True
-        elif same(pair[1], new[0]):
+        elif same_all([fields[path][1] if path in fields else None for path in unit], new):
             taken, back = taken + back, False
     return taken >= 2 and back
 
