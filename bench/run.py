@@ -2,11 +2,11 @@
 docs/growth.svg.
 
 Data: customers on two sides as CSV, 15 columns, with a fixed seed; 92 % the same companies, 1 % of them spelled otherwise and without a tax
-id, 0.5 % doubles inside one side, rows in another order on each side. Each job runs in a process of its own, whose wall time, CPU time
-(its threads and children too) and peak memory the operating system tells. The bare floor does, for the same rows, what no bridge can do
-without: parse both files, map each row by a comprehension, and upsert three rows a record (golden, link, target) into SQLite with their
-indexes live. dlt loads one side into SQLite, with a primary key, in the same run: what is compared with it is the time a record. Ratios
-within one run are what counts; the median of several runs is taken. On a machine that others use as well, `--clock cpu` takes the
+id, 0.5 % doubles inside one side, rows in another order on each side. Each job runs in a process of its own, whose wall time, CPU time (its
+threads and children too) and peak memory (with its children) the operating system tells. The bare floor does, for the same rows, what no
+bridge can do without: parse both files, map each row by a comprehension, and upsert three rows a record (golden, link, target) into SQLite
+with their indexes live. dlt loads one side into SQLite, with a primary key, in the same run: what is compared with it is the time a record.
+Ratios within one run are what counts; the median of several runs is taken. On a machine that others use as well, `--clock cpu` takes the
 ratios from CPU time.
 """
 
@@ -19,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +41,37 @@ class Times(NamedTuple):
     wall: float
     cpu: float
     peak: float
+
+
+class Memory:
+    """Looks, while it is entered, at the memory of a process and its children: ``peak`` in kB is the most that they took together."""
+
+    def __init__(self, pid: int) -> None:
+        self.peak = 0
+        self._pid = pid
+        self._done = threading.Event()
+        self._looking = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Memory:
+        self._looking.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._looking.join()
+
+    def _look(self) -> None:
+        while not self._done.wait(0.05):
+            self.peak = max(self.peak, self._taken(self._pid))
+
+    def _taken(self, pid: int) -> int:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:  # it has ended, or this is no Linux
+            return 0
+        most = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+        return most + sum(self._taken(int(child)) for child in children)
 
 
 class Gate(NamedTuple):
@@ -67,13 +99,14 @@ def measured(name: str, folder: Path, count: int) -> tuple[Times, dict[str, floa
     command = [sys.executable, __file__, "--job", name, "--folder", str(folder), "--count", str(count)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # as what is installed runs
     child = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-    said = child.stdout.read() if child.stdout else b""
+    with Memory(child.pid) as memory:
+        said = child.stdout.read() if child.stdout else b""
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - start
     if status:
         raise SystemExit(f"the job {name!r} of the benchmark failed")
     counts = json.loads(said.splitlines()[-1])
-    times = Times(counts.pop("seconds", wall), counts.pop("cpu", usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024)
+    times = Times(counts.pop("seconds", wall), counts.pop("cpu", usage.ru_utime + usage.ru_stime), max(memory.peak, usage.ru_maxrss) / 1024)
     return times, counts
 
 

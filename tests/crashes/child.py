@@ -89,6 +89,7 @@ def statement(_: Any, what: Any, *more: Any) -> str | None:
 
 
 def lay_places(places: Places, recorder: Recorder) -> None:
+    engines.LATER = 1  # a second process stores however little it is: it outlives a run that is killed
     for engine in (engines.SqliteEngine, engines.PostgresEngine):
         places.around(engine, "commit", lambda *_: f"the commit of {at_work()}")
         for method in ("insert", "update", "run"):

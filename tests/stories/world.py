@@ -646,11 +646,11 @@ class DyingStore:
         return partial(self._counted.after, name, found)
 
     @contextmanager
-    def transaction(self, fence: Any = None) -> Iterator[None]:
+    def transaction(self, fence: Any = None, *, later: bool = False) -> Iterator[None]:
         self._counted.refuse_the_dead()
         self._inside = True
         try:
-            with self._store.transaction(fence):
+            with self._store.transaction(fence, later=later):
                 yield
         finally:
             self._inside = False

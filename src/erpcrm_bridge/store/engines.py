@@ -24,9 +24,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from erpcrm_bridge.errors import Locked, StoreError
+from erpcrm_bridge.errors import BridgeError, Locked, StoreError
 from erpcrm_bridge.store import migrate
 from erpcrm_bridge.store.runlock import RunLock, whoami
+from erpcrm_bridge.store.second import Second
+from erpcrm_bridge.store.writer import Step, carry_out, connect
 
 if TYPE_CHECKING:
     import psycopg
@@ -38,6 +40,8 @@ CHUNK = 10_000
 """As many rows or keys go into one statement."""
 LOG_SIZE = 32 << 20
 """SQLite's log is taken into the file when it has so many bytes: a page that many batches touch is written there once."""
+LATER = 1_000
+"""Rows from which on it is worth the while to have a transaction for later carried out by a process of its own."""
 PATIENCE = 30
 """Seconds to wait for another writer, or for a server to answer."""
 
@@ -54,18 +58,24 @@ class Engine(Protocol):
 
     read_only: bool
 
-    def begin(self) -> None:
-        """Begin a transaction; a writing one is the only one until it ends."""
+    def begin(self, *, later: bool = False) -> None:
+        """Begin a transaction; a writing one is the only one until it ends. One for ``later`` may be carried out only after its commit,
+        while the caller goes on: nothing that is written in it can be read in it, and the next call that waits for it raises what came
+        of it. Where the engine does not do so it is a transaction like any other."""
 
     def commit(self) -> None: ...
 
     def rollback(self) -> None:
         """End the transaction, if there is one, and leave nothing of it. Never raises."""
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Values]: ...
+    def rows(self, sql: str, parameters: Sequence[Any] = (), *, beside: bool = False) -> list[Values]:
+        """Return what a statement finds. ``beside``: it does not wait for what is being stored, and may find what was there before."""
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Carry a statement out; return how many rows it touched."""
+        """Carry a statement out; return how many rows it touched (in a transaction for later: nothing that tells)."""
+
+    def hold(self, sql: str, parameters: Sequence[Any], lost: BridgeError) -> None:
+        """Carry a statement out, and raise ``lost`` where it touches no row."""
 
     def insert(self, bulk: Bulk, rows: Iterable[Values], conflict: str = "") -> None:
         """Insert rows; ``conflict`` is an ON CONFLICT clause, and then no two of the rows may meet in it."""
@@ -130,7 +140,16 @@ class SqliteTelling:
 
 
 class SqliteEngine:
-    """A file, with write-ahead log; each commit is on the disk before it returns (L4 holds across a power cut)."""
+    """A file, with write-ahead log; each commit is on the disk before it returns (L4 holds across a power cut), or, of a large transaction
+    for later, before the next call that waits for it does."""
+
+    _noted: list[Step] | None = None
+    """the steps of a transaction for later that is open, as long as it is small"""
+    _second: Second | None = None
+    _handing_over = False
+    """whether the steps of the open transaction go to the second process"""
+    _lost: BridgeError | None = None
+    """what to raise where a step that has to touch a row does not"""
 
     def __init__(self, path: Path, *, read_only: bool, run_lock: bool) -> None:
         self.read_only = read_only
@@ -149,48 +168,63 @@ class SqliteEngine:
             with self._telling:
                 self._db = self._connect()
                 self._make_current(self._db)
-                if not read_only:
-                    self._db.execute("PRAGMA journal_mode = WAL")
-                    self._db.execute("PRAGMA synchronous = FULL")
-                    pages = LOG_SIZE // self._db.execute("PRAGMA page_size").fetchone()[0]
-                    self._db.execute(f"PRAGMA wal_autocheckpoint = {pages}")
-                self._db.execute("PRAGMA cache_size = -32768")
-                self._db.execute("PRAGMA temp_store = MEMORY")
+                for setting in self._settings(self._db):
+                    self._db.execute(setting)
         except BaseException:
             self.close()
             raise
 
-    def begin(self) -> None:
-        self.run("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
+    def begin(self, *, later: bool = False) -> None:
+        if later and not self.read_only:
+            self._settled()
+            self._noted = []
+        else:
+            self.run("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        self.run("COMMIT")
+        noted, self._noted = self._noted, None
+        if self._handing_over:
+            self._to_second().commit()
+            self._handing_over = False
+        elif noted is None:
+            self.run("COMMIT")
+        else:
+            with self._telling:
+                if not carry_out(self._open(), noted):
+                    self._raise_lost()
 
     def rollback(self) -> None:
+        self._noted = None
+        if self._handing_over:
+            self._handing_over = False
+            self._end_second()
         if self._db is not None and self._db.in_transaction:
             with suppress(sqlite3.Error):  # what cannot be rolled back was rolled back by SQLite itself
                 self._db.execute("ROLLBACK")
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Values]:
+    def rows(self, sql: str, parameters: Sequence[Any] = (), *, beside: bool = False) -> list[Values]:
+        if not beside:
+            self._settled()
         with self._telling:
-            return self._cursor(sql, parameters).fetchall()
+            return self._open().execute(self._text(sql), parameters).fetchall()
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        with self._telling:
-            return self._cursor(sql, parameters).rowcount
+        return self._carry("once", self._text(sql), parameters)
+
+    def hold(self, sql: str, parameters: Sequence[Any], lost: BridgeError) -> None:
+        if not self._carry("must", self._text(sql), parameters):
+            raise lost
+        self._lost = lost
 
     def insert(self, bulk: Bulk, rows: Iterable[Values], conflict: str = "") -> None:
         marks = ", ".join("?" for _ in bulk.columns)
-        with self._telling:
-            self._open().executemany(f"INSERT INTO {bulk.table} ({', '.join(bulk.columns)}) VALUES ({marks}) {conflict}", rows)  # noqa: S608 - names of ours
+        self._carry("many", f"INSERT INTO {bulk.table} ({', '.join(bulk.columns)}) VALUES ({marks}) {conflict}", rows)  # noqa: S608 - names of ours
 
     def update(self, bulk: Bulk, rows: Iterable[Values], known_by: int = 1) -> int:
         key, *columns = bulk.columns
         settings = ", ".join(f"{name} = ?{place}" for place, name in enumerate(columns[known_by - 1 :], known_by + 1))
         same = "".join(f" AND +{name} IS ?{place}" for place, name in enumerate(columns[: known_by - 1], 2))  # + : by the key's index alone
-        sql = f"UPDATE {bulk.table} SET {settings} WHERE {key} = ?1{same}"  # noqa: S608 - names of ours
-        with self._telling:
-            return self._open().executemany(sql, rows).rowcount
+        return self._carry("many", f"UPDATE {bulk.table} SET {settings} WHERE {key} = ?1{same}", rows)  # noqa: S608 - names of ours
 
     def array(self, values: Iterable[Any]) -> str:
         return msgspec.json.encode(values).decode()
@@ -198,32 +232,94 @@ class SqliteEngine:
     def close(self) -> None:
         db, self._db = self._db, None
         try:
-            if db is not None:
-                with self._telling:
-                    db.close()
+            self._settled()
         finally:
-            if self._lock is not None:
-                self._lock.release()
+            try:
+                self._end_second()
+                if db is not None:
+                    with self._telling:
+                        db.close()
+            finally:
+                if self._lock is not None:
+                    self._lock.release()
 
-    def _cursor(self, sql: str, parameters: Sequence[Any]) -> sqlite3.Cursor:
+    def _carry(self, kind: str, sql: str, parameters: Any) -> int:
+        """Carry a step out, or keep it for later; return how many rows it touched."""
+        if self._handing_over:
+            self._to_second().give((kind, sql, parameters))
+            return 1
+        if self._noted is not None:
+            self._note((kind, sql, list(parameters) if kind == "many" else tuple(parameters)))
+            return 1
+        self._settled()
+        with self._telling:
+            db = self._open()
+            return (db.executemany if kind == "many" else db.execute)(sql, parameters).rowcount
+
+    def _note(self, step: Step) -> None:
+        self._noted = [*(self._noted or ()), step]
+        if sum(len(rows) if kind == "many" else 1 for kind, _, rows in self._noted) >= LATER:
+            noted, self._noted, self._handing_over = self._noted, None, True
+            for one in noted:
+                self._to_second().give(one)
+
+    def _to_second(self) -> Second:
+        if self._second is None:
+            lock = None if self._lock is None else self._lock.file
+            self._second = Second(self._path, [self._uri(), PATIENCE, self._settings(self._open())], lock)
+        return self._second
+
+    def _settled(self) -> None:
+        """Wait for what is being stored; raise what came of it."""
+        if self._second is None or not self._second.busy:
+            return
+        try:
+            answer = self._second.answer()
+        except BaseException:
+            self._end_second()
+            raise
+        if answer is False:
+            self._raise_lost()
+        if answer is not True:
+            text, code = answer
+            error = sqlite3.OperationalError(text)
+            error.sqlite_errorcode = code
+            raise _sqlite_trouble(error, str(self._path))
+
+    def _end_second(self) -> None:
+        second, self._second = self._second, None
+        if second is not None:
+            second.close()
+
+    def _raise_lost(self) -> NoReturn:
+        raise self._lost or StoreError(f"The store {self._path} refused.")
+
+    def _text(self, sql: str) -> str:
         text = self._sql.get(sql)
         if text is None:
             text = sql.replace("{texts}", "json_each(?) AS j").replace("{numbers}", "json_each(?) AS j")
             text = _ITEMS.sub(r"json_each(\1) AS j", _INDEX.sub(r"INDEXED BY \1", text)).replace("{or ignore}", "OR IGNORE")
             text = self._sql[sql] = text.replace("{now}", "((julianday('now') - 2440587.5) * 86400.0)")
-        return self._open().execute(text, parameters)
+        return text
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
             raise StoreError(f"The store {self._path} is closed.")
         return self._db
 
-    def _connect(self) -> sqlite3.Connection:
+    def _uri(self) -> str:
         mode = "ro" if self.read_only else "rwc"
-        # quote() leaves "/" alone, so that a relative path stays one
-        db = sqlite3.connect(
-            f"file:{quote(str(self._path))}?mode={mode}", uri=True, isolation_level=None, timeout=PATIENCE, cached_statements=256
-        )
+        return f"file:{quote(str(self._path))}?mode={mode}"  # quote() leaves "/" alone, so that a relative path stays one
+
+    def _settings(self, db: sqlite3.Connection) -> list[str]:
+        settings = ["PRAGMA cache_size = -32768", "PRAGMA temp_store = MEMORY"]
+        if not self.read_only:
+            pages = LOG_SIZE // db.execute("PRAGMA page_size").fetchone()[0]
+            settings += ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {pages}"]
+        return settings
+
+    def _connect(self) -> sqlite3.Connection:
+        db = connect(self._uri(), PATIENCE)
         db.execute("PRAGMA page_size = 4096")  # of a file that is made now: an edit here and there writes whole pages
         return db
 
@@ -294,7 +390,7 @@ class PostgresEngine:
             self.close()
             raise
 
-    def begin(self) -> None:
+    def begin(self, *, later: bool = False) -> None:
         if self.read_only:
             self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         else:
@@ -310,13 +406,17 @@ class PostgresEngine:
                 if self._db.info.transaction_status != self._driver.pq.TransactionStatus.IDLE:
                     self._db.execute("ROLLBACK")
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Values]:
+    def rows(self, sql: str, parameters: Sequence[Any] = (), *, beside: bool = False) -> list[Values]:
         with self._telling():
             return self._cursor(sql, parameters).fetchall()
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         with self._telling():
             return self._cursor(sql, parameters).rowcount
+
+    def hold(self, sql: str, parameters: Sequence[Any], lost: BridgeError) -> None:
+        if not self.run(sql, parameters):
+            raise lost
 
     def insert(self, bulk: Bulk, rows: Iterable[Values], conflict: str = "") -> None:
         columns = ", ".join(bulk.columns)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
 from erpcrm_bridge.errors import Locked, StoreError
+
+PATIENCE = 30
+"""Seconds to wait for what a runner that is no more has left to be stored."""
+_PAUSE = 0.02
 
 
 class RunLock:
@@ -16,31 +21,52 @@ class RunLock:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise StoreError(f"The lock file {path} cannot be opened: {error.strerror}.", way_out="Check the folder's rights.") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(self._file, 200, 0).decode(errors="replace").strip()
-            os.close(self._file)
+        patient_until = time.monotonic() + PATIENCE
+        while not self._take():
+            holder = os.pread(self.file, 200, 0).decode(errors="replace").strip()
+            if _has_ended(holder) and time.monotonic() < patient_until:
+                time.sleep(_PAUSE)  # its second process stores the last it was given, and then lets go
+                continue
+            os.close(self.file)
             raise Locked(
                 f"Another run holds the store: {holder or 'it has just begun'}.", way_out="Wait for it to end, or end it; then run again."
-            ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{whoami()}\n".encode(), 0)
+            )
+        os.ftruncate(self.file, 0)
+        os.pwrite(self.file, f"{whoami()}\n".encode(), 0)
+
+    def _take(self) -> bool:
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
     def release(self) -> None:
-        if self._file >= 0:
-            os.ftruncate(self._file, 0)
-            os.close(self._file)
-            self._file = -1
+        if self.file >= 0:
+            os.ftruncate(self.file, 0)
+            os.close(self.file)
+            self.file = -1
 
     def __enter__(self) -> RunLock:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.release()
+
+
+def _has_ended(holder: str) -> bool:
+    """Tell whether the process that holds a lock, by its own words, is known to be no more."""
+    pid = holder.removeprefix("pid ").partition(" ")[0]
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
+    return False
 
 
 def whoami() -> str:

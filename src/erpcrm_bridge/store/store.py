@@ -208,17 +208,20 @@ class Store:
     # transactions and the sequence
 
     @contextmanager
-    def transaction(self, fence: Fence | None = None) -> Iterator[None]:
+    def transaction(self, fence: Fence | None = None, *, later: bool = False) -> Iterator[None]:
         """What happens inside is stored whole, or not at all where anything is raised. Transactions do not nest.
 
         With ``fence``, the lease is checked just before the commit: FenceLost where another worker has taken it. A store open for reading
         sees one unmoving state inside.
+
+        One for ``later`` only adds and drops. It may be on its way when the block ends: whatever is called next waits for it (save what
+        reads ``beside`` it), and raises what came of it, FenceLost too. Nothing that was put inside can be read inside.
         """
         if self._inside:
             raise RuntimeError("a transaction of the store is open already: they do not nest")
-        self._inside = True
+        self._inside, self._later = True, later
         try:
-            self._db.begin()
+            self._db.begin(later=later)
             yield
             if fence is not None:
                 self._check(fence)
@@ -228,14 +231,15 @@ class Store:
             self._db.rollback()
             raise
         finally:
-            self._inside = False
+            self._inside = self._later = False
 
     def next_seq(self) -> int:
-        """Return the store's next number, inside a transaction: strictly growing in the order of commits."""
+        """Return the store's next number, inside a transaction (once in one for later): strictly growing in the order of commits."""
         if not self._inside:
             raise RuntimeError("next_seq is for inside a transaction")
+        before = self.seq()
         self._db.run("UPDATE meta SET seq = seq + 1")
-        seq = self.seq()
+        seq = before + 1
         if seq != self._took + 1:
             self._alone_since = seq
             self._kept.clear()
@@ -362,8 +366,9 @@ class Store:
         """Return states of records that no link knows, in order of their keys."""
         return [c.incoming_row(values) for values in self._db.rows(_UNLINKED, (stream_id, after, self._db.array(states), limit))]
 
-    def incoming(self, stream_id: int, keys: Iterable[str]) -> dict[str, IncomingRow]:
-        found = map(c.incoming_row, self._look_up(_INCOMING_BY_KEY, keys, stream_id))
+    def incoming(self, stream_id: int, keys: Iterable[str], *, beside: bool = False) -> dict[str, IncomingRow]:
+        """Return states by key. ``beside``: what is being stored is not about these records, and is not waited for."""
+        found = map(c.incoming_row, self._look_up(_INCOMING_BY_KEY, keys, stream_id, beside=beside))
         return {row.key: row for row in found}
 
     def set_incoming_state(self, stream_id: int, keys: Iterable[str], state: IncomingState) -> None:
@@ -406,6 +411,7 @@ class Store:
         """Store golden records, new or known; of two with one id the last stays."""
         rows = _last(rows, lambda row: row.id)
         if rows:
+            self._refuse_later()
             self._rewritten(row.id for row in rows)
             with self._within():
                 values = [c.golden_values(row) for row in rows]
@@ -455,6 +461,7 @@ class Store:
         rows = _last(rows, lambda row: row.id)
         if not rows:
             return
+        self._refuse_later()
         self._rewritten(row.id for row in rows)
         with self._within():
             if self._db.update(c.LINK, map(c.link_values, rows), c.LINK_KNOWN_BY) == len(rows):
@@ -744,6 +751,10 @@ class Store:
 
     # within
 
+    def _refuse_later(self) -> None:
+        if self._later:
+            raise RuntimeError("what is known already is not written in a transaction for later: nobody could tell whether it is there")
+
     @contextmanager
     def _within(self) -> Iterator[None]:
         """The open transaction, or one of its own."""
@@ -775,11 +786,11 @@ class Store:
         for id in ids if self._kept else ():
             self._kept.pop(id, None)
 
-    def _look_up(self, sql: str, wanted: Iterable[Any], *parameters: Any) -> Iterator[Values]:
+    def _look_up(self, sql: str, wanted: Iterable[Any], *parameters: Any, beside: bool = False) -> Iterator[Values]:
         """Yield the rows of a look-up whose first parameter is the list of what is wanted."""
         for chunk in _chunks(wanted):
             chunk.sort()
-            yield from self._db.rows(sql, (self._db.array(chunk), *parameters))
+            yield from self._db.rows(sql, (self._db.array(chunk), *parameters), beside=beside)
 
     def _for_all(self, sql: str, wanted: Iterable[Any], *parameters: Any) -> None:
         """Carry out a statement whose last parameter is the list of what is wanted."""
@@ -809,8 +820,8 @@ class Store:
 
     def _check(self, fence: Fence) -> None:
         # a write, so that on PostgreSQL nobody takes the lease between this check and the commit
-        if not self._db.run("UPDATE work SET fence = fence WHERE key = ? AND fence = ?", (fence.key, fence.number)):
-            raise FenceLost(f"The lease of {fence.key} went to another worker; what this one did is dropped.")
+        lost = FenceLost(f"The lease of {fence.key} went to another worker; what this one did is dropped.")
+        self._db.hold("UPDATE work SET fence = fence WHERE key = ? AND fence = ?", (fence.key, fence.number), lost)
 
     def _as_holder(self, sql: str, fence: Fence, *parameters: Any) -> None:
         if not self._db.run(sql, (*parameters, fence.key, fence.number)):

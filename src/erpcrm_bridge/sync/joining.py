@@ -314,7 +314,7 @@ def _found(
         for group in part:
             for stream_id, key in group.members:
                 by_stream.setdefault(stream_id, []).append(key)
-        incoming = {stream_id: store.incoming(stream_id, keys) for stream_id, keys in by_stream.items()}
+        incoming = {stream_id: store.incoming(stream_id, keys, beside=True) for stream_id, keys in by_stream.items()}
         known = [group.golden_id for group in part if group.golden_id]
         goldens = store.golden({*known, *(reference for group in part for reference in group.references)})
         wanted = {

@@ -205,7 +205,7 @@ def _read(
         _count_for_brakes(store, run, stream_id, moved, heads)
         _count_for_brakes(store, run, stream_id, absent, store.heads(stream_id, [row.key for row in absent]))
         if moved or absent or problems or page.complete or page.cursor != stored:
-            with store.transaction(run.fence):
+            with store.transaction(run.fence, later=True):
                 store.put_incoming([*moved, *absent])
                 store.park(problems)
                 if page.complete:

@@ -143,7 +143,7 @@ def settle(
             _merge_one(
                 flow, store, run, work, refs, open_clashes.get(work.golden.id, {}), histories.get(work.golden.id, ()), other_links, batch
             )
-    with store.transaction(run.fence):
+    with store.transaction(run.fence, later=not batch.put_golden and not batch.update_links):
         write_incoming_states(store, batch)  # first: what is dropped need not follow its link
         seq = store.next_seq()
         for golden in (*batch.add_golden, *batch.put_golden):

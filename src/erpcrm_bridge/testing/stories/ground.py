@@ -351,13 +351,13 @@ class StoryEngine(SqliteEngine):
     def _through(self, site: str, work: Callable[[], Any]) -> Any:
         return work() if self._meddler is None else self._meddler.statement(site, work)
 
-    def begin(self) -> None:
-        self._through("begin", super().begin)
+    def begin(self, *, later: bool = False) -> None:
+        self._through("begin", super().begin)  # in memory there is no later
 
     def commit(self) -> None:
         self._through("commit", super().commit)
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Values]:
+    def rows(self, sql: str, parameters: Sequence[Any] = (), *, beside: bool = False) -> list[Values]:
         found: list[Values] = self._through("statement", lambda: SqliteEngine.rows(self, sql, parameters))
         return found
 
