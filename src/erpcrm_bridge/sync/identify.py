@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, combinations
+from itertools import chain, combinations, compress
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -28,6 +28,8 @@ PART = 20_000
 """As many keys, about, are looked through together for those that several nodes share."""
 PARTS = 30
 """So many parts are filled by one reading of the keys."""
+SIEVE = 1 << 19
+"""Bytes of which a key marks one, by its last bits: enough to pass over most keys that no open node has."""
 _NEW = -1
 _IS_GOLDEN = -2
 
@@ -186,6 +188,8 @@ class _Joining:
         self._parent = array("i", range(len(nodes)))
         self._with = array("i", range(len(nodes)))
         """by node, another one that was joined with it, and so on round to itself"""
+        self._open = bytearray(b"\1") * len(nodes)
+        """by node, whether anything may still be found out about it"""
         self._places = array("i", chain.from_iterable(nodes.standing()))
         """by root, the number of the streams that it and what was joined with it stand in"""
         self._ways, self._named = array("h", [_NEW]) * len(nodes), Numbered[str]()
@@ -203,30 +207,42 @@ class _Joining:
 
         ``keys`` reads the key of each node, page by page; 0 is none.
         """
-        parent = self._parent
-        for i, at in enumerate(parent):
-            if parent[at] != at:
-                parent[i] = self.root(i)
-        following, end = self._following(keys), -len(parent)
-        for i, other in enumerate(following):
-            if other > 0:
+        self._close()
+        following, end = self._following(keys), -len(self._parent)
+        for i in compress(range(len(following)), following):
+            if (other := following[i]) > 0:
                 bucket = [i, other]
                 while (after := following[bucket[-1]]) != end:
                     bucket.append(-after)
                 yield bucket
 
+    def _close(self) -> None:
+        """Close the nodes about which nothing more is found out: what was joined and stands in all streams is joined with nothing more,
+        and in no doubt. Each root is its members' parent then."""
+        parent, full = self._parent, {number for number, places in enumerate(self._nodes.places.named) if self._nodes.streams <= places}
+        for i in compress(range(len(parent)), self._open):
+            if self._with[i] != i:
+                parent[i] = self.root(i)
+                self._open[i] = self._places[parent[i]] not in full
+
     def _following(self, keys: Callable[[], Iterator[Sequence[int]]]) -> array[int]:
         """Return, for each node, what comes after it in its bucket: the second one after the first, then each next one, negative, and at
         last what no node has; 0 where it is in none. The keys are looked through in parts, for there may be millions."""
         following = array("i", bytes(4 * len(self._parent)))
-        parts = 1 + len(following) // PART
+        sieve, last = bytearray(SIEVE), SIEVE - 1
+        at = 0
+        for page in keys():
+            for key in compress(page, self._open[at : at + len(page)]):
+                sieve[key & last] = 1
+            at += len(page)
+        parts = 1 + self._open.count(1) // PART
         for start in range(0, parts, PARTS):
             filled = [(array("q"), array("i")) for _ in range(start, min(start + PARTS, parts))]
             into = [(some.append, places.append) for some, places in filled]
             at = 0
             for page in keys():
                 for i, key in enumerate(page, at):
-                    if key and 0 <= (part := key % parts - start) < len(into):
+                    if sieve[key & last] and key and 0 <= (part := key % parts - start) < len(into):
                         add_key, add_place = into[part]
                         add_key(key)
                         add_place(i)
@@ -236,11 +252,11 @@ class _Joining:
         return following
 
     def _link(self, keys: Sequence[int], places: Sequence[int], following: array[int]) -> None:
-        """Note in ``following`` the buckets of these keys of which not all are joined already. Each root is its members' parent now."""
+        """Note in ``following`` the buckets of these keys of which not all are joined already, and some node is open."""
         first: dict[int, int] = {}
         roots = map(self._parent.__getitem__, places)
         shared = {key for key, root in zip(keys, roots, strict=True) if first.setdefault(key, root) != root}
-        last = {key: -1 for key, i in zip(keys, places, strict=True) if key in shared and self._is_open(i)} if shared else {}
+        last = {key: -1 for key, i in zip(keys, places, strict=True) if key in shared and self._open[i]} if shared else {}
         for key, i in zip(keys, places, strict=True) if last else ():
             before = last.get(key)
             if before is None:
@@ -249,11 +265,6 @@ class _Joining:
                 following[before] = -i if following[before] else i
                 following[i] = -len(following)
             last[key] = i
-
-    def _is_open(self, i: int) -> bool:
-        """Tell whether anything may still be found out about a node. Nothing is of what was joined and stands in all streams: it is joined
-        with nothing more, and in no doubt."""
-        return self._with[i] == i or not self._nodes.streams <= self._places_of(self._parent[i])
 
     def _join(self, roots: list[int], why: str) -> None:
         first = roots[0]

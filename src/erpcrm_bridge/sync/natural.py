@@ -26,7 +26,9 @@ _MISSPELLED = 65
 """Of 100: as alike is a word to itself with two letters swapped or one wrong, from four letters on."""
 _WORD = re.compile(r"[^\W_]+")
 _NO_WORD = re.compile(r"[\W_]")
-_APART = {n: None if chr(n) == "'" else " " for n in range(128) if not chr(n).isalnum()}
+_SMALL = bytes(ord(chr(n).lower()) if n < 128 and chr(n).isalnum() else ord(" ") for n in range(256))
+"""What each byte of ascii text is in small letters; a blank for what is no letter or digit."""
+_SIGNS = bytes(n for n in range(128) if not chr(n).isalnum())
 _LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i", "ð": "d"})
 _UMLAUTS = (("ae", "a"), ("oe", "o"), ("ue", "u"))
 # Legal forms as single words after punctuation is gone; those of several words are joined first.
@@ -118,13 +120,11 @@ _JOINED = (
 
 def plain(text: str) -> str:
     """Return ``text`` in small letters without accents, its words joined by single blanks."""
-    text = text.casefold()
     if text.isascii():
-        if text.isalnum():
-            return text
         if text.count(".") > 1:
             text = _DOTTED.sub(_undotted, text)
-        return " ".join(text.translate(_APART).split())
+        return b" ".join(text.encode().translate(_SMALL, b"'").split()).decode()
+    text = text.casefold()
     if "." in text:
         text = _DOTTED.sub(_undotted, text)
     text = unicodedata.normalize("NFKD", text.translate(_LETTERS).replace("’", ""))
@@ -151,7 +151,8 @@ def name_form(text: str) -> str:
 
 
 def _number_form(text: str) -> str:
-    return (text if text.isalnum() else _NO_WORD.sub("", text)).casefold().lstrip("0")
+    small = text.encode().translate(_SMALL, _SIGNS).decode() if text.isascii() else _NO_WORD.sub("", text).casefold()
+    return small.lstrip("0")
 
 
 def _website_form(text: str) -> str:

@@ -75,6 +75,13 @@ def test_what_can_be_one_by_one_key_is_bound_beside_what_cannot_by_another() -> 
         assert doubts == {(SHOP, "c", False)}
 
 
+def test_what_does_not_stand_in_all_systems_yet_is_joined_with_more_by_a_later_rule() -> None:
+    pos = 4
+    nodes = [node(CRM, "a", tax=1, name=7), node(ERP, "b", tax=1), node(SHOP, "c", tax=2, name=7), node(pos, "d", tax=2)]
+    groups, doubts = shown(identify(nodes, RULES))
+    assert (groups, doubts) == ({(None, frozenset({(CRM, "a"), (ERP, "b"), (SHOP, "c"), (pos, "d")}))}, set())
+
+
 def test_another_rule_may_tell_apart_what_one_leaves_in_doubt() -> None:
     found = identify([node(CRM, "a", tax=1, name=7), node(CRM, "b", tax=1, name=8), node(ERP, "c", tax=1, name=7)], RULES)
     assert shown(found) == ({(None, frozenset({(CRM, "a"), (ERP, "c")}))}, {(CRM, "b", True)})
