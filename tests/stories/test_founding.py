@@ -60,7 +60,7 @@ def fill(world: World, seed: int, many: int) -> None:
 
 def standing(world: World) -> list[str]:
     """Return all that came of it; golden records go by the records that they came of."""
-    keys, goldens = NaturalKeys(world.library.entities["customer"]), world.goldens()
+    keys, goldens = NaturalKeys(world.library.entities["customer"].match), world.goldens()
     names = {golden.id: "".join(f"{role} {link.key} " for role, link in world.links(golden.id).items()) for golden in goldens}
     found = []
     for golden in goldens:

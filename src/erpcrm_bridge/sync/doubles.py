@@ -39,7 +39,7 @@ def _near(store: Store, side: Side, wanting: Sequence[GoldenRow]) -> dict[str, s
         kept = natural_keys.numbers[number]
         for golden_id, (_, found) in mine.items():
             natural = found[kept]
-            if natural is not None and found[number] is not None and not rule.review:
+            if natural and found[number] and not rule.review:
                 by_hash.setdefault(natural, []).append(golden_id)
         for natural, other in store.match(by_hash) if by_hash else ():
             shared.extend((number, golden_id, other) for golden_id in by_hash[natural] if golden_id != other)

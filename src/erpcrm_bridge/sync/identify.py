@@ -41,7 +41,7 @@ class Group(Struct):
     golden_id: str | None
     members: list[tuple[int, str]]
     rule: str
-    hashes: Sequence[int | None] = ()
+    hashes: Sequence[int] = ()
     references: list[str] = []
 
 
@@ -124,17 +124,17 @@ class Identified:
     def groups(self) -> Iterator[Group]:
         """Yield the groups, in the order of their first members."""
         nodes, ways = self._nodes, self._ways
-        for i, (who, hashes, way, other) in enumerate(zip(nodes, nodes.natural_keys(), ways, self._with, strict=True)):
+        for i, (who, hashes, way, other) in enumerate(zip(nodes.whos(), nodes.natural_keys(), ways, self._with, strict=True)):
             if way == _IS_GOLDEN or i in self._doubts:
                 continue
             golden_id, members, references = None, [(who.stream_id, who.key)], [who.reference] if who.reference else []
             for j in sorted(_ring(self._with, i)) if other != i else ():
                 if ways[j] == _IS_GOLDEN:
-                    golden_id = nodes[j].golden_id
+                    golden_id = nodes.who(j).golden_id
                 elif j < i:
                     break  # it was told with that one
                 elif j > i:
-                    one = nodes[j]
+                    one = nodes.who(j)
                     members.append((one.stream_id, one.key))
                     if one.reference:
                         references.append(one.reference)

@@ -18,7 +18,7 @@ from erpcrm_bridge.store import GoldenRow, IncomingRow, LinkRow, ParkedRow, Stor
 from erpcrm_bridge.sync.crossing import carried, leading_to, led_to
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group
-from erpcrm_bridge.sync.merge import Policies, author_of
+from erpcrm_bridge.sync.merge import author_of
 from erpcrm_bridge.sync.nodes import Node, Nodes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
@@ -110,7 +110,7 @@ def join_unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting:
 def _beside_gone(flow: Flow, store: Store, entity: str, nodes: Nodes) -> set[tuple[int, str]]:
     """Return stream and key of what was in review beside golden records of which one is gone by now."""
     # of a few records their own rows are looked up, of many all rows are read
-    subjects = [f"review:{who.stream_id}:{who.key}" for who in nodes] if len(nodes) <= BATCH else None
+    subjects = [f"review:{who.stream_id}:{who.key}" for who in nodes.whos()] if len(nodes) <= BATCH else None
     return {(row.stream_id or 0, row.key or "") for row, lives in beside_golden(flow, store, entity, subjects) if not lives}
 
 
@@ -137,8 +137,7 @@ def _needs_adoption(nodes: Nodes, flow: Flow, store: Store, entity: str) -> bool
 
 def _put_aside(flow: Flow, store: Store, entity: str, run: RunNote, nodes: Nodes) -> None:
     """Put a node aside for each unlinked record; those that wait for a parent are noted as waiting."""
-    policies = flow.policies[entity]
-    natural = _looked_at(policies.rules)
+    natural = _looked_at(flow.policies[entity].rules)
     sharing = flow.streams()
     taken_apart = _taken_apart(flow, store, entity)
     for side in flow.sides[entity]:
@@ -156,6 +155,7 @@ def _put_aside(flow: Flow, store: Store, entity: str, run: RunNote, nodes: Nodes
                 _forget(store, run, side.stream_id, [row.key for row in rows if not _is_somebodys(row, sharing[side.stream_id])])
             refs = refs_of(flow, store, side, [row.fields for row in ours if row.fields is not None])
             page: list[Node] = []
+            told: list[Fields] = []
             waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
             for row in ours:
                 errors: list[FieldError] = []
@@ -164,8 +164,9 @@ def _put_aside(flow: Flow, store: Store, entity: str, run: RunNote, nodes: Nodes
                     waiting.append((row, side, blocked))
                     continue
                 reference = (row.fields or {}).get(external_id) if external_id else None
-                page.append(_node(side, row, policies, said, reference if reference and is_golden_id(reference) else None))
-            nodes.add(page)
+                page.append(_node(side, row, reference if reference and is_golden_id(reference) else None))
+                told.append(said)
+            nodes.add(page, told)
             _store_waiting(store, run, waiting)
 
 
@@ -179,9 +180,10 @@ def join_moved(flow: Flow, store: Store, run: RunNote, entity: str, moved: Mappi
 
     Records that were one are one, with the golden record that one of them has become before. What they carry still names what they were.
     """
-    policies = flow.policies[entity]
-    natural, rules = _looked_at(policies.rules), policies.rules
+    rules = flow.policies[entity].rules
+    natural = _looked_at(rules)
     page: list[Node] = []
+    told: list[Fields] = []
     waiting: list[tuple[IncomingRow, Side, list[FieldError]]] = []
     for one in moved.values():
         refs = refs_of(flow, store, one.side, [one.row.fields or {}])
@@ -190,20 +192,21 @@ def join_moved(flow: Flow, store: Store, run: RunNote, entity: str, moved: Mappi
         if blocked := blocking(one.side, errors):
             waiting.append((one.row, one.side, blocked))
         else:
-            page.append(_node(one.side, one.row, policies, said, one.successor or one.origin.id))
+            page.append(_node(one.side, one.row, one.successor or one.origin.id))
+            told.append(said)
     _store_waiting(store, run, waiting)
     if page:
         with Nodes(rules.match, rules.apart) as nodes:
-            nodes.add(page)
+            nodes.add(page, told)
             _add_golden_nodes(flow, store, entity, nodes, bool(rules.match))
             identified = identify_all(flow, store, entity, nodes, rules.match)
             _found(flow, store, run, entity, identified.groups(), moved)
             _store_doubts(flow, store, run, entity, identified.doubts())
 
 
-def _node(side: Side, row: IncomingRow, policies: Policies, said: Fields, reference: str | None) -> Node:
+def _node(side: Side, row: IncomingRow, reference: str | None) -> Node:
     crosses = ((side.stream_id, cross),) if side.cross and (cross := carried(side, row.fields)) else ()
-    return Node(side.stream_id, row.key, policies.natural_keys.of(said), said, reference, crosses=crosses)
+    return Node(side.stream_id, row.key, reference, crosses=crosses)
 
 
 def _taken_apart(flow: Flow, store: Store, entity: str) -> set[tuple[int, str]]:
@@ -270,31 +273,31 @@ def _add_golden_nodes(flow: Flow, store: Store, entity: str, nodes: Nodes, match
     sharing.update(golden_id for _, golden_id in store.match(wanted))
     leading = leading_to(flow, store, entity, nodes)
     crossed = led_to(flow, store, entity, nodes).union(leading)
-    named = {who.reference for who in nodes if who.reference} | crossed if nodes.referring else crossed
+    named = {who.reference for who in nodes.whos() if who.reference} | crossed if nodes.referring else crossed
     wanted_ids = sorted(sharing | named)
     for start in range(0, len(wanted_ids), BATCH):
         rows = store.golden(wanted_ids[start : start + BATCH])
         links = store.links_of(sorted(rows))
-        nodes.add(
-            [
-                Node(
-                    0,
-                    "",
-                    keys.of(row.fields) if row.state == "live" else [],
-                    row.fields,
-                    None,
-                    golden_id,
-                    frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state != "tombstone" and link.key is not None),
-                    row.state == "gone",
-                    frozenset(link.stream_id for link in links.get(golden_id, ()) if link.state == "tombstone" and link.key is not None),
-                    keys=tuple((link.stream_id, link.key) for link in links.get(golden_id, ()) if link.key is not None) if crossed else (),
-                    crosses=tuple(leading.get(golden_id, ())),
-                )
-                for golden_id, row in rows.items()
-                if row.entity == entity
-                and (golden_id in named or (row.state == "live" and any(link.state != "tombstone" for link in links.get(golden_id, ()))))
-            ]
-        )
+        found = [
+            row
+            for golden_id, row in rows.items()
+            if row.entity == entity
+            and (golden_id in named or (row.state == "live" and any(link.state != "tombstone" for link in links.get(golden_id, ()))))
+        ]
+        nodes.add([_golden_node(row, links.get(row.id, ()), crossed, leading) for row in found], [row.fields for row in found])
+
+
+def _golden_node(row: GoldenRow, links: Sequence[LinkRow], crossed: Container[str], leading: Mapping[str, list[tuple[int, str]]]) -> Node:
+    return Node(
+        0,
+        "",
+        golden_id=row.id,
+        linked=frozenset(link.stream_id for link in links if link.state != "tombstone" and link.key is not None),
+        gone=row.state == "gone",
+        left=frozenset(link.stream_id for link in links if link.state == "tombstone" and link.key is not None),
+        crosses=tuple(leading.get(row.id, ())),
+        keys=tuple((link.stream_id, link.key) for link in links if link.key is not None) if crossed else (),
+    )
 
 
 def _found(

@@ -183,7 +183,7 @@ class Policies:
                 self._units[path] = tuple(members)
         self.natural = frozenset(path for rule in rules.match for path in rule.keys)
         """paths of which some rule makes a natural key"""
-        self.natural_keys = NaturalKeys(rules)
+        self.natural_keys = NaturalKeys(rules.match)
         self._accords: dict[tuple[Any, ...], Accord | None] = {}
         self._sorted_out: dict[tuple[str, frozenset[str]], tuple[list[str], list[Unit], list[Unit]]] = {}
         self.totals = frozenset(of.sums_to for of in rules.lists.values() if of.sums_to)

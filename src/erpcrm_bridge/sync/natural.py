@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from copy import copy
-from functools import cache, lru_cache
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol, TypeAlias
 
 from xxhash import xxh3_64_intdigest
 
@@ -20,7 +20,7 @@ from erpcrm_bridge.model.values import Fields, digest
 
 _FORMS = 3
 """Raised by whoever changes a form or a hash: what the store holds is then drawn anew."""
-_HALF, _WHOLE = 1 << 63, 1 << 64
+_HALF = 1 << 63
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _MISSPELLED = 65
 """Of 100: as alike is a word to itself with two letters swapped or one wrong, from four letters on."""
@@ -136,7 +136,6 @@ def _undotted(match: re.Match[str]) -> str:
     return match.group().replace(".", "").replace(" ", "") + " "
 
 
-@lru_cache(8_192)  # it is asked again for each record of a page
 def name_form(text: str) -> str:
     """Return the words of a company's or person's name that tell it apart: no legal form, no umlaut spelled out, in alphabetical order."""
     words = plain(text)
@@ -198,75 +197,69 @@ def key_paths(rule: MatchRule) -> tuple[str, ...]:
     return tuple(path for path in rule.keys if path not in rule.compare)
 
 
+_Parts: TypeAlias = Mapping[int, tuple[str, ...]]
+"""By number, the fields that make a key."""
+_Forms: TypeAlias = Mapping[str, Sequence[str | None]]
+"""By field, its form in each of several records; None or empty where it says nothing."""
+
+
+def _drawn(parts: _Parts, forms: _Forms, count: int) -> list[array[int]]:
+    """Return these keys of ``count`` records, a column for each: of many records each step is made at once."""
+    found = []
+    for number, part in parts.items():
+        texts = forms[part[0]] if part else [None] * count
+        for path in part[1:]:
+            texts = [f"{text}\x1f{more}" if text and more else None for text, more in zip(texts, forms[path], strict=True)]
+        keys = array("Q", [xxh3_64_intdigest(text.encode(), number) if text else 0 for text in texts])
+        found.append(array("q", keys.tobytes()))
+    return found
+
+
+def _drawn_of(parts: _Parts, *records: Read) -> list[array[int]]:
+    forms = {path: forms_of(path, [fields.get(path) for fields in records]) for path in set().union(*parts.values())}
+    return _drawn(parts, forms, len(records))
+
+
 class NaturalKeys:
     """Draws the natural keys of one entity's records. Rules that match by the same fields share a key.
 
     Kept are those that no other one is a part of: who shares name and postal code is found by the name. ``numbers`` gives, for each match
-    rule, the number under which that key is kept by which its matches are found, among others.
+    rule, the number under which that key is kept by which its matches are found, among others; ``paths`` are the fields that make keys, and
+    ``columns`` gives for each rule the place of its key among those that are ``drawn``.
     """
 
-    def __init__(self, rules: EntityRules) -> None:
-        parts = [key_paths(rule) for rule in rules.match]
+    def __init__(self, match: Sequence[MatchRule]) -> None:
+        parts = [key_paths(rule) for rule in match]
         firsts = [parts.index(part) for part in parts]
         within = [[first for first in dict.fromkeys(firsts) if parts[first] and set(parts[first]) <= set(part)] for part in parts]
         self.numbers = [min(found, key=lambda first: len(parts[first]), default=first) for found, first in zip(within, firsts, strict=True)]
         self._kept = sorted(set(self.numbers))
-        paths = list(dict.fromkeys(path for part in parts for path in part))
-        self._forms = [(path, _former(path)) for path in paths]
-        self._parts = [
-            (number, paths.index(part[0]), tuple(paths.index(path) for path in part[1:]))
-            for number, part in enumerate(parts)
-            if part and firsts[number] == number
-        ]
-        self._none: list[int | None] = [None] * len(parts)
-        self._copies = [(number, first) for number, first in enumerate(firsts) if number != first]
-        self._of_fields: dict[frozenset[str], NaturalKeys] = {}
+        self._parts = {first: parts[first] for first in dict.fromkeys(firsts)}
+        self.columns = [[*self._parts].index(first) for first in firsts]
+        self.paths = tuple(dict.fromkeys(path for part in parts for path in part))
+        self._moving: dict[frozenset[str], _Parts] = {}
 
-    def of(self, fields: Fields) -> list[int | None]:
-        """Return the record's natural key under each match rule, in order; None where a field of the rule is empty."""
-        forms = [
-            None if (value := fields.get(path)) is None else former(value if value.__class__ is str else str(value))
-            for path, former in self._forms
-        ]
-        found = self._none.copy()
-        for number, first, others in self._parts:
-            text = forms[first]
-            if not text:
-                continue
-            for at in others:
-                more = forms[at]
-                if not more:
-                    break
-                text = f"{text}\x1f{more}"
-            else:
-                key = xxh3_64_intdigest(text.encode(), number)
-                found[number] = key if key < _HALF else key - _WHOLE
-        for number, first in self._copies:
-            found[number] = found[first]
-        return found
+    def of(self, fields: Read) -> list[int]:
+        """Return the record's natural key under each match rule, in order; 0 where a field of the rule is empty."""
+        found = _drawn_of(self._parts, fields)
+        return [found[at][0] for at in self.columns]
+
+    def drawn(self, forms: _Forms, count: int) -> list[array[int]]:
+        """Return the keys of so many records of which these are the forms of the fields of ``paths``; 0 where a field is empty."""
+        return _drawn(self._parts, forms, count)
 
     def moved(self, paths: frozenset[str], before: Fields, now: Fields) -> tuple[list[int], list[int]]:
         """Return the keys by which a golden record of which these fields moved is found no more, and those by which it is found now."""
-        keys = self._of_fields.get(paths)
-        if keys is None:
-            if len(self._of_fields) > 1_000:
-                self._of_fields.clear()  # of very many fields any may move together
-            keys = self._of_fields[paths] = self._drawn_from(paths)
-        were, are = keys.kept(keys.of(before)), keys.kept(keys.of(now))
-        return [key for key in were if key not in are], [key for key in are if key not in were]
+        parts = self._moving.get(paths)
+        if parts is None:
+            if len(self._moving) > 1_000:
+                self._moving.clear()  # of very many fields any may move together
+            parts = {number: part for number, part in self._parts.items() if number in self._kept and not paths.isdisjoint(part)}
+            self._moving[paths] = parts
+        drawn = _drawn_of(parts, before, now)
+        return [was for was, is_now in drawn if was and was != is_now], [is_now for was, is_now in drawn if is_now and is_now != was]
 
-    def _drawn_from(self, paths: frozenset[str]) -> NaturalKeys:
-        """Return what draws those keys alone that any of these fields is a part of."""
-        keys = copy(self)
-        names = [path for path, _ in self._forms]
-        keys._parts = [part for part in self._parts if not paths.isdisjoint(names[at] for at in (part[1], *part[2]))]
-        drawn = {number for number, _, _ in keys._parts}
-        keys._kept = [number for number in self._kept if number in drawn]
-        asked = {names[at] for _, first, others in keys._parts for at in (first, *others)}
-        keys._forms = [(path if path in asked else "", former) for path, former in self._forms]
-        return keys
-
-    def kept(self, hashes: Sequence[int | None]) -> list[int]:
+    def kept(self, hashes: Sequence[int]) -> list[int]:
         """Return the keys by which a golden record with these natural keys is found. That of one rule is never that of another."""
         return [key for number in self._kept if (key := hashes[number])]
 

@@ -12,7 +12,7 @@ import tempfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Sequence, Set
-from itertools import accumulate, pairwise, repeat
+from itertools import accumulate, chain, pairwise, repeat
 from types import TracebackType
 from typing import Generic, NamedTuple, NoReturn, TypeVar
 
@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from erpcrm_bridge.errors import StoreError
 from erpcrm_bridge.mapping import MatchRule
-from erpcrm_bridge.sync.natural import Read, forms_of, key_paths
+from erpcrm_bridge.sync.natural import NaturalKeys, Read, forms_of
 
 K = TypeVar("K", bound=Hashable)
 GOLDEN = 0
@@ -32,41 +32,31 @@ _BLOCK = 2
 """Nodes that are read and decoded together."""
 
 
-class Node(Struct, gc=False):
-    """An unlinked record (``stream_id`` and ``key``) or a golden record (``golden_id`` and the streams it is linked in).
-
-    ``hashes`` are its natural keys by rule (None or 0: it has none), ``compare`` the fields that rules compare by similarity, ``reference``
-    the golden id that it carries in its external-id field, ``crosses`` the keys of other systems' records that it carries, each with the
-    stream of the record that carries it. ``keys`` are those of a golden record's links. ``gone`` is a golden record that was deleted, and
-    ``left`` the streams that it stood in: what turns up with its id elsewhere is for a person to judge.
-    """
+class Who(Struct, array_like=True, gc=False):
+    """Who a node is: an unlinked record, by its stream and key, with the golden id that it carries in its external-id field; or a golden
+    record, by its id."""
 
     stream_id: int
     key: str
-    hashes: Sequence[int | None]
-    compare: Read
     reference: str | None = None
     golden_id: str | None = None
+
+
+class Node(Who, array_like=True, gc=False):
+    """All that is asked of a node. ``forms`` are those of the fields that are looked at, once it is put aside: None where it holds nothing,
+    empty where what it holds says nothing. ``crosses`` are the keys of other systems' records that it carries, each with the stream of the
+    record that carries it.
+
+    Of a golden record: the streams that it is ``linked`` in, and the ``keys`` of its links. ``gone`` is one that was deleted, which no rule
+    finds, and ``left`` the streams that it stood in: what turns up with its id elsewhere is for a person to judge.
+    """
+
+    forms: tuple[str | None, ...] = ()
     linked: frozenset[int] = frozenset()
     gone: bool = False
     left: frozenset[int] = frozenset()
     crosses: tuple[tuple[int, str], ...] = ()
     keys: tuple[tuple[int, str], ...] = ()
-
-
-class Who(Struct, array_like=True, gc=False):
-    """A node as it is read again. ``forms`` are those of the fields that are looked at: None where it holds nothing, empty where what it
-    holds says nothing."""
-
-    stream_id: int
-    key: str
-    forms: tuple[str | None, ...]
-    reference: str | None
-    golden_id: str | None
-    linked: frozenset[int]
-    left: frozenset[int]
-    crosses: tuple[tuple[int, str], ...]
-    keys: tuple[tuple[int, str], ...]
 
     def stands_in(self, stream_id: int) -> bool:
         return stream_id in self.linked if self.golden_id else self.stream_id == stream_id
@@ -109,15 +99,15 @@ class Nodes:
         self.referring = 0
         self.crossing = False
         self.gone: set[int] = set()
-        parts = [key_paths(rule) for rule in rules]
-        self._drawn = [number for number, part in enumerate(parts) if parts.index(part) == number]
-        self._columns = [self._drawn.index(parts.index(part)) for part in parts]
+        self._keys = NaturalKeys(rules)
+        self._drawn = len(set(self._keys.columns))
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY, buffering=0)  # noqa: SIM115 - this is the context
         self._pages: list[_Page] = []
         self._starts: list[int] = []
         self._count = self._end = 0
         self._encode = msgspec.msgpack.Encoder().encode
-        self._decode = msgspec.msgpack.Decoder(list[Who]).decode
+        self._decode = msgspec.msgpack.Decoder(list[Node]).decode
+        self._decode_who = msgspec.msgpack.Decoder(list[Who]).decode
 
     def __enter__(self) -> Nodes:
         return self
@@ -128,28 +118,28 @@ class Nodes:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, nodes: Sequence[Node]) -> None:
-        """Put these aside behind the others."""
+    def add(self, nodes: Sequence[Node], records: Sequence[Read]) -> None:
+        """Put these aside behind the others, each with the canonical fields by which rules tell it."""
         if not nodes:
             return
-        for i, node in enumerate(nodes, self._count):
+        forms = {path: forms_of(path, [record.get(path) for record in records]) for path in dict.fromkeys((*self._keys.paths, *self.paths))}
+        looked_at = [forms[path] for path in self.paths]
+        columns = self._keys.drawn(forms, len(nodes))
+        for at, node in enumerate(nodes):
             if not node.golden_id:
                 self.referring += bool(node.reference)
             elif node.gone:
-                self.gone.add(i)
+                self.gone.add(self._count + at)
+                for column in columns:
+                    column[at] = 0
         self.crossing = self.crossing or any(node.crosses for node in nodes)
-        drawn = [node.hashes for node in nodes]
-        columns = [array("q", [hashes[number] or 0 if hashes else 0 for hashes in drawn]) for number in self._drawn]
-        forms = [forms_of(path, [node.compare.get(path) for node in nodes]) for path in self.paths]
-        columns += [array("q", [hash(text) if text else 0 for text in column]) for column in forms]
+        columns += [array("q", [hash(text) if text else 0 for text in column]) for column in looked_at]
         columns.append(array("q", [hash(said) if (said := node.reference or node.golden_id) else 0 for node in nodes]))
-        columns.append(array("q", [self._place_of(node) for node in nodes]))
-        whos = [
-            Who(node.stream_id, node.key, held, node.reference, node.golden_id, node.linked, node.left, node.crosses, node.keys)
-            for node, held in zip(nodes, zip(*forms, strict=True) if forms else [()] * len(nodes), strict=True)
-        ]
-        blocks = [self._encode(whos[start : start + _BLOCK]) for start in range(0, len(whos), _BLOCK)]
-        data = b"".join([*map(array.tobytes, columns), *blocks])
+        columns.append(array("q", map(self._place_of, nodes)))
+        for node, held in zip(nodes, zip(*looked_at, strict=True), strict=True) if looked_at else ():
+            node.forms = held
+        blocks = [self._encode(nodes[start : start + _BLOCK]) for start in range(0, len(nodes), _BLOCK)]
+        data = b"".join([*columns, *blocks])
         begins = array("I", accumulate(map(len, blocks), initial=8 * len(nodes) * len(columns)))
         try:
             self._file.seek(self._end)
@@ -168,40 +158,44 @@ class Nodes:
         """The streams of the unlinked records."""
         return self._alone.keys()
 
-    def __getitem__(self, i: int) -> Who:
-        page = bisect_right(self._starts, i) - 1
-        block, at = divmod(i - self._starts[page], _BLOCK)
-        return self._block(self._pages[page], block)[at]
+    def __getitem__(self, i: int) -> Node:
+        data, at = self._block(i)
+        return self._decode(data)[at]
 
-    def __iter__(self) -> Iterator[Who]:
-        for page in self._pages:
-            first, *_, end = page.blocks
-            data = self._read(page.at + first, end - first)
-            for begin, after in pairwise(page.blocks):
-                yield from self._decode(data[begin - first : after - first])
+    def __iter__(self) -> Iterator[Node]:
+        return chain.from_iterable(map(self._decode, self._blocks()))
+
+    def who(self, i: int) -> Who:
+        """Return who a node is, and no more of it."""
+        data, at = self._block(i)
+        return self._decode_who(data)[at]
+
+    def whos(self) -> Iterator[Who]:
+        """Yield who the nodes are."""
+        return chain.from_iterable(map(self._decode_who, self._blocks()))
 
     def natural(self, number: int) -> Iterator[array[int]]:
         """Yield the natural keys under a rule, page by page; 0 where a node has none."""
-        return self._column(self._columns[number])
+        return self._column(self._keys.columns[number])
 
     def forms(self, path: str) -> Iterator[array[int]]:
         """Yield what stands for the form of a field that is looked at; 0 where a node has none."""
-        return self._column(len(self._drawn) + self.paths.index(path))
+        return self._column(self._drawn + self.paths.index(path))
 
     def references(self) -> Iterator[array[int]]:
         """Yield what stands for the golden id that a record carries, or a golden record's own; 0 where there is none."""
-        return self._column(len(self._drawn) + len(self.paths))
+        return self._column(self._drawn + len(self.paths))
 
     def standing(self) -> Iterator[array[int]]:
         """Yield the numbers (of ``places``) of the streams that a node stands in."""
-        return self._column(len(self._drawn) + len(self.paths) + 1)
+        return self._column(self._drawn + len(self.paths) + 1)
 
     def natural_keys(self) -> Iterator[tuple[int, ...]]:
         """Yield each node's natural keys by rule; 0 where it has none."""
         if not self._drawn:
             yield from repeat((), self._count)
-        for page in zip(*map(self._column, range(len(self._drawn))), strict=True):
-            yield from zip(*(page[at] for at in self._columns), strict=True)
+        for page in zip(*map(self._column, range(self._drawn)), strict=True):
+            yield from zip(*(page[at] for at in self._keys.columns), strict=True)
 
     def _place_of(self, node: Node) -> int:
         if node.golden_id:
@@ -217,9 +211,20 @@ class Nodes:
             column.frombytes(self._read(page.at + 8 * page.size * number, 8 * page.size))
             yield column
 
-    def _block(self, page: _Page, number: int) -> list[Who]:
-        begin = page.blocks[number]
-        return self._decode(self._read(page.at + begin, page.blocks[number + 1] - begin))
+    def _block(self, i: int) -> tuple[bytes, int]:
+        """Return the block in which a node lies, and its place there."""
+        number = bisect_right(self._starts, i) - 1
+        page = self._pages[number]
+        block, at = divmod(i - self._starts[number], _BLOCK)
+        begin = page.blocks[block]
+        return self._read(page.at + begin, page.blocks[block + 1] - begin), at
+
+    def _blocks(self) -> Iterator[bytes]:
+        for page in self._pages:
+            first, *_, end = page.blocks
+            data = self._read(page.at + first, end - first)
+            for begin, after in pairwise(page.blocks):
+                yield data[begin - first : after - first]
 
     def _read(self, begin: int, size: int) -> bytes:
         try:

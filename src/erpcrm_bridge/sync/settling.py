@@ -65,7 +65,7 @@ class Work(Struct):
     new: bool
     members: list[Member]
     how: str = ""
-    hashes: Sequence[int | None] = ()
+    hashes: Sequence[int] = ()
     """natural keys of the first member, as identification found them"""
     restored: bool = False
     """a record that was deleted has come back"""
@@ -101,7 +101,7 @@ class Batch(Struct):
 
 def draw_match_keys(store: Store, rules: EntityRules, goldens: Sequence[GoldenRow]) -> None:
     """Store the natural keys of golden records of one entity."""
-    keys = NaturalKeys(rules)
+    keys = NaturalKeys(rules.match)
     store.add_match_keys([(golden.id, keys.kept(keys.of(golden.fields))) for golden in goldens])
 
 

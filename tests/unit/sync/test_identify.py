@@ -20,12 +20,23 @@ RULES = (TAX, NAME)
 CRM, ERP, SHOP = 1, 2, 3
 
 
-def node(stream: int, key: str, tax: int | None = None, name: int | None = None, cross: str = "", **more: Any) -> Node:
-    return Node(stream, key, [tax, name], {}, crosses=((stream, cross),) if cross else (), **more)
+class Told(NamedTuple):
+    """A node, and what it is told by."""
+
+    node: Node
+    fields: dict[str, Any]
 
 
-def golden(id: str, *linked: int, tax: int | None = None, name: int | None = None) -> Node:
-    return Node(0, "", [tax, name], {}, golden_id=id, linked=frozenset(linked))
+def told(stream: int, key: str, fields: dict[str, Any], **more: Any) -> Told:
+    return Told(Node(stream, key, **more), fields)
+
+
+def node(stream: int, key: str, tax: int | None = None, name: int | None = None, cross: str = "", **more: Any) -> Told:
+    return told(stream, key, {"tax_id": tax, "name": name}, crosses=((stream, cross),) if cross else (), **more)
+
+
+def golden(id: str, *linked: int, tax: int | None = None, name: int | None = None) -> Told:
+    return node(0, "", tax, name, golden_id=id, linked=frozenset(linked))
 
 
 class Found(NamedTuple):
@@ -33,9 +44,9 @@ class Found(NamedTuple):
     doubts: list[Doubt]
 
 
-def identify(nodes: Sequence[Node], rules: Sequence[MatchRule], *, apart: Sequence[str] = (), **more: Any) -> Found:
+def identify(nodes: Sequence[Told], rules: Sequence[MatchRule], *, apart: Sequence[str] = (), **more: Any) -> Found:
     with Nodes(rules, apart) as aside:
-        aside.add(nodes)
+        aside.add([one.node for one in nodes], [one.fields for one in nodes])
         found = identification.identify(aside, rules, apart=apart, **more)
         return Found(list(found.groups()), list(found.doubts()))
 
@@ -120,8 +131,8 @@ def test_what_a_rule_leaves_to_a_person_waits_though_it_is_the_only_hit() -> Non
 def test_a_rule_s_hit_must_agree_in_what_it_compares() -> None:
     rule = MatchRule(("email", "name"), {"name": 90}, False)
 
-    def named(stream: int, key: str, name: str) -> Node:
-        return Node(stream, key, [1], {"name": name})
+    def named(stream: int, key: str, name: str) -> Told:
+        return told(stream, key, {"email": "info@acme.example", "name": name})
 
     close = identify([named(CRM, "a", "Acme Tools GmbH"), named(ERP, "b", "ACME Tools")], (rule,))
     apart = identify([named(CRM, "a", "Acme Tools GmbH"), named(ERP, "b", "Bolt Works")], (rule,))
@@ -156,7 +167,7 @@ def test_cross_ids_that_contradict_one_another_are_doubt() -> None:
 
 
 def test_a_cross_id_binds_a_record_to_what_is_linked_already_under_that_key() -> None:
-    known = Node(0, "", [None, None], {}, golden_id="G", linked=frozenset({ERP}), keys=((ERP, "77"),))
+    known = told(0, "", {}, golden_id="G", linked=frozenset({ERP}), keys=((ERP, "77"),))
     groups, _ = shown(identify([node(CRM, "a", cross="77"), known], RULES, crosses=lambda one, other: one != other))
     assert groups == {("G", frozenset({(CRM, "a")}))}
 
@@ -199,8 +210,8 @@ def test_what_hangs_on_two_records_that_share_no_key_binds_nobody() -> None:
 def test_two_values_of_a_field_that_tells_apart_are_left_to_a_person() -> None:
     rule = MatchRule(("email",), {}, False)
 
-    def taxed(stream: int, key: str, tax: str | None) -> Node:
-        return Node(stream, key, [1], {"tax_id": tax})
+    def taxed(stream: int, key: str, tax: str | None) -> Told:
+        return told(stream, key, {"email": "info@acme.example", "tax_id": tax})
 
     other = identify([taxed(CRM, "a", "DE123"), taxed(ERP, "b", "DE124")], (rule,), apart=["tax_id"])
     same = identify([taxed(CRM, "a", "DE123"), taxed(ERP, "b", "123")], (rule,), apart=["tax_id"])
@@ -210,21 +221,20 @@ def test_two_values_of_a_field_that_tells_apart_are_left_to_a_person() -> None:
 
 
 def test_doubles_are_named_though_their_others_are_told_apart() -> None:
-    rule = MatchRule(("email",), {}, False)
-    nodes = [Node(CRM, "a", [1], {"tax_id": "1"}), Node(CRM, "b", [1], {"tax_id": "2"}), Node(ERP, "c", [1], {"tax_id": "3"})]
+    rule = MatchRule(("name",), {}, False)
+    nodes = [node(CRM, "a", tax=1, name=1), node(CRM, "b", tax=2, name=1), node(ERP, "c", tax=3, name=1)]
     assert shown(identify(nodes, (rule,), apart=["tax_id"])) == (set(), {(CRM, "a", True), (CRM, "b", True), (ERP, "c", False)})
 
 
 def test_an_external_id_binds_whatever_tells_apart() -> None:
-    one = Node(CRM, "a", [], {"tax_id": "DE123"}, reference="G")
-    known = Node(0, "", [], {"tax_id": "DE999"}, golden_id="G", linked=frozenset({ERP}))
+    one, known = node(CRM, "a", tax=123, reference="G"), golden("G", ERP, tax=999)
     assert shown(identify([one, known], (), apart=["tax_id"])) == ({("G", frozenset({(CRM, "a")}))}, set())
 
 
 def test_a_doubt_tells_how_alike_each_other_is_and_names_the_likeliest_first() -> None:
     rule = MatchRule(("postal", "name"), {"name": 60}, True)
     names = {"a": "Acme Tools", "b": "Acme Toosl", "c": "Acme Tolos Ltd", "d": "Bolt Works"}
-    found = identify([Node(CRM if key == "a" else ERP, key, [1], {"name": name}) for key, name in names.items()], (rule,))
+    found = identify([told(CRM if key == "a" else ERP, key, {"postal": "1", "name": name}) for key, name in names.items()], (rule,))
     (doubt,) = [doubt for doubt in found.doubts if doubt.key == "a"]
     assert [key for _, key in doubt.others] == ["b", "c"]
     assert doubt.scores == sorted((score for score in doubt.scores if score is not None), reverse=True)
@@ -233,7 +243,7 @@ def test_a_doubt_tells_how_alike_each_other_is_and_names_the_likeliest_first() -
 
 def test_a_key_that_very_many_share_is_not_compared_by_likeness() -> None:
     rule = MatchRule(("postal", "name"), {"name": 60}, True)
-    crowd = [Node(CRM, str(at), [1], {"name": "Acme Tools"}) for at in range(TOO_MANY + 1)]
+    crowd = [told(CRM, str(at), {"postal": "1", "name": "Acme Tools"}) for at in range(TOO_MANY + 1)]
     assert identify(crowd, (rule,)).doubts == []
     assert len(identify(crowd[:TOO_MANY], (rule,)).groups) == TOO_MANY  # all of one system: nothing that this rule could bind
 
@@ -249,7 +259,7 @@ def test_those_are_one_who_are_alike_one_by_one(names: list[str | None]) -> None
     for i, j in permutations(range(len(names)), 2):
         if agrees(rule, {"name": names[i]}, {"name": names[j]}):
             one = [one[i] if of == one[j] else of for of in one]
-    found = identify([Node(at, str(at), [1], {"name": name}) for at, name in enumerate(names, 1)], (rule,))
+    found = identify([told(at, str(at), {"postal": "1", "name": name}) for at, name in enumerate(names, 1)], (rule,))
     groups = {frozenset(at - 1 for at, _ in group.members) for group in found.groups}
     assert groups == {frozenset(at for at, of in enumerate(one) if of == which) for which in one}
 
@@ -266,15 +276,15 @@ known_ones = st.builds(
     few,
     few,
 )
-goldens = st.lists(known_ones, max_size=2, unique_by=lambda one: one.golden_id)
+goldens = st.lists(known_ones, max_size=2, unique_by=lambda one: one.node.golden_id)
 
 
 @given(people, goldens)
-def test_each_record_has_one_place_and_no_group_holds_two_of_a_stream(records: list[Node], known: list[Node]) -> None:
+def test_each_record_has_one_place_and_no_group_holds_two_of_a_stream(records: list[Told], known: list[Told]) -> None:
     found = identify([*records, *known], RULES)
     placed = [member for group in found.groups for member in group.members] + [(d.stream_id, d.key) for d in found.doubts]
-    assert sorted(placed) == sorted((record.stream_id, record.key) for record in records)
-    linked = {one.golden_id: one.linked for one in known}
+    assert sorted(placed) == sorted((record.node.stream_id, record.node.key) for record in records)
+    linked = {one.node.golden_id: one.node.linked for one in known}
     for group in found.groups:
         streams = [stream for stream, _ in group.members] + sorted(linked.get(group.golden_id, frozenset()))
         assert len(set(streams)) == len(streams)
@@ -283,6 +293,6 @@ def test_each_record_has_one_place_and_no_group_holds_two_of_a_stream(records: l
 
 
 @given(st.lists(st.builds(node, st.sampled_from([CRM, ERP]), st.uuids().map(str), few, few), max_size=4), goldens)
-def test_the_order_of_records_decides_nothing(records: list[Node], known: list[Node]) -> None:
+def test_the_order_of_records_decides_nothing(records: list[Told], known: list[Told]) -> None:
     results = [shown(identify(list(order), RULES)) for order in permutations([*records, *known[:1]])]
     assert all(result == results[0] for result in results)
