@@ -125,8 +125,8 @@ class Identified:
         """Yield the groups, in the order of their first members."""
         nodes, ways = self._nodes, self._ways
         for i, (who, hashes, way, other) in enumerate(zip(nodes.whos(), nodes.natural_keys(), ways, self._with, strict=True)):
-            if way == _IS_GOLDEN or i in self._doubts:
-                continue
+            if way == _IS_GOLDEN or i in self._doubts or (other < i and ways[other] != _IS_GOLDEN):
+                continue  # what was joined with one before was told with that
             golden_id, members, references = None, [(who.stream_id, who.key)], [who.reference] if who.reference else []
             for j in sorted(_ring(self._with, i)) if other != i else ():
                 if ways[j] == _IS_GOLDEN:
@@ -302,7 +302,7 @@ class _Joining:
 
     def holds_joined(self, members: list[int]) -> bool:
         """Tell whether any of these was joined before. Of what it was joined with, another may share another key of the same rule."""
-        return any(self._with[i] != i for i in members)
+        return [self._with[i] for i in members] != members
 
     def together(self, clusters: Iterable[list[int]]) -> Iterator[list[int]]:
         """Yield these clusters, as one those that lead to the same: else the first of two that cannot both be it would be bound. A cluster
@@ -405,13 +405,15 @@ def _agreeing(bucket: list[int], nodes: Nodes, rule: MatchRule, written: Sequenc
         return [bucket]
     if len(bucket) > TOO_MANY:
         return []
+    if all(len(spellings := {column[i] for i in bucket}) == 1 and 0 not in spellings for column in written):
+        return [bucket]  # as most are: what is written alike is alike
     spelled: dict[tuple[int, ...], list[int]] = {}
     for i in bucket:
         held = tuple([column[i] for column in written])
         if all(held):
             spelled.setdefault(held, []).append(i)
     alike = list(spelled.values())
-    if len(alike) < 2:  # as most are: what is written alike is alike
+    if len(alike) < 2:
         return [those for those in alike if len(those) > 1]
     places = [nodes.paths.index(path) for path in rule.compare]
     forms = [[nodes[those[0]].forms[at] or "" for at in places] for those in alike]

@@ -155,7 +155,8 @@ def _number_form(text: str) -> str:
 
 
 def _website_form(text: str) -> str:
-    return _SCHEME.sub("", text.casefold()).rstrip("/")
+    small = text.casefold()
+    return (_SCHEME.sub("", small) if "://" in small else small.removeprefix("www.")).rstrip("/")
 
 
 def _as_it_stands(text: str) -> str:
