@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -416,99 +415,6 @@ def test_more_keys_than_go_into_one_statement_are_all_found(store: Store) -> Non
     store.update_links([link(number, key, version="v3") for number, key in enumerate(keys)])
     store.drop_incoming(CRM, keys)
     assert {head.version for head in store.heads(CRM, keys).values()} == {"v3"}
-
-
-# rows that are kept for who asks next: told by a label that the database does not have
-
-
-def settled(store: Store, *rows: LinkRow) -> int:
-    with store.transaction():
-        seq = store.next_seq()
-        store.update_links(rows)
-    return seq
-
-
-def kept(number: int, key: str) -> LinkRow:
-    return link(number, key, version="kept", dirty=True)
-
-
-def read(number: int, key: str) -> LinkRow:
-    return link(number, key, version="read", dirty=True)
-
-
-@pytest.fixture
-def two(store: Store) -> Store:
-    store.add_links([read(1, "a"), read(2, "b")])
-    store.add_golden([GoldenRow("Ga", "customer", {"name": "read"}, {})])
-    return store
-
-
-def versions(links: Iterable[LinkRow]) -> list[str]:
-    return [link.version for link in links]
-
-
-def test_a_row_that_was_kept_is_not_read_and_is_given_once(two: Store) -> None:
-    seq = settled(two)
-    two.keep([kept(1, "a"), GoldenRow("Ga", "customer", {"name": "kept"}, {})], seq)
-    assert versions(two.dirty_links(CRM, "", 10)) == ["kept", "read"]
-    assert versions(two.dirty_links(CRM, "", 10)) == ["read", "read"]
-    assert [two.golden(["Ga"])["Ga"].fields["name"] for _ in "ab"] == ["kept", "read"]
-    two.keep([kept(2, "b"), kept(1, "a")], seq)
-    ids = [read(1, "a").id, read(2, "b").id]
-    assert {id: row.version for id, row in two.links(ids[:1]).items()} == {ids[0]: "kept"}
-    assert {id: row.version for id, row in two.links(ids).items()} == {ids[0]: "read", ids[1]: "kept"}
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda store: store.update_links([read(1, "a")]),
-        lambda store: store.set_dirty([read(1, "a").id]),
-        lambda store: store.drop_links([read(1, "a").id]),
-        lambda store: store.put_golden([GoldenRow("Ga", "customer", {"name": "read"}, {})]),
-    ],
-    ids=["link", "dirty", "drop", "golden"],
-)
-def test_a_row_that_was_kept_and_is_written_is_read_anew(two: Store, write: Callable[[Store], None]) -> None:
-    two.keep([kept(1, "a"), GoldenRow("Ga", "customer", {"name": "kept"}, {})], settled(two))
-    write(two)
-    links, goldens = versions(two.links([read(1, "a").id]).values()), [row.fields["name"] for row in two.golden(["Ga"]).values()]
-    assert (links + goldens).count("kept") == 1
-
-
-def test_what_another_has_settled_since_is_read_anew(two: Store, store_url: str) -> None:
-    seq = settled(two)
-    two.keep([kept(1, "a")], seq)
-    settled(two)
-    two.keep([kept(2, "b")], seq)  # its own settle is no other's
-    assert versions(two.dirty_links(CRM, "", 10)) == ["kept", "kept"]
-    two.keep([kept(1, "a")], seq)
-    with open_store(store_url) as other:
-        settled(other)
-    assert versions(two.dirty_links(CRM, "", 10)) == ["read", "read"]
-    two.keep([kept(1, "a")], seq)
-    settled(two)
-    two.keep([kept(2, "b")], seq)  # it was read before the other settled
-    assert versions(two.dirty_links(CRM, "", 10)) == ["read", "read"]
-
-
-def test_a_number_that_was_taken_back_may_be_anothers(two: Store, store_url: str) -> None:
-    seq = settled(two)
-    two.keep([kept(1, "a")], seq)
-    with suppress(ValueError), two.transaction():
-        two.next_seq()
-        raise ValueError
-    two.keep([kept(2, "b")], seq)
-    with open_store(store_url) as other:
-        settled(other)
-    assert versions(two.dirty_links(CRM, "", 10)) == ["read", "read"]
-
-
-def test_of_many_rows_the_first_are_kept(two: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("erpcrm_bridge.store.store.KEPT", 1)
-    two.keep([kept(1, "a"), kept(2, "b")], settled(two))
-    two.keep([kept(2, "b")], two.seq())
-    assert versions(two.dirty_links(CRM, "", 10)) == ["kept", "read"]
 
 
 # identification, intentions, parked, history

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby, islice
+from itertools import groupby
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -37,8 +37,6 @@ STAGED = 25_000
 """Golden records whose natural keys are put in order together: to sort them takes some ten MB."""
 LOOKED_THROUGH = 5_000
 """Golden records whose natural keys a look-up reads one by one: put in order, so few would each touch a page of their own."""
-KEPT = 6_000
-"""So many rows at most are kept for who asks for them next: some twelve MB."""
 BRAKE_MEMORY = 90 * 86400
 """Seconds for which the writes behind a brake's window are remembered."""
 
@@ -98,8 +96,6 @@ _LINKS_PAGE = f"SELECT {_LINK} FROM link WHERE stream_id = ? AND id > ? ORDER BY
 _LINKS_DIRTY = f"""
     SELECT {_LINK} FROM link {{by link_dirty}} WHERE stream_id = ? AND id > ? AND dirty AND state IN ('live', 'wanted')
     ORDER BY id LIMIT ?"""
-_LINKS_DIRTY_IDS = """
-    SELECT id FROM link {by link_dirty} WHERE stream_id = ? AND id > ? AND dirty AND state IN ('live', 'wanted') ORDER BY id LIMIT ?"""
 _LINKS_DROP = "DELETE FROM link WHERE id IN (SELECT j.value FROM {texts})"
 _SET_DIRTY = "UPDATE link SET dirty = TRUE WHERE id IN (SELECT j.value FROM {texts})"
 _COUNT_LINKS = "SELECT stream_id, state, count(*) FROM link GROUP BY stream_id, state"
@@ -188,9 +184,6 @@ class Store:
         self.url = url
         self._db = engine
         self._inside = False
-        self._kept: dict[str, GoldenRow | LinkRow] = {}
-        self._took = self._alone_since = -1
-        """the number taken last, and the one since which nobody but this store has taken any"""
 
     def __repr__(self) -> str:
         return f"<Store {shown(self.url)}>"
@@ -227,7 +220,6 @@ class Store:
                 self._check(fence)
             self._db.commit()
         except BaseException:
-            self._took = -1
             self._db.rollback()
             raise
         finally:
@@ -239,12 +231,7 @@ class Store:
             raise RuntimeError("next_seq is for inside a transaction")
         before = self.seq()
         self._db.run("UPDATE meta SET seq = seq + 1")
-        seq = before + 1
-        if seq != self._took + 1:
-            self._alone_since = seq
-            self._kept.clear()
-        self._took = seq
-        return seq
+        return before + 1
 
     def seq(self) -> int:
         """Return the latest number that was committed (inside a transaction: or taken there)."""
@@ -400,8 +387,7 @@ class Store:
     # golden records
 
     def golden(self, ids: Iterable[str]) -> dict[str, GoldenRow]:
-        found, rest = self._taken(ids)
-        return found | {values[0]: c.golden_row(values) for values in self._look_up(_GOLDEN, rest)}
+        return {values[0]: c.golden_row(values) for values in self._look_up(_GOLDEN, ids)}
 
     def add_golden(self, rows: Sequence[GoldenRow]) -> None:
         """Store new golden records. StoreError where one with such an id is there."""
@@ -412,7 +398,6 @@ class Store:
         rows = _last(rows, lambda row: row.id)
         if rows:
             self._refuse_later()
-            self._rewritten(row.id for row in rows)
             with self._within():
                 values = [c.golden_values(row) for row in rows]
                 if self._db.update(c.GOLDEN, values, c.GOLDEN_KNOWN_BY) != len(rows):  # some are new, or gone by now
@@ -425,12 +410,6 @@ class Store:
     def count_golden(self) -> dict[str, int]:
         """Return numbers of live golden records by entity."""
         return dict(self._db.rows("SELECT entity, count(*) FROM golden WHERE state = 'live' GROUP BY entity"))
-
-    def keep(self, rows: Iterable[GoldenRow | LinkRow], seq: int) -> None:
-        """Keep rows that stood in the store like this at ``seq``, and that the caller changes no more, for who asks for them next: where
-        nobody else has settled anything since, they are not read again. Of many only the first are kept."""
-        if seq >= self._alone_since:
-            self._kept.update((row.id, row) for row in islice(rows, max(0, KEPT - len(self._kept))))
 
     # links
 
@@ -447,8 +426,7 @@ class Store:
         return links
 
     def links(self, ids: Iterable[str]) -> dict[str, LinkRow]:
-        found, rest = self._taken(ids)
-        return found | {values[0]: c.link_row(values) for values in self._look_up(_LINKS, rest)}
+        return {values[0]: c.link_row(values) for values in self._look_up(_LINKS, ids)}
 
     def add_links(self, rows: Sequence[LinkRow]) -> None:
         """Store new links. StoreError where a key is linked already."""
@@ -462,7 +440,6 @@ class Store:
         if not rows:
             return
         self._refuse_later()
-        self._rewritten(row.id for row in rows)
         with self._within():
             if self._db.update(c.LINK, map(c.link_values, rows), c.LINK_KNOWN_BY) == len(rows):
                 return
@@ -476,22 +453,15 @@ class Store:
             self._for_all(_INCOMING_FOLLOW, ids)
 
     def drop_links(self, ids: Sequence[str]) -> None:
-        self._rewritten(ids)
         with self._within():
             self._for_all(_INCOMING_LEAVE, ids)
             self._for_all(_LINKS_DROP, ids)
 
     def set_dirty(self, link_ids: Iterable[str]) -> None:
-        ids = list(link_ids)
-        self._rewritten(ids)
-        self._for_all(_SET_DIRTY, ids)
+        self._for_all(_SET_DIRTY, link_ids)
 
     def dirty_links(self, stream_id: int, after: str, limit: int) -> list[LinkRow]:
         """Return dirty links that are live or wanted, in order of their ids."""
-        if self._kept:
-            ids = [id for (id,) in self._db.rows(_LINKS_DIRTY_IDS, (stream_id, after, limit))]
-            links = self.links(ids)
-            return [links[id] for id in ids if id in links]
         return [c.link_row(values) for values in self._db.rows(_LINKS_DIRTY, (stream_id, after, limit))]
 
     def links_page(self, stream_id: int, after: str, limit: int) -> list[LinkRow]:
@@ -771,20 +741,6 @@ class Store:
     def _text(self, sql: str, parameters: Sequence[Any]) -> str | None:
         text = self._one(sql, parameters)
         return None if text is None else str(text)
-
-    def _taken(self, ids: Iterable[str]) -> tuple[dict[str, Any], Iterable[str]]:
-        """Return by id the rows that were kept, and the ids of those that are to be read."""
-        if self._kept and self.seq() != self._took:
-            self._kept.clear()
-        if not self._kept:
-            return {}, ids
-        ids = list(ids)
-        found = {id: self._kept.pop(id) for id in ids if id in self._kept}
-        return found, [id for id in ids if id not in found]
-
-    def _rewritten(self, ids: Iterable[str]) -> None:
-        for id in ids if self._kept else ():
-            self._kept.pop(id, None)
 
     def _look_up(self, sql: str, wanted: Iterable[Any], *parameters: Any, beside: bool = False) -> Iterator[Values]:
         """Yield the rows of a look-up whose first parameter is the list of what is wanted."""

@@ -57,7 +57,6 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
     planned: set[str] = set()
     for entity in flow.order:
         goldens: dict[str, GoldenRow] = {}
-        seq = store.seq()
         for side in flow.sides[entity]:
             creating: set[str] = set()
             after = ""
@@ -71,15 +70,11 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
                     id: golden for id, golden in goldens.items() if id in wanted
                 }  # of the batch before, that of another side it may be
                 goldens |= store.golden(wanted - goldens.keys())
-                stepped: set[str] = set()
                 for decision in _decide_batch(flow, store, run, side, ours, goldens, planned):
                     if decision.step is not None:
                         spool.add(decision.step)
-                        stepped.add(decision.step.link_id)
                         if decision.step.operation == "create":
                             creating.add(f"{side.system}:{decision.step.golden_id}")
-                rested_on = [link for link in ours if link.id in stepped]
-                store.keep([*rested_on, *(goldens[link.golden_id] for link in rested_on)], seq)
                 seen += len(links)
                 run.progress(f"decide {side.connection} {side.stream.name}", seen)
             planned |= creating
@@ -392,10 +387,8 @@ def _push_batch(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[
 
 def _prepared(flow: Flow, store: Store, run: RunNote, side: Side, steps: list[Step], pushed: Pushed) -> _Part:
     """Return those of the steps that can be carried out now, with their writes; list the stale ones, park those that wait."""
-    seq = store.seq()
     links = store.links([step.link_id for step in steps])
     goldens = store.golden([step.golden_id for step in steps])
-    store.keep(goldens.values(), seq)  # another system's steps may rest on them, too
     fresh: list[Step] = []
     for step in steps:
         if is_stale(step, links.get(step.link_id), goldens.get(step.golden_id)):

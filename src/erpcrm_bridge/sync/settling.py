@@ -164,10 +164,6 @@ def settle(
         asked = (f"{kind}:{row.stream_id}:{row.key}" for row in batch.settled for kind in ("record", "review"))
         store.close_parked(chain(batch.close, asked), "settled", run.at)
         store.park(batch.park)
-    last = {link.id: link for link in batch.update_links}  # of two with one id it was stored
-    owed = [link for link in last.values() if link.dirty]
-    goldens = {link.golden_id for link in owed}
-    store.keep([*owed, *(golden for golden in batch.put_golden if golden.id in goldens)], seq)  # the push asks for them next
 
 
 def write_incoming_states(store: Store, batch: Batch) -> None:
