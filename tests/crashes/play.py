@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from crashes import disk
-from crashes.books import CRM, ENTITIES, FLOW, NAMED, SIDES, Book, Ground, Line, Said
+from crashes.books import CRM, ENTITIES, ERP, FLOW, NAMED, SIDES, Book, Ground, Line, Said
 
 EDITED = {"customer": ("email", "city"), "contact": ("first", "last"), "order": ("po", "lines")}
 KILLED = -9
@@ -125,6 +125,20 @@ class Play:
             raise self._wrong(f"the run did not die at {place}")
         self._tally.kills += 1
         self._put(CRM, "customer", name, "city")
+        self._settle()
+
+    def document(self, place: str) -> None:
+        """The lines of an order are edited in the ERP, and the run dies at ``place`` while it writes them into the CRM."""
+        self._touched.clear()
+        self._edits.clear()
+        self._enter(CRM, "order", self._ground.book(CRM), (CRM,))
+        self._settle()
+        self._touched.clear()
+        self._put(ERP, "order", max(self.truth.records["order"]), "lines")
+        code, _ = self._run({"place": place})
+        if code != KILLED:
+            raise self._wrong(f"the run did not die at {place}")
+        self._tally.kills += 1
         self._settle()
 
     # -- people ------------------------------------------------------------------------------------------------------------------------

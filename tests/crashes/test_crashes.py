@@ -66,6 +66,13 @@ def test_a_write_that_was_done_and_not_known_is_neither_repeated_nor_taken_for_a
             play.scene(f"after write {WRITTEN[ground]}", nth)
 
 
+def test_a_document_whose_lines_were_written_and_whose_total_was_not_is_written_to_its_end(tmp_path: Path, runs: Child) -> None:
+    with closing(Files(tmp_path)) as made:
+        play = Play(made, tmp_path, f"sqlite:///{tmp_path / '.erpcrm-bridge' / 'store.db'}", runs, SEED, Tally())
+        play.round(0, sides=(CRM,))
+        play.document("before placing Order.csv")
+
+
 @pytest.mark.soak
 @pytest.mark.skipif("SOAK_SECONDS" not in os.environ, reason="takes long: make soak")
 @pytest.mark.parametrize("ground", GROUNDS)

@@ -14,6 +14,7 @@ L9    could_not_be_put_on_a_create                        a create settles every
 L9    refused_field, refused_create                       nothing is held
 L9    cannot_be_read                                      paths without a readable base are written (tests/unit/sync/test_decide.py)
 L10   does_not_add_up, read_between_two_saves             no complaint; not read again
+L10   written_to_its_end                                  a complaint whatever golden holds
 L11   cleared_field, zero_is_a_value                      an empty value says nothing
 L12   keeps_within_its_share                              the budget is not looked at
 L13   leaves_its_filter, changed_filter                   what leaves its filter counts as deleted
@@ -31,7 +32,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from stories.world import MAPPINGS, World, row_write, says
+from stories.world import MAPPINGS, Died, World, row_write, says
 
 from erpcrm_bridge.connector import Budget, Connector, Field, Outcome, Rejected, Selection, Write
 from erpcrm_bridge.errors import ConfigError, PermissionDenied, QuotaExhausted, SchemaDrift
@@ -686,6 +687,35 @@ def test_a_document_that_does_not_add_up_does_not_pass(make: Make) -> None:
     world.sync()
     assert {record["total"] for record in world.erp.all("salesorder").values()} == {Decimal(10)}
     assert [row.error for row in world.parked()] == ["total"]
+
+
+def test_a_document_of_which_a_part_was_written_when_the_bridge_died_is_written_to_its_end(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"), ("P2", 1, "10"))
+    world.sync()
+    key, held = world.only("erp", "salesorder")
+    one, other = (row["line"] for row in held["items"])
+    new = {"item": "P3", "qty": Decimal(3), "rate": Decimal(10), "amount": Decimal(30)}
+    more = {"qty": Decimal(2), "amount": Decimal(20)}
+    world.erp.edit("salesorder", key, {"total": Decimal(50)}, {"items": row_write([new], {one: more}, [other])})
+
+    def die_with_the_lines_written() -> None:
+        one, other = (row["Id"] for row in (world.crm.get("Order", order) or {})["OrderItem"])
+        new = {"Product": "P3", "Qty": Decimal(3), "Price": Decimal(10), "Amount": Decimal(30)}
+        more = {"Qty": Decimal(2), "Amount": Decimal(20)}
+        world.crm.edit("Order", order, {}, {"OrderItem": row_write([new], {one: more}, [other])})
+        raise Died("between the lines and the total")
+
+    world.crm.faults.add("write", "before", act=die_with_the_lines_written)
+    with suppress(Died):
+        world.sync()
+    world.crm.edit("Order", order, {"Po": "theirs"})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Order", order) or {}, Total=Decimal(50), Po="theirs")
+    assert says(world.erp.get("salesorder", key) or {}, total=Decimal(50), po="theirs")
+    assert [row["Product"] for row in (world.crm.get("Order", order) or {})["OrderItem"]] == ["P1", "P3"]
+    assert world.parked() == []
 
 
 def test_a_document_read_between_two_saves_is_read_again_once(make: Make) -> None:
