@@ -170,6 +170,14 @@ def test_a_second_process_that_is_ended_is_told_and_the_next_one_goes_on(second:
     assert list(second.golden([golden(number).id for number in (1, 2, 3)])) == [golden(1).id, golden(3).id]
 
 
+def test_where_no_process_can_be_started_the_first_one_stores(second: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    for number in (1, 2):
+        with second.transaction(later=True):
+            second.add_golden([golden(number)])
+    assert second.count_golden() == {"customer": 2}
+
+
 def test_closing_waits_for_it_and_tells_what_came_of_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "LATER", 1)
     for number in (1, 2):

@@ -146,6 +146,8 @@ class SqliteEngine:
     _noted: list[Step] | None = None
     """the steps of a transaction for later that is open, as long as it is small"""
     _second: Second | None = None
+    _alone = False
+    """whether a second process could not be started: what is for later is carried out here"""
     _handing_over = False
     """whether the steps of the open transaction go to the second process"""
     _lost: BridgeError | None = None
@@ -183,8 +185,8 @@ class SqliteEngine:
 
     def commit(self) -> None:
         noted, self._noted = self._noted, None
-        if self._handing_over:
-            self._to_second().commit()
+        if self._handing_over and self._second is not None:
+            self._second.commit()
             self._handing_over = False
         elif noted is None:
             self.run("COMMIT")
@@ -245,8 +247,8 @@ class SqliteEngine:
 
     def _carry(self, kind: str, sql: str, parameters: Any) -> int:
         """Carry a step out, or keep it for later; return how many rows it touched."""
-        if self._handing_over:
-            self._to_second().give((kind, sql, parameters))
+        if self._handing_over and self._second is not None:
+            self._second.give((kind, sql, parameters))
             return 1
         if self._noted is not None:
             self._note((kind, sql, list(parameters) if kind == "many" else tuple(parameters)))
@@ -258,16 +260,20 @@ class SqliteEngine:
 
     def _note(self, step: Step) -> None:
         self._noted = [*(self._noted or ()), step]
-        if sum(len(rows) if kind == "many" else 1 for kind, _, rows in self._noted) >= LATER:
-            noted, self._noted, self._handing_over = self._noted, None, True
-            for one in noted:
-                self._to_second().give(one)
-
-    def _to_second(self) -> Second:
+        if self._alone or sum(len(rows) if kind == "many" else 1 for kind, _, rows in self._noted) < LATER:
+            return
         if self._second is None:
             lock = None if self._lock is None else self._lock.file
-            self._second = Second(self._path, [self._uri(), PATIENCE, self._settings(self._open())], lock)
-        return self._second
+            try:
+                self._second = Second(self._path, lock)
+            except OSError:
+                self._alone = True
+                return
+            self._handing_over = True
+            self._second.open(self._uri(), PATIENCE, self._settings(self._open()))
+        noted, self._noted, self._handing_over = self._noted, None, True
+        for one in noted:
+            self._second.give(one)
 
     def _settled(self) -> None:
         """Wait for what is being stored; raise what came of it."""

@@ -21,10 +21,11 @@ class Second:
     """The process; ``busy`` while what came of a transaction was not asked for yet. It ends with this one: a transaction that was handed
     over whole by then it still stores, and the runner's lock, whose file it is given, stays taken until it is done.
 
-    Each method raises StoreError where the process has ended. After whatever one raises only ``close`` is left to be called.
+    Raises OSError where it cannot be started. Each method raises StoreError where the process has ended. After whatever one raises only
+    ``close`` is left to be called.
     """
 
-    def __init__(self, path: Path, opening: list[Any], lock: int | None) -> None:
+    def __init__(self, path: Path, lock: int | None) -> None:
         self.busy = False
         self._path = path
         self._process = subprocess.Popen(  # noqa: S603 - this program, in this interpreter
@@ -35,7 +36,10 @@ class Second:
         )
         self._steps: IO[bytes] = self._process.stdin  # type: ignore[assignment] # both are pipes
         self._answers: IO[bytes] = self._process.stdout  # type: ignore[assignment]
-        self._send(opening)
+
+    def open(self, uri: str, patience: float, settings: list[str]) -> None:
+        """Have it open the database, with so many seconds of patience for other writers."""
+        self._send([uri, patience, settings])
 
     def give(self, step: Step) -> None:
         """Hand over the next step of a transaction; its rows are taken as they are made."""
