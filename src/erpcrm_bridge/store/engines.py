@@ -42,6 +42,8 @@ LOG_SIZE = 32 << 20
 """SQLite's log is taken into the file when it has so many bytes: a page that many batches touch is written there once."""
 LATER = 1_000
 """Rows from which on it is worth the while to have a transaction for later carried out by a process of its own."""
+SECOND_CACHE = 16 << 10
+"""Kilobytes of pages that the second process holds: with a fourth or twice of it a first joining took as long."""
 PATIENCE = 30
 """Seconds to wait for another writer, or for a server to answer."""
 
@@ -270,7 +272,7 @@ class SqliteEngine:
                 self._alone = True
                 return
             self._handing_over = True
-            self._second.open(self._uri(), PATIENCE, self._settings(self._open()))
+            self._second.open(self._uri(), PATIENCE, [*self._settings(self._open()), f"PRAGMA cache_size = -{SECOND_CACHE}"])
         noted, self._noted, self._handing_over = self._noted, None, True
         for one in noted:
             self._second.give(one)
