@@ -43,7 +43,7 @@ LOG_SIZE = 32 << 20
 LATER = 1_000
 """Rows from which on it is worth the while to have a transaction for later carried out by a process of its own."""
 SECOND_CACHE = 16 << 10
-"""Kilobytes of pages that the second process holds: with a fourth or twice of it a first joining took as long."""
+"""Kilobytes of pages that the second process holds: with half or twice of it a first joining took as long."""
 PATIENCE = 30
 """Seconds to wait for another writer, or for a server to answer."""
 
