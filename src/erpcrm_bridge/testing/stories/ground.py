@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from erpcrm_bridge.connector import Connector
-from erpcrm_bridge.errors import AuthError, CursorExpired, PermissionDenied, QuotaExhausted, StoreError, TransientError
+from erpcrm_bridge.errors import AuthError, BridgeError, CursorExpired, PermissionDenied, QuotaExhausted, StoreError, TransientError
 from erpcrm_bridge.settings import ConnectionSettings
 from erpcrm_bridge.store import Store, open_store
 from erpcrm_bridge.store.engines import Bulk, SqliteEngine, SqliteTelling, Values
@@ -366,6 +366,9 @@ class StoryEngine(SqliteEngine):
             return super().run(sql, parameters)
         count: int = self._through("statement", lambda: SqliteEngine.run(self, sql, parameters))
         return count
+
+    def hold(self, sql: str, parameters: Sequence[Any], lost: BridgeError) -> None:
+        self._through("statement", lambda: SqliteEngine.hold(self, sql, parameters, lost))
 
     def insert(self, bulk: Bulk, rows: Any, conflict: str = "") -> None:
         self._through("statement", lambda: SqliteEngine.insert(self, bulk, rows, conflict))
