@@ -27,7 +27,7 @@ class RunLock:
         patient_until = time.monotonic() + PATIENCE
         while not self._take():
             holder = os.pread(self.file, 200, 0).decode(errors="replace").strip()
-            if _has_ended(holder) and time.monotonic() < patient_until:
+            if is_gone(holder.removeprefix("pid ").partition(" ")[0]) and time.monotonic() < patient_until:
                 time.sleep(_PAUSE)  # its second process stores the last it was given, and then lets go
                 continue
             os.close(self.file)
@@ -57,15 +57,16 @@ class RunLock:
         self.release()
 
 
-def _has_ended(holder: str) -> bool:
-    """Tell whether the process that holds a lock, by its own words, is known to be no more."""
-    pid = holder.removeprefix("pid ").partition(" ")[0]
+def is_gone(pid: str) -> bool:
+    """Tell whether a process of this machine is known to be no more; what is no number names none that is known."""
     if not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)
-    except OSError as error:
-        return isinstance(error, ProcessLookupError)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it is there, and somebody else's
+        pass
     return False
 
 

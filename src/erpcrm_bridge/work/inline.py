@@ -13,6 +13,7 @@ from pathlib import Path
 from erpcrm_bridge.errors import BridgeError, Locked
 from erpcrm_bridge.settings import Settings
 from erpcrm_bridge.store import Fence, Store, open_store
+from erpcrm_bridge.store.runlock import is_gone
 from erpcrm_bridge.sync.flow import Flow, Opener, open_connection, opened
 
 LEASE_SECONDS = 60.0
@@ -95,15 +96,7 @@ def _machine() -> str:
 def _is_dead(owner: str) -> bool:
     """Tell whether the process that ``owner`` names is known to be no more: it ran here, and there is none of its number."""
     pid = owner.rpartition(" ")[2]
-    if not pid.isdigit() or not _machine() or owner != _owner(int(pid)):
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # it is there, and somebody else's
-        pass
-    return False
+    return pid.isdigit() and bool(_machine()) and owner == _owner(int(pid)) and is_gone(pid)
 
 
 def _renew(url: str, fence: Fence, stop: threading.Event) -> None:
