@@ -32,9 +32,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from msgspec import structs
 from stories.world import MAPPINGS, Died, World, row_write, says
 
-from erpcrm_bridge.connector import Budget, Connector, Field, Outcome, Rejected, Selection, Write
+from erpcrm_bridge.connector import Budget, Connector, Field, Outcome, Page, Problem, Rejected, Selection, Write
 from erpcrm_bridge.errors import ConfigError, PermissionDenied, QuotaExhausted, SchemaDrift
 from erpcrm_bridge.sync.desk import retry
 from erpcrm_bridge.testing.memory import MemoryConnector, Rights
@@ -447,6 +448,26 @@ def test_a_person_who_retries_an_unreadable_value_does_not_write_over_it(make: M
     world.sync()
     assert (world.crm.get("Account", account) or {})["Status"] == "who knows"
     assert [row.field for row in world.parked("field")] == ["status"]
+
+
+class _ATornRow(MemoryConnector):
+    """Tells on its first page of a row that it could not read."""
+
+    def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
+        for at, page in enumerate(super().read_changes(selection, since)):
+            yield page if at else structs.replace(page, problems=(Problem("row 7", "0017", "it has a cell too many"),))
+
+
+def test_a_row_that_cannot_be_read_is_told_once_a_run_however_many_pages_follow(make: Make) -> None:
+    world = make(page_size=2, create_in={"customer": ["erp"]})
+    world.opener = lambda name, _: (_ATornRow if name == "crm" else MemoryConnector)(world.systems[name], page_size=2)
+    for n in range(7):
+        world.crm.create("Account", {"Name": f"Works {n}"})
+    world.sync()
+    assert [(row.key, row.attempts) for row in world.parked("row")] == [("0017", 1)]
+    world.sync()
+    assert [(row.key, row.attempts) for row in world.parked("row")] == [("0017", 2)]
+    assert len(world.erp.all("customer")) == 7
 
 
 def test_a_value_that_is_too_long_for_a_system_parks_its_field_alone(make: Make) -> None:

@@ -41,7 +41,7 @@ CHUNK = 10_000
 LOG_SIZE = 32 << 20
 """SQLite's log is taken into the file when it has so many bytes: a page that many batches touch is written there once."""
 LATER = 1_000
-"""Rows from which on it is worth the while to have a transaction for later carried out by a process of its own."""
+"""Rows from which on it is worth the while to start a process of its own for transactions for later; it then has the small ones too."""
 SECOND_CACHE = 16 << 10
 """Kilobytes of pages that the second process holds: with half or twice of it a first joining took as long."""
 PATIENCE = 30
@@ -262,9 +262,11 @@ class SqliteEngine:
 
     def _note(self, step: Step) -> None:
         self._noted = [*(self._noted or ()), step]
-        if self._alone or sum(len(rows) if kind == "many" else 1 for kind, _, rows in self._noted) < LATER:
+        if self._alone:
             return
         if self._second is None:
+            if sum(len(rows) if kind == "many" else 1 for kind, _, rows in self._noted) < LATER:
+                return
             lock = None if self._lock is None else self._lock.file
             try:
                 self._second = Second(self._path, lock)

@@ -349,6 +349,9 @@ def _found(
         settle(flow, store, run, entity, works)
         done += len(part)
         run.progress(f"join {entity}", done)
+    if done > BATCH:
+        with store.transaction(run.fence, later=True):
+            store.order_match_keys()  # or the next run would, when it looks a few up, and wait for it
 
 
 def _moved_member(run: RunNote, one: Moved, side: Side, golden: GoldenRow, *, new: bool, replaces: LinkRow | None) -> Member:

@@ -166,14 +166,14 @@ def _read(
     full = since is None or sides[0].offers.incremental == "full"
     unmet: Unmet | None = None
     read, stored = 0, store.cursor(flow.name, stream_id)
-    problems: list[ParkedRow] = []
+    unreadable: set[str] = set()
     for page in sides[0].connector.read_changes(selection, since):
         keys, versions = page.heads
         if full and unmet is None and (keys or page.complete):
             unmet = Unmet(store, stream_id)
         news: Sequence[int] = unmet.news_of(keys, versions) if unmet is not None and exact else range(len(keys))
-        unreadable = [problem.key for problem in page.problems if problem.key is not None]
-        heads = store.heads(stream_id, [*(keys[at] for at in news), *unreadable])
+        hidden = [problem.key for problem in page.problems if problem.key is not None]
+        heads = store.heads(stream_id, [*(keys[at] for at in news), *hidden])
         if unmet is not None:
             unmet.meet(heads)
         moved: list[IncomingRow] = []
@@ -192,12 +192,14 @@ def _read(
             if head is None and (change.record is None or not any(side.mapping.applies(change.record.fields) for side in sides)):
                 continue
             moved.append(incoming_row(stream_id, change, seq))
+        problems: list[ParkedRow] = []
         for problem in page.problems:
             subject = f"row:{stream_id}:{problem.key or problem.where}"
             reason = f"{name} {problem.where}: {problem.reason}"
             problems.append(
                 parked_row(run, "row", subject, sides[0].entity, stream_id=stream_id, key=problem.key, error="unreadable", reason=reason)
             )
+        unreadable.update(row.subject for row in problems)
         read += len(keys)
         absent: list[IncomingRow] = []
         if page.complete and unmet is not None:
@@ -209,7 +211,7 @@ def _read(
                 store.put_incoming([*moved, *absent])
                 store.park(problems)
                 if page.complete:
-                    _readable_again(flow, store, run, stream_id, {row.subject for row in problems})
+                    _readable_again(flow, store, run, stream_id, unreadable)
                 store.set_cursor(flow.name, stream_id, page.cursor)
             stored = page.cursor
         run.counts["moved"] += len(absent)
