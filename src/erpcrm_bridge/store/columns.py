@@ -10,7 +10,7 @@ from typing import Any
 from erpcrm_bridge.errors import StoreError
 from erpcrm_bridge.model.values import UNREADABLE, pack, unpack
 from erpcrm_bridge.store.engines import Bulk, Values
-from erpcrm_bridge.store.rows import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, RunRow
+from erpcrm_bridge.store.rows import Author, GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedRow, RunRow
 
 GOLDEN = Bulk("golden", {"id": "text", "entity": "text", "state": "text", "seq": "int8", "authors": "bytea", "fields": "bytea"})
 GOLDEN_KNOWN_BY = 3
@@ -132,12 +132,22 @@ def unpacked(data: Any) -> Any:
 
 
 def golden_values(row: GoldenRow) -> Values:
-    return (row.id, row.entity, row.state, row.seq, pack(row.authors) if row.authors else None, pack(row.fields))
+    return (row.id, row.entity, row.state, row.seq, _packed_authors(row.authors) if row.authors else None, pack(row.fields))
+
+
+def _packed_authors(authors: dict[str, Author]) -> bytes:
+    """An author stands there once, under all paths that are his, a line each: most rows have two, and an edit of an address is one more."""
+    paths: dict[tuple[str, ...], str] = {}
+    for path, author in authors.items():
+        key = tuple(author)
+        paths[key] = f"{paths[key]}\n{path}" if key in paths else path
+    return pack({of_author: author for author, of_author in paths.items()})
 
 
 def golden_row(values: Values) -> GoldenRow:
     id, entity, state, seq, authors, fields = values
-    return GoldenRow(id, entity, unpacked(fields), unpacked(authors) if authors else {}, seq, state)
+    by_path = {path: author for paths, author in unpacked(authors).items() for path in paths.split("\n")} if authors else {}
+    return GoldenRow(id, entity, unpacked(fields), by_path, seq, state)
 
 
 def link_values(row: LinkRow) -> Values:
