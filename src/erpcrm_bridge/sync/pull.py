@@ -133,10 +133,9 @@ class Unmet:
     def news_of(self, keys: Sequence[str], versions: Sequence[str | None]) -> list[int]:
         """Return the places of what does not stand as it is known, of tombstones all; the others are met."""
         heads = list(map(hash, zip(keys, versions, strict=True)))
-        here = set(heads)
-        new = here - self._standing
-        self._standing -= here
-        return [at for at, head in enumerate(heads) if head in new] if new else []
+        known = list(map(self._standing.__contains__, heads))
+        self._standing.difference_update(heads)
+        return [at for at, stands in enumerate(known) if not stands]
 
     def meet(self, heads: Mapping[str, Head]) -> None:
         """Note that these were met, as they are or otherwise."""
