@@ -55,8 +55,8 @@ class CsvConnector:
         self._folder = settings.folder
         self._now_ns = now_ns
         self._page_size = page_size
-        self._even: dict[str, str] = {}
-        """By name, the digests of files as they were last read and found even (see ``Table``)."""
+        self._even: dict[str, str | None] = {}
+        """By name, the digests of files as they were last read or written, and known to be even (see ``Table``)."""
 
     def describe(self) -> Description:
         """Say which files there are, and their columns. The first describe of a folder without a declared identity gives it one.
@@ -139,7 +139,9 @@ class CsvConnector:
         if self._drop_of(selection) is not None:
             return [Rejected(one.ref, "permission", f"nothing is written to {selection.stream}: its system drops it") for one in writes]
         identity = identity_of(self._folder, self._settings.identity)
-        return writing.write(self._folder, identity, selection, self._layouts(selection), writes, self._even.get(selection.stream))
+        layouts, stream = self._layouts(selection), selection.stream
+        outcomes, self._even[stream] = writing.write(self._folder, identity, selection, layouts, writes, self._even.get(stream))
+        return outcomes
 
     def close(self) -> None:
         """Nothing is held between calls."""

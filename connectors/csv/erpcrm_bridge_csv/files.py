@@ -188,26 +188,31 @@ def being_written(path: Path) -> InputError:
 
 
 class Temporary:
-    """A file beside ``target`` that is not there yet under its name. ``place`` puts it there at once; ``drop`` forgets it."""
+    """A file beside ``target`` that is not there yet under its name. ``place`` puts it there at once; ``drop`` forgets it.
+    ``digest`` is that of its bytes once it is filled."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
+        self.digest = ""
         self._path = target.with_name(f".{target.name}.{secrets.token_hex(6)}{_TEMPORARY}")
         self._placed = False
 
     def fill(self, chunks: Iterator[bytes], like: os.stat_result | None) -> None:
         """Write the file and its bytes to the disk itself. It takes the rights and the owner of ``like``."""
+        digest = xxh3_128()
         with telling(self.target, "written"):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if like is None else 0o600)
             with os.fdopen(descriptor, "wb", buffering=_CHUNK) as out:
                 for chunk in chunks:
                     out.write(chunk)
+                    digest.update(chunk)
                 out.flush()
                 if like is not None:
                     with suppress(PermissionError):  # an owner of another group keeps the rights, not the owner
                         os.fchown(out.fileno(), like.st_uid, like.st_gid)
                     os.fchmod(out.fileno(), like.st_mode & 0o7777)
                 os.fsync(out.fileno())
+        self.digest = str(digest.hexdigest())
 
     def place(self) -> None:
         with telling(self.target, "replaced"):

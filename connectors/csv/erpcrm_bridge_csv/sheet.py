@@ -89,6 +89,10 @@ class Sheet:
     def is_touched(self) -> bool:
         return bool(self._changed) or any(not row.gone for row in self._added)
 
+    def keeps_even(self) -> bool:
+        """Tell whether each row that was changed or added is one line (see ``Table.is_even``)."""
+        return not any("\n" in cell for row in (*self._changed.values(), *self._added) if not row.gone for cell in row.cells)
+
     def has_rows(self) -> bool:
         if any(not row.gone for row in self._added):
             return True

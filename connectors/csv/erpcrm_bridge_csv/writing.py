@@ -40,10 +40,10 @@ def write(
     layout: Callable[[str], Layout],
     writes: Sequence[Write],
     even: str | None = None,
-) -> list[Outcome]:
+) -> tuple[list[Outcome], str | None]:
     """Carry the writes out and return one outcome each; where others save a file meanwhile, begin again from what they saved. ``even`` is
-    the digest that the stream's file had when it was read and found even (see ``Table``): where it still has it, only the rows that are
-    asked for are parsed.
+    the digest that the stream's file had when it was last known to be even (see ``Table``): where it still has it, only the rows that are
+    asked for are parsed. Returned as well is the digest with which it is known to be even now.
 
     Raises TransientError when they do so again and again, or the disk is full; PermissionDenied; InputError for a file that cannot be read.
     """
@@ -54,7 +54,7 @@ def write(
                 outcomes = [draft.outcome(one) for one in writes]
                 if draft.commit():
                     draft.date(outcomes)
-                    return outcomes
+                    return outcomes, draft.even
     raise TransientError(
         f"{selection.stream} was saved by others each time it was about to be replaced; nothing of this was written.",
         way_out="Run again when the editing is done.",
@@ -107,7 +107,8 @@ class _Lines:
 
 
 class _Draft:
-    """What the files hold now, and the edits of one call upon them."""
+    """What the files hold now, and the edits of one call upon them. ``even`` is the digest with which the stream's file is known to be
+    even, None where it is not."""
 
     def __init__(
         self,
@@ -120,7 +121,6 @@ class _Draft:
         even: str | None,
     ) -> None:
         self._stack = stack
-        self._even = even
         self._folder = folder
         self._selection = selection
         self._layout = layout
@@ -130,6 +130,7 @@ class _Draft:
         self._main = self._open(selection.stream)
         children = {child.stream: self._open(child.stream) for child in selection.children}
         table = _table(self._main)
+        self.even = even if table.file.digest() == even else None
         self._key = table.key(selection.key)
         self._reference_at = None if selection.external_id is None else table.position(selection.external_id)
         table.positions(columns_of(selection.fields))
@@ -234,7 +235,7 @@ class _Draft:
     def _is_even(self) -> bool:
         """Tell whether each line of the document's file is known to be a row, and begins with its key."""
         table = _table(self._main)
-        return self._key.at == (0,) and table.encoding.name == "utf-8" and table.file.digest() == self._even
+        return self._key.at == (0,) and table.encoding.name == "utf-8" and self.even is not None
 
     def _waiting_references(self) -> frozenset[int]:
         """The hashes of the references in the side file: some of what they are asked for may not be there."""
@@ -478,6 +479,9 @@ class _Draft:
                     one.remove()
                 else:
                     one.place()
+            if self.even is not None and self._main in touched:
+                written = temporaries[touched.index(self._main)]
+                self.even = written.digest if isinstance(written, Temporary) and self._main.keeps_even() else None
         finally:
             for one in temporaries:
                 if isinstance(one, Temporary):

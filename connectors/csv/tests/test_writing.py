@@ -27,6 +27,7 @@ from erpcrm_bridge.connector import (
 )
 from erpcrm_bridge.errors import ConfigError, InputError, PermissionDenied, TransientError
 from erpcrm_bridge_csv import CsvSettings, files
+from erpcrm_bridge_csv.marker import MARKER_NAME
 from erpcrm_bridge_csv.settings import layout_of
 from erpcrm_bridge_csv.sheet import Sheet
 from erpcrm_bridge_csv.table import Span, Table
@@ -812,6 +813,39 @@ def test_a_file_is_parsed_again_only_where_it_was_saved_after_it_was_read(folder
     assert isinstance(outcome, Applied)
     assert outcome.fields["Name"] == ("B" if saved is None else "Bolt")
     assert parsed == ([] if saved is None else ["Account.csv"])
+
+
+@pytest.mark.parametrize(
+    ("written", "parses"),
+    [
+        ([update("2", {"Phone": "7"})], False),
+        ([update("2", {"Phone": "7\r"}), update("9", {"Phone": ""})], False),
+        ([update("2", {"Phone": "6"})], False),
+        ([update("2", {"Name": "B\nb"})], True),
+        ([Write("d", "delete", "3", {})], False),
+        ([create("G1", {"Name": "D"})], False),
+        ([create("G1", {"Name": "D\nd"})], True),
+    ],
+)
+@pytest.mark.parametrize("before", EVEN[:2])
+def test_what_was_written_by_itself_is_not_parsed_again(folder, opened, monkeypatch, before, written, parses):
+    """Neither is anything else written for it: a connector that knows nothing writes the same."""
+    path, parsed, placed = folder / "Account.csv", [], Table.placed
+    more = [update(key, {"Name": "new"}) for key in ("1", "2", "3")]
+    found = []
+    for knows in (False, True):
+        path.write_bytes(before)
+        (folder / MARKER_NAME).unlink(missing_ok=True)
+        connector = opened(streams={"Account.csv": COUNTER})
+        if knows:
+            list(connector.read_changes(ACCOUNT, None))
+        for some in (written, [update("1", {"Phone": "9"})]):  # the second one sees that what was created is there
+            connector.write(ACCOUNT, some)
+        with monkeypatch.context() as patched:
+            patched.setattr(Table, "placed", lambda table, knows=knows: parsed.append(knows) or placed(table))
+            found.append((connector.write(ACCOUNT, more), path.read_bytes()))
+    assert found[0] == found[1]
+    assert parsed == [False, True] if parses else parsed == [False]
 
 
 def rows_of(folder, keys):
