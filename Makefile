@@ -16,7 +16,7 @@ demo: .venv/.installed
 	.venv/bin/erpcrm-bridge demo
 
 test: .venv/.installed-dev
-	$(PYTHON) -m pytest -n auto
+	$(PYTHON) -m pytest -n auto --dist worksteal
 
 bench: .venv/.installed-bench
 	$(PYTHON) bench/run.py $(BENCH)
