@@ -93,7 +93,8 @@ class Gate(NamedTuple):
 
 
 def measured(name: str, folder: Path, count: int) -> tuple[Times, dict[str, float]]:
-    """Run a job in a process of its own; return its times and what it counted."""
+    """Run a job in a process of its own, when all that was written before is on the disk; return its times and what it counted."""
+    os.sync()
     start = time.perf_counter()
     # This process stays small, for the peak of a child begins with that of its parent.
     command = [sys.executable, __file__, "--job", name, "--folder", str(folder), "--count", str(count)]
