@@ -56,6 +56,14 @@ def test_what_was_met_as_it_is_known_or_otherwise_is_not_unmet(store: Store) -> 
     assert list(unmet.keys()) == []
 
 
+@pytest.mark.parametrize("twice", ["a", "b"])
+def test_what_was_met_twice_stands_for_no_other(store: Store, twice: str) -> None:
+    unmet = Unmet(store, CRM)
+    for _ in range(2):
+        assert news(unmet, **{twice: "1"}) in ([], [twice])  # the second time it is told as news, and seen to have not moved
+    assert list(unmet.keys()) == ["hidden", *({"a", "b"} - {twice})]
+
+
 def test_records_are_made_only_of_what_is_news(store: Store) -> None:
     made: list[int] = []
 
