@@ -474,14 +474,13 @@ class _Draft:
                 notes.save(self._folder, self._marker)
             if not (all(sheet.still_holds() for sheet in (*sheets, *sides)) and all(sheet.is_in_place() for sheet in (*sheets, *sides))):
                 return False
-            for one in temporaries:
+            for sheet, one in zip(touched, temporaries, strict=True):
                 if isinstance(one, Sheet):
                     one.remove()
-                else:
-                    one.place()
-            if self.even is not None and self._main in touched:
-                written = temporaries[touched.index(self._main)]
-                self.even = written.digest if isinstance(written, Temporary) and self._main.keeps_even() else None
+                    continue
+                one.place()
+                if sheet is self._main and self.even is not None:
+                    self.even = one.digest if sheet.keeps_even() else None
         finally:
             for one in temporaries:
                 if isinstance(one, Temporary):
