@@ -13,10 +13,12 @@ from erpcrm_bridge.model.records import Change, Record, Selection
 from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Store
 from erpcrm_bridge.sync import remap
 from erpcrm_bridge.sync.flow import Flow, Side
+from erpcrm_bridge.sync.hashes import Hashes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 
 BY_KEY = 10_000
 """Records that are read by their keys at a time."""
+_VERY_MANY = 1 << 60
 
 
 def pull(flow: Flow, store: Store, run: RunNote) -> None:
@@ -125,27 +127,24 @@ class Unmet:
     def __init__(self, store: Store, stream_id: int) -> None:
         self._store = store
         self._stream_id = stream_id
-        self._standing: set[int] = set()
+        self._standing = Hashes(store.count_live_links([stream_id], _VERY_MANY))
         for known in store.standing(stream_id):
-            self._standing.update(map(hash, known))
+            self._standing.add(list(map(hash, known)))
         self._missing = store.missing(stream_id)
 
     def news_of(self, keys: Sequence[str], versions: Sequence[str | None]) -> list[int]:
         """Return the places of what does not stand as it is known, of tombstones all; the others are met."""
-        heads = list(map(hash, zip(keys, versions, strict=True)))
-        known = list(map(self._standing.__contains__, heads))
-        self._standing.difference_update(heads)
-        return [at for at, stands in enumerate(known) if not stands]
+        return self._standing.take(map(hash, zip(keys, versions, strict=True)))
 
     def meet(self, heads: Mapping[str, Head]) -> None:
         """Note that these were met, as they are or otherwise."""
-        self._standing.difference_update([hash((key, head.version)) for key, head in heads.items()])
+        self._standing.take([hash((key, head.version)) for key, head in heads.items()])
         self._missing.difference_update(heads)
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of what was not met."""
         yield from sorted(self._missing)
-        for known in self._store.standing(self._stream_id) if self._standing else ():
+        for known in self._store.standing(self._stream_id) if self._standing.left else ():
             yield from [head[0] for head in known if hash(head) in self._standing]
 
 
@@ -243,11 +242,11 @@ def _reconcile(store: Store, run: RunNote, stream_id: int, side: Side, selection
     if offers.incremental != "log" or offers.reports_deletes or not offers.lists_keys or not isinstance(connector, ListsKeys):
         return
     seq = store.seq()
-    met: set[int] = set()
+    met = Hashes(store.count_live_links([stream_id], _VERY_MANY))
     missing = store.missing(stream_id)
     back: list[str] = []
     for keys in connector.keys(selection):
-        met.update(map(hash, keys))
+        met.add(list(map(hash, keys)))
         back.extend(missing.intersection(keys))
     missing.difference_update(back)
     known = (key for heads in store.standing(stream_id) for key, _ in heads)

@@ -39,7 +39,7 @@ def test_what_was_missing_is_news_although_it_stands_as_it_stood(store: Store) -
 
 
 def test_of_a_key_that_stands_twice_in_a_page_each_state_is_looked_at(store: Store) -> None:
-    assert Unmet(store, CRM).news_of(["a", "a", "a"], ["1", "2", "1"]) == [1]
+    assert Unmet(store, CRM).news_of(["a", "a", "a"], ["1", "2", "1"]) == [1, 2]
 
 
 def test_a_tombstone_is_always_looked_at(store: Store) -> None:
