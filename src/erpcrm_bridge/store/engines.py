@@ -3,8 +3,8 @@
 Statements are text with ``?`` for a parameter and six words that each engine puts in its own way: ``{texts}`` and ``{numbers}`` are a
 list that was passed as one parameter (``array``), read as the table ``j`` with the column ``value``; ``{items NAME}`` is a JSON list in
 a column, read as the table ``j`` with ``key`` and ``value``; ``{now}`` is the database's clock in Unix seconds; ``{by NAME}`` after a table
-has that index of it used, where the database does not find it by itself; ``{or ignore}`` after an INSERT of very many rows that passes over
-conflicts has it keep no pages by which to undo it alone.
+has that index of it used, where the database does not find it by itself; ``{or ignore}`` after an INSERT or UPDATE of very many rows that
+meets no conflict, or passes over it, has it keep no pages by which to undo it alone.
 
 Every error of a driver leaves as StoreError. The driver's own error is not chained: its details and contexts quote customers' data.
 """
@@ -40,7 +40,7 @@ CHUNK = 10_000
 """As many rows or keys go into one statement."""
 LOG_SIZE = 32 << 20
 """SQLite's log is taken into the file when it has so many bytes: a page that many batches touch is written there once."""
-LATER = 1_000
+LATER = 5_000
 """Rows from which on it is worth the while to start a process of its own for transactions for later; it then has the small ones too."""
 SECOND_CACHE = 16 << 10
 """Kilobytes of pages that the second process holds: with half or twice of it a first joining took as long."""
@@ -322,7 +322,7 @@ class SqliteEngine:
         return f"file:{quote(str(self._path))}?mode={mode}"  # quote() leaves "/" alone, so that a relative path stays one
 
     def _settings(self, db: sqlite3.Connection) -> list[str]:
-        settings = ["PRAGMA cache_size = -32768", "PRAGMA temp_store = MEMORY"]
+        settings = ["PRAGMA cache_size = -8192", "PRAGMA temp_store = MEMORY"]
         if not self.read_only:
             pages = LOG_SIZE // db.execute("PRAGMA page_size").fetchone()[0]
             settings += ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {pages}"]

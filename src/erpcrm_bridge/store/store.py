@@ -97,7 +97,7 @@ _LINKS_DIRTY = f"""
     SELECT {_LINK} FROM link {{by link_dirty}} WHERE stream_id = ? AND id > ? AND dirty AND state IN ('live', 'wanted')
     ORDER BY id LIMIT ?"""
 _LINKS_DROP = "DELETE FROM link WHERE id IN (SELECT j.value FROM {texts})"
-_SET_DIRTY = "UPDATE link SET dirty = TRUE WHERE id IN (SELECT j.value FROM {texts})"
+_SET_DIRTY = "UPDATE {or ignore} link SET dirty = TRUE WHERE id IN (SELECT j.value FROM {texts})"
 _COUNT_LINKS = "SELECT stream_id, state, count(*) FROM link GROUP BY stream_id, state"
 _COUNT_LIVE_LINKS = """
     SELECT count(*) FROM (
