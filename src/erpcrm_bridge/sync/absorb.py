@@ -19,6 +19,9 @@ from erpcrm_bridge.sync.notes import RunNote
 from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.settling import BATCH, Member, Work, draw_match_keys, settle
 
+LINKED = 2_000
+"""So many golden records are merged at a time with what was pulled of them: each is held with all its links."""
+
 
 def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
     """Merge everything that was pulled, entity by entity, parents first.
@@ -108,41 +111,48 @@ def _add_up(store: Store, run: RunNote, golden: GoldenRow, name: str, total: str
 
 def _linked(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
     """Merge what was pulled of linked records; return whether some are linked no more, and are to be identified anew."""
-    stream_ids = [side.stream_id for side in flow.sides[entity]]
-    after = ""
-    merged = 0
-    parted = False
-    while groups := store.incoming_linked(stream_ids, after, BATCH):
-        beside = store.links_of([golden_id for golden_id, _ in groups])
-        links = {link.id: copy(link) for of_golden in beside.values() for link in of_golden}  # what is merged is no longer as it stands
-        if replaced := _replaced(store, [row for _, rows in groups for row in rows], links):
-            parted = True
-            with store.transaction(run.fence):
-                store.drop_links(replaced)
-            continue
-        if _stale_are_read_again(flow, store, run, entity, [row for _, rows in groups for row in rows], links):
-            groups = store.incoming_linked(stream_ids, after, BATCH)
-            beside = store.links_of([golden_id for golden_id, _ in groups])
-        after = groups[-1][0]
-        goldens = store.golden([golden_id for golden_id, _ in groups])
-        twice = _taken_twice(flow, store, run, entity, [row for _, rows in groups for row in rows], links)
-        works = []
-        for golden_id, rows in groups:
-            members = []
-            for row in rows:
-                if (row.stream_id, row.key) in twice:
-                    continue
-                link = links[row.link_id or ""]
-                before = flow.side_of(link, {})
-                side = before if row.fields is None else flow.side(row.stream_id, link.entity, row.fields)
-                if side is not None and before is not None and link.entity == entity:
-                    members.append(Member(side, link, row, False, settled_by="" if before is side else before.mapping.name))
-            if members:
-                works.append(Work(goldens[golden_id], False, members))
-        settle(flow, store, run, entity, works, beside)
-        merged += len(works)
+    after, merged, parted = "", 0, False
+    while page := _linked_page(flow, store, run, entity, after):
+        after, done, replaced = page
+        merged += done
+        parted = parted or replaced
         run.progress(f"merge {entity}", merged)
     return parted
+
+
+def _linked_page(flow: Flow, store: Store, run: RunNote, entity: str, after: str) -> tuple[str, int, bool] | None:
+    """Merge the next golden records of which something was pulled. Return the id after which it goes on, how many they were, and whether
+    some links were dropped instead; None where there are none. What it takes in memory is free when it returns."""
+    stream_ids = [side.stream_id for side in flow.sides[entity]]
+    groups = store.incoming_linked(stream_ids, after, LINKED)
+    if not groups:
+        return None
+    beside = store.links_of([golden_id for golden_id, _ in groups])
+    links = {link.id: copy(link) for of_golden in beside.values() for link in of_golden}  # what is merged is no longer as it stands
+    if replaced := _replaced(store, [row for _, rows in groups for row in rows], links):
+        with store.transaction(run.fence):
+            store.drop_links(replaced)
+        return after, 0, True
+    if _stale_are_read_again(flow, store, run, entity, [row for _, rows in groups for row in rows], links):
+        groups = store.incoming_linked(stream_ids, after, LINKED)
+        beside = store.links_of([golden_id for golden_id, _ in groups])
+    goldens = store.golden([golden_id for golden_id, _ in groups])
+    twice = _taken_twice(flow, store, run, entity, [row for _, rows in groups for row in rows], links)
+    works = []
+    for golden_id, rows in groups:
+        members = []
+        for row in rows:
+            if (row.stream_id, row.key) in twice:
+                continue
+            link = links[row.link_id or ""]
+            before = flow.side_of(link, {})
+            side = before if row.fields is None else flow.side(row.stream_id, link.entity, row.fields)
+            if side is not None and before is not None and link.entity == entity:
+                members.append(Member(side, link, row, False, settled_by="" if before is side else before.mapping.name))
+        if members:
+            works.append(Work(goldens[golden_id], False, members))
+    settle(flow, store, run, entity, works, beside)
+    return groups[-1][0], len(works), False
 
 
 def _taken_twice(

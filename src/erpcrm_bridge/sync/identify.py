@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, combinations, compress
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -26,7 +26,7 @@ NAMED = 20
 """As many others a doubt names at most, the likeliest first."""
 PART = 20_000
 """As many keys, about, are looked through together for those that several nodes share."""
-PARTS = 30
+PARTS = 16
 """So many parts are filled by one reading of the keys."""
 SIEVE = 1 << 19
 """Bytes of which a key marks one, by its last bits: enough to pass over most keys that no open node has."""
@@ -183,24 +183,26 @@ class _Joining:
         self._nodes = nodes
         self._related = related
         self._apart = apart
-        self.forms = {path: array("q", chain.from_iterable(nodes.forms(path))) for path in nodes.paths}
+        count = len(nodes)
+        self.forms = {path: _laid_end_to_end("q", nodes.forms(path), count) for path in nodes.paths}
         """by field that is looked at, what stands for the form of each node's value"""
-        self._parent = array("i", range(len(nodes)))
-        self._with = array("i", range(len(nodes)))
-        """by node, another one that was joined with it, and so on round to itself"""
-        self._open = bytearray(b"\1") * len(nodes)
+        self._with = _laid_end_to_end("i", (range(at, min(at + PART, count)) for at in range(0, count, PART)), count)
+        """by node, another one that was joined with it, and so on round to itself: as many as there are streams at most; the first one
+        is the root of all"""
+        self._open = bytearray(b"\1") * count
         """by node, whether anything may still be found out about it"""
-        self._places = array("i", chain.from_iterable(nodes.standing()))
+        self._places = _laid_end_to_end("i", nodes.standing(), count)
         """by root, the number of the streams that it and what was joined with it stand in"""
-        self._ways, self._named = array("h", [_NEW]) * len(nodes), Numbered[str]()
+        self._ways, self._named = array("h", [_NEW]) * count, Numbered[str]()
         self._doubts: dict[int, tuple[str, list[int]]] = {}
 
     def root(self, i: int) -> int:
-        parent = self._parent
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
+        joined_with, first = self._with, i
+        other = joined_with[i]
+        while other != i:
+            first = min(first, other)
+            other = joined_with[other]
+        return first
 
     def sharing(self, keys: Callable[[], Iterator[Sequence[int]]]) -> Iterator[list[int]]:
         """Yield the nodes that share a key, where they are not all joined already; first those that have the first member.
@@ -208,7 +210,7 @@ class _Joining:
         ``keys`` reads the key of each node, page by page; 0 is none.
         """
         self._close()
-        following, end = self._following(keys), -len(self._parent)
+        following, end = self._following(keys), -len(self._with)
         for i in compress(range(len(following)), following):
             if (other := following[i]) > 0:
                 bucket = [i, other]
@@ -218,17 +220,16 @@ class _Joining:
 
     def _close(self) -> None:
         """Close the nodes about which nothing more is found out: what was joined and stands in all streams is joined with nothing more,
-        and in no doubt. Each root is its members' parent then."""
-        parent, full = self._parent, {number for number, places in enumerate(self._nodes.places.named) if self._nodes.streams <= places}
-        for i in compress(range(len(parent)), self._open):
+        and in no doubt."""
+        full = {number for number, places in enumerate(self._nodes.places.named) if self._nodes.streams <= places}
+        for i in compress(range(len(self._with)), self._open):
             if self._with[i] != i:
-                parent[i] = self.root(i)
-                self._open[i] = self._places[parent[i]] not in full
+                self._open[i] = self._places[self.root(i)] not in full
 
     def _following(self, keys: Callable[[], Iterator[Sequence[int]]]) -> array[int]:
         """Return, for each node, what comes after it in its bucket: the second one after the first, then each next one, negative, and at
         last what no node has; 0 where it is in none. The keys are looked through in parts, for there may be millions."""
-        following = array("i", bytes(4 * len(self._parent)))
+        following = array("i", [0]) * len(self._with)
         sieve, last = bytearray(SIEVE), SIEVE - 1
         at = 0
         for page in keys():
@@ -254,7 +255,7 @@ class _Joining:
     def _link(self, keys: Sequence[int], places: Sequence[int], following: array[int]) -> None:
         """Note in ``following`` the buckets of these keys of which not all are joined already, and some node is open."""
         first: dict[int, int] = {}
-        roots = map(self._parent.__getitem__, places)
+        roots = map(self.root, places)
         shared = {key for key, root in zip(keys, roots, strict=True) if first.setdefault(key, root) != root}
         last = {key: -1 for key, i in zip(keys, places, strict=True) if key in shared and self._open[i]} if shared else {}
         for key, i in zip(keys, places, strict=True) if last else ():
@@ -267,11 +268,11 @@ class _Joining:
             last[key] = i
 
     def _join(self, roots: list[int], why: str) -> None:
-        first = roots[0]
-        for other in roots[1:]:
-            self._parent[other] = first
-            self._places[first] = self._nodes.places.number(self._places_of(first) | self._places_of(other))
-            self._with[first], self._with[other] = self._with[other], self._with[first]
+        first = min(roots)
+        self._places[first] = self._nodes.places.number(frozenset().union(*map(self._places_of, roots)))
+        for other in roots:
+            if other != first:
+                self._with[first], self._with[other] = self._with[other], self._with[first]
         self._ways[first] = self._named.number(why)
 
     def _places_of(self, root: int) -> frozenset[int]:
@@ -334,9 +335,10 @@ class _Joining:
         if not reviewed and self._can_be_one(roots):
             self._join(roots, why)
         elif not reviewed or self._could_be_one(roots):
+            doubt = why, members
             for i in members:
                 if self._with[i] == i and GOLDEN not in self._places_of(i):  # what is joined is no longer in doubt
-                    self._doubts.setdefault(i, (why, members))
+                    self._doubts.setdefault(i, doubt)
 
     def by_related(self, members: list[int], why: str, least: int) -> None:
         """Join two of the members on which the same records hang, where that is so of no other two of their systems."""
@@ -364,6 +366,15 @@ class _Joining:
         ways = array("h", (_IS_GOLDEN if at in golden else self._ways[self.root(i)] for i, at in enumerate(stands)))
         doubts = {i: doubt for i, doubt in self._doubts.items() if self._with[i] == i}
         return Identified(nodes, self._with, ways, self._named.named, doubts, compared, self._related)
+
+
+def _laid_end_to_end(kind: Literal["i", "q"], pages: Iterable[Sequence[int]], count: int) -> array[int]:
+    """Return ``count`` numbers that come in pages as an array, in no more memory than they take."""
+    whole, at = array(kind, [0]) * count, 0
+    for page in pages:
+        whole[at : at + len(page)] = array(kind, page)
+        at += len(page)
+    return whole
 
 
 def _ring(joined_with: Sequence[int], i: int) -> list[int]:

@@ -28,8 +28,8 @@ from erpcrm_bridge.sync.settling import clash_paths, pending_paths
 
 BATCH = 2_000
 """So many links are looked at, and so many writes settled, at once."""
-CALL = 10_000
-"""So many writes go into one call at most: a system that rewrites a whole file for each call takes ten thousand as it takes ten."""
+CALL = 6_000
+"""So many writes go into one call at most: a system that rewrites a whole file for each call takes thousands as it takes ten."""
 
 
 class Pushed(Struct):
@@ -544,24 +544,13 @@ def _filled(fields: Fields, keys: Mapping[str, str]) -> Fields:
 def _carry_out(flow: Flow, store: Store, run: RunNote, side: Side, parts: list[_Part], pushed: Pushed) -> None:
     operation = parts[0].steps[0].operation
     writes = [write for part in parts for write in part.writes]
-    intentions: dict[str, Intention] = {}
-    if operation != "delete":
-        ids = Ids("I")
-        for step, write in ((step, write) for part in parts for step, write in zip(part.steps, part.writes, strict=True)):
-            intentions[step.link_id] = Intention(
-                ids.new(),
-                step.link_id,
-                step.golden_id,
-                side.stream_id,
-                operation,
-                step.golden_id,
-                asked_digest(write),
-                None,
-                run.id,
-            )
+    ids, pairs = Ids("I"), (pair for part in parts for pair in zip(part.steps, part.writes, strict=True))
+    intentions = [] if operation == "delete" else [_intention(ids.new(), side, run, step, write) for step, write in pairs]
+    noted = {intention.link_id: intention.id for intention in intentions}
     kind = KINDS[operation]
     with store.transaction(run.fence):
-        store.add_intentions(list(intentions.values()))
+        store.add_intentions(intentions)
+        intentions.clear()  # many thousands of them are not held meanwhile
         if run.counted:
             store.note_writes(run.flow, side.connection, kind, len(writes), run.unix)
     # Whatever is raised here leaves the intentions open: the next run looks up whether something was done, and counts what was.
@@ -572,10 +561,19 @@ def _carry_out(flow: Flow, store: Store, run: RunNote, side: Side, parts: list[_
             store.note_writes(run.flow, side.connection, kind, -len(writes), run.unix)
         raise
     by_ref = _by_ref(side, writes, outcomes)
-    for part in parts:
+    writes.clear()
+    del outcomes
+    while parts:
+        part = parts.pop(0)
+        of_part = {write.ref: by_ref.pop(write.ref) for write in part.writes}
         links = part.links or store.links([step.link_id for step in part.steps])
         goldens = part.goldens or store.golden([step.golden_id for step in part.steps])
-        _settle(flow, store, run, side, part.steps, part.writes, by_ref, links, goldens, intentions, pushed)
+        _settle(flow, store, run, side, part.steps, part.writes, of_part, links, goldens, noted, pushed)
+
+
+def _intention(id: str, side: Side, run: RunNote, step: Step, write: Write) -> Intention:
+    asked = asked_digest(write)
+    return Intention(id, step.link_id, step.golden_id, side.stream_id, step.operation, step.golden_id, asked, None, run.id)
 
 
 def asked_digest(write: Write) -> str:
@@ -605,7 +603,7 @@ def _settle(
     outcomes: Mapping[str, Outcome],
     links: Mapping[str, LinkRow],
     goldens: Mapping[str, GoldenRow],
-    intentions: Mapping[str, Intention],
+    intentions: Mapping[str, str],
     pushed: Pushed,
 ) -> None:
     settled: list[LinkRow] = []
@@ -629,7 +627,7 @@ def _settle(
                 again.append(outcome.key)
                 pushed.add("met on creating")
                 if intention:
-                    dropped.append(intention.id)
+                    dropped.append(intention)
             case Applied():
                 lines = [f"{name}.{path}" for name in step.lists for path in side.mapping.lists[name].writable]
                 news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
@@ -640,7 +638,7 @@ def _settle(
                 closed.extend(f"{kind}:{link.id}:{path}" for path in (*step.settles, *step.lists, *lines) for kind in ("field", "later"))
                 pushed.add(f"{side.connection}:{step.operation}")
                 if intention:
-                    dropped.append(intention.id)
+                    dropped.append(intention)
             case Rejected():
                 settled.append(_hold(side, link, golden, step, outcome))
                 closed.append(f"blocked:{link.id}")
@@ -648,7 +646,7 @@ def _settle(
                 pushed.add("refused")
                 pushed.more = True  # the fields that were not refused
                 if intention:
-                    dropped.append(intention.id)
+                    dropped.append(intention)
                 if outcome.existing:
                     again.append(outcome.existing)
             case Stale():
@@ -657,10 +655,10 @@ def _settle(
                 pushed.add("moved meanwhile")
                 pushed.more = True
                 if intention:
-                    dropped.append(intention.id)
+                    dropped.append(intention)
             case Deferred():
                 if intention:
-                    handles.append((intention.id, outcome.handle))
+                    handles.append((intention, outcome.handle))
                 closed.append(f"blocked:{link.id}")
                 parked.append(_open_row(run, side, step, "deferred", f"waits in {outcome.handle}; {outcome.reason}".rstrip("; ")))
                 pushed.add("deferred")
@@ -670,7 +668,7 @@ def _settle(
                     again.append(step.key)
                 elif step.operation != "update":
                     if intention and outcome.handle:
-                        handles.append((intention.id, outcome.handle))
+                        handles.append((intention, outcome.handle))
                     parked.append(_open_row(run, side, step, "unknown", f"may exist: {outcome.reason}"))
                 pushed.add("unknown")
                 pushed.more = True

@@ -40,7 +40,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L2", "what moved meanwhile is not read again", SYNC + "push:_settle", "again.append(step.key)", "pass"),
     Mutant("L2", "what a write brings back beside is taken for known", SYNC + "push:settle_applied", "elif name not in old or not same(old[name], value):\n            surprising = True", "else:\n            base[name] = value"),
     Mutant("L3", "a create is repeated without a look-up", SYNC + "recover:_creates", "len(answer.keys) == 1", "False", first=350),
-    Mutant("L3", "no intention is noted", SYNC + "push:_carry_out", 'if operation != "delete":', 'if operation == "move":', first=235),
+    Mutant("L3", "no intention is noted", SYNC + "push:_carry_out", 'if operation == "delete"', 'if operation != "move"', first=235),
     Mutant("L3", "nobody is asked just before a create", SYNC + "push:_not_there_yet", "if not side.offers.find:", "if True:", first=385),
     Mutant("L3", "a create carries no reference", SYNC + "push:_write", 'reference=step.golden_id if step.operation == "create" and side.selection.external_id else None', "reference=None", first=235),
     Mutant("L4", "the cursor is stored first", SYNC + "pull:_read", "with store.transaction(run.fence, later=True):\n                store.put_incoming", "store.set_cursor(flow.name, stream_id, page.cursor)\n            with store.transaction(run.fence, later=True):\n                store.put_incoming", first=630),
