@@ -30,6 +30,8 @@ PARTS = 16
 """So many parts are filled by one reading of the keys."""
 SIEVE = 1 << 19
 """Bytes of which a key marks one, by its last bits: enough to pass over most keys that no open node has."""
+NARROW = 1 << 16
+"""As many kinds of places, sets of streams, are numbered in two bytes; there are hardly ever more."""
 _NEW = -1
 _IS_GOLDEN = -2
 
@@ -191,7 +193,7 @@ class _Joining:
         is the root of all"""
         self._open = bytearray(b"\1") * count
         """by node, whether anything may still be found out about it"""
-        self._places = _laid_end_to_end("i", nodes.standing(), count)
+        self._places = _laid_end_to_end("H" if len(nodes.places.named) <= NARROW else "i", nodes.standing(), count)
         """by root, the number of the streams that it and what was joined with it stand in"""
         self._ways, self._named = array("h", [_NEW]) * count, Numbered[str]()
         self._doubts: dict[int, tuple[str, list[int]]] = {}
@@ -269,7 +271,10 @@ class _Joining:
 
     def _join(self, roots: list[int], why: str) -> None:
         first = min(roots)
-        self._places[first] = self._nodes.places.number(frozenset().union(*map(self._places_of, roots)))
+        number = self._nodes.places.number(frozenset().union(*map(self._places_of, roots)))
+        if number >= NARROW and self._places.typecode == "H":
+            self._places = array("i", self._places)
+        self._places[first] = number
         for other in roots:
             if other != first:
                 self._with[first], self._with[other] = self._with[other], self._with[first]
@@ -368,7 +373,7 @@ class _Joining:
         return Identified(nodes, self._with, ways, self._named.named, doubts, compared, self._related)
 
 
-def _laid_end_to_end(kind: Literal["i", "q"], pages: Iterable[Sequence[int]], count: int) -> array[int]:
+def _laid_end_to_end(kind: Literal["H", "i", "q"], pages: Iterable[Sequence[int]], count: int) -> array[int]:
     """Return ``count`` numbers that come in pages as an array, in no more memory than they take."""
     whole, at = array(kind, [0]) * count, 0
     for page in pages:

@@ -83,6 +83,7 @@ def test_what_is_found_is_the_same_in_however_many_parts_it_is_looked_for(monkey
     monkeypatch.setattr(identify, "PART", 30)
     monkeypatch.setattr(identify, "PARTS", 3)
     monkeypatch.setattr(identify, "SIEVE", 64)  # some keys fall through that no open node has
+    monkeypatch.setattr(identify, "NARROW", 2)
     monkeypatch.setattr(nodes, "_IN_MEMORY", 100)
     assert groups(records, 23) == whole
 
