@@ -93,6 +93,28 @@ def test_what_was_edited_unseen_comes_when_the_field_can_be_read_again(make: Mak
     world.assert_quiet()
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_was_deleted_elsewhere_is_deleted_when_all_of_it_is_read_again_and_was_not_edited(make: Make, edited: bool) -> None:
+    world = make(rules={"customer": {"on_delete": "delete"}})
+    here, there = world.joined_customer(Phone="1")
+    world.crm.rights["bridge"] = Rights(hidden_fields={"Account": ("Phone",)})
+    world.crm.edit("Account", here, {"Phone": "3"} if edited else {})
+    world.erp.delete("customer", there)
+    world.sync_until_quiet()
+    (row,) = world.parked()
+    assert (row.kind, row.error) == ("record", "paused")
+    assert "the delete waits, for its phone cannot be read now: " in row.reason
+    assert account(world, here)
+    world.crm.rights["bridge"] = Rights()
+    world.sync_until_quiet()
+    assert [row.reason for row in world.parked()] == (
+        [f"erp customer {there} was deleted while it was edited elsewhere; the other systems keep theirs until a person decides"]
+        if edited
+        else []
+    )
+    assert says(account(world, here), Phone="3") if edited else not account(world, here)
+
+
 def test_a_record_that_a_webhook_named_during_a_pause_is_read_anew_after_it(make: Make) -> None:
     """The pause began and ended between two runs: only the read by key took place under it."""
     world = make()

@@ -127,6 +127,9 @@ def _decide_batch(
         if decision.step is not None and not _offered(side, decision.step):
             parked.append(_not_offered_row(run, side, decision.step))
             continue
+        if decision.step is not None and decision.step.operation == "delete" and side.mapping.paused:
+            parked.append(_unread_row(run, side, decision.step))
+            continue
         decisions.append(decision)
         parked.extend(_parked_errors(run, side, link, decision))
         if decision.pending:
@@ -211,6 +214,13 @@ def _not_offered_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
     where = f"{side.connection} {side.stream.name} {step.key or 'new'}"
     why = f"{where}: the {step.operation} waits, for this credential may not {step.operation} there"
     return _of_step(run, side, step, "record", "record", "permission", why)
+
+
+def _unread_row(run: RunNote, side: Side, step: Step) -> ParkedRow:
+    """What was edited where it cannot be read would go with the record: it is deleted when all of it is read again (L8)."""
+    path, reason = min(side.mapping.paused.items())
+    why = f"{side.connection} {side.stream.name} {step.key}: the delete waits, for its {path} cannot be read now: {reason}"
+    return _of_step(run, side, step, "record", "record", "paused", why)
 
 
 def _double_row(run: RunNote, side: Side, step: Step, others: list[str]) -> ParkedRow:
