@@ -93,6 +93,27 @@ def test_what_was_edited_unseen_comes_when_the_field_can_be_read_again(make: Mak
     world.assert_quiet()
 
 
+def test_what_was_written_before_a_pause_and_first_read_after_it_wins_by_no_rule(make: Make) -> None:
+    """The answer of the create was lost: what stands there may be how the system holds what was asked, or an edit since."""
+    world = make(
+        specs={"erp.customer": {"normalisers": {"tel": ("phone",)}}}, rules={"customer": {"fields": {"phone": {"on_clash": "non_empty"}}}}
+    )
+    world.sync()
+    key = world.crm.create("Account", {"Name": "Acme", "Phone": "+49 (30) 1"})
+    world.erp.faults.add("write", "answer_lost")
+    world.sync()
+    world.erp.rights["bridge"] = Rights(hidden_fields={"customer": ("tel",)})
+    world.crm.edit("Account", key, {"Phone": None})
+    world.sync_until_quiet()
+    assert world.erp_of(key)["tel"] == "+49301"
+    world.erp.rights["bridge"] = Rights()
+    world.sync_until_quiet()
+    (clash,) = world.parked("clash")
+    assert {tuple(candidate["values"]) for candidate in clash.data["candidates"]} == {(None,), ("+49301",)}
+    assert "an answer was lost" in clash.reason
+    assert (account(world, key)["Phone"], world.erp_of(key)["tel"]) == (None, "+49301")
+
+
 @pytest.mark.parametrize("edited", [False, True])
 def test_what_was_deleted_elsewhere_is_deleted_when_all_of_it_is_read_again_and_was_not_edited(make: Make, edited: bool) -> None:
     world = make(rules={"customer": {"on_delete": "delete"}})

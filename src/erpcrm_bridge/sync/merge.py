@@ -27,7 +27,8 @@ class Saying(Struct):
 
     ``said`` are canonical values now, ``before`` what its base meant (None: there was no base, the fields are adopted). ``moved`` are the
     paths on which it says something new. ``carries`` are all paths that it can say. ``answered`` as in the link. ``version`` orders only
-    where the stream declares it; ``order`` is then comparable across systems (seconds), else None.
+    where the stream declares it; ``order`` is then comparable across systems (seconds), else None. ``doubtful`` are paths that the bridge
+    wrote and could not read until now: what is said there may be a rendition of that, and never wins by a rule over golden.
     """
 
     by: str
@@ -39,6 +40,7 @@ class Saying(Struct):
     carries: Callable[[str], bool]
     answered: Mapping[str, str] = {}
     order: float | None = None
+    doubtful: frozenset[str] = frozenset()
 
 
 IN_DOUBT = "an answer was lost: it may be how the system holds what was asked, or an edit since"
@@ -423,6 +425,15 @@ def _merge_unit(
         if policy.write_by is not None and saying.role not in policy.write_by:
             refusal = Refusal(unit, saying.by, values)
             (unheard if adopting and all(value is None for value in held) else merged.refused).append(refusal)
+            continue
+        if saying.doubtful and unit not in frozen and not saying.doubtful.isdisjoint(moved):
+            it, asked = (
+                Candidate(saying.by, saying.role, saying.version, list(values), saying.order),
+                golden_candidate(unit, held, authors, roles),
+            )
+            winner, _ = settle_by_policy([it, asked], policy)
+            if winner is None or not same_all(winner.values, held):
+                merged.clashes.append(Clash(list(unit), _told_apart([asked, it], asked), IN_DOUBT))
             continue
         if adopting:
             seen = all(value is None for value in held)

@@ -10,7 +10,7 @@ from erpcrm_bridge.model.records import Applied, Question, Record, Write
 from erpcrm_bridge.model.values import Fields, digest, same, unpack
 from erpcrm_bridge.store import GoldenRow, Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.brake import KINDS
-from erpcrm_bridge.sync.decide import Step, label_of
+from erpcrm_bridge.sync.decide import UNREADABLE, Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.merge import IN_DOUBT, Candidate, Clash, golden_candidate, same_all, settle_by_policy
 from erpcrm_bridge.sync.notes import RunNote, parked_row
@@ -180,6 +180,9 @@ def _settle_known(flow: Flow, store: Store, run: RunNote, side: Side, intention:
     rules, unread = link.rules, create or link.state == "missing" or link.rules != side.mapping.digest
     news = settle_applied(side, link, golden, step, write, applied, refs_of(flow, store, side, [record.fields]))
     link.rules = link.rules if create else rules
+    if create and asked.keys() - record.fields.keys():
+        # What it holds there is not known until it can be read again; it is no digest, so that the base means no value of golden.
+        link.answered = link.answered | dict.fromkeys(side.mapping.paused, UNREADABLE)
     with store.transaction(run.fence):
         link.seq = store.next_seq()
         for row in news:

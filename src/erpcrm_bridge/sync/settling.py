@@ -500,6 +500,8 @@ def _saying(
         order=_order(side, row),
     )
     old_base = link.base
+    if link.answered and old_base is not None:
+        saying.doubtful = mapping.affected([name for name in news if name not in old_base]) & link.answered.keys()
     link.base = _base_after(member, withheld)
     if link.answered or whole:
         link.answered = _answers_left(link, mapping, old_base, news) | {path: digest(value) for path, value in whole.items()}
