@@ -26,7 +26,7 @@ NAMED = 20
 """As many others a doubt names at most, the likeliest first."""
 PART = 20_000
 """As many keys, about, are looked through together for those that several nodes share."""
-PARTS = 16
+PARTS = 12
 """So many parts are filled by one reading of the keys."""
 SIEVE = 1 << 19
 """Bytes of which a key marks one, by its last bits: enough to pass over most keys that no open node has."""
@@ -78,7 +78,7 @@ def identify(
     Records that hold different values of an ``apart`` field are bound by no rule. ``crosses`` tells whether a cross id in a record of the
     one stream may mean a key of the other. The nodes have been put aside for these rules, or for more.
     """
-    joining = _Joining(nodes, related or {}, apart)
+    joining = _Joining(nodes, related or {}, apart, reasons=2 * len(rules) + 2)
     for bucket in joining.sharing(nodes.references) if nodes.referring else ():
         joining.consider(bucket, "external id", joining.left_elsewhere(bucket))
     if crosses is not None and nodes.crossing:
@@ -111,7 +111,7 @@ class Identified:
         joined_with: Sequence[int],
         ways: Sequence[int],
         named: Sequence[str],
-        doubts: Mapping[int, tuple[str, list[int]]],
+        doubts: Mapping[int, tuple[str, tuple[int, ...]]],
         compared: Sequence[str],
         related: Related,
     ) -> None:
@@ -179,7 +179,7 @@ class Identified:
 class _Joining:
     """The nodes as they are joined step by step, and the doubts that come up. Of each node a few numbers are held, no more."""
 
-    def __init__(self, nodes: Nodes, related: Related, apart: Sequence[str]) -> None:
+    def __init__(self, nodes: Nodes, related: Related, apart: Sequence[str], reasons: int) -> None:
         self.by_rules = False
         """whether what joins now is a rule, and not an id that says it outright"""
         self._nodes = nodes
@@ -195,8 +195,8 @@ class _Joining:
         """by node, whether anything may still be found out about it"""
         self._places = _laid_end_to_end("H" if len(nodes.places.named) <= NARROW else "i", nodes.standing(), count)
         """by root, the number of the streams that it and what was joined with it stand in"""
-        self._ways, self._named = array("h", [_NEW]) * count, Numbered[str]()
-        self._doubts: dict[int, tuple[str, list[int]]] = {}
+        self._ways, self._named = array("b" if reasons < 1 << 7 else "h", [_NEW]) * count, Numbered[str]()
+        self._doubts: dict[int, tuple[str, tuple[int, ...]]] = {}
 
     def root(self, i: int) -> int:
         joined_with, first = self._with, i
@@ -340,7 +340,7 @@ class _Joining:
         if not reviewed and self._can_be_one(roots):
             self._join(roots, why)
         elif not reviewed or self._could_be_one(roots):
-            doubt = why, members
+            doubt = why, tuple(members)
             for i in members:
                 if self._with[i] == i and GOLDEN not in self._places_of(i):  # what is joined is no longer in doubt
                     self._doubts.setdefault(i, doubt)
@@ -368,7 +368,7 @@ class _Joining:
         nodes = self._nodes
         golden = {number for number, places in enumerate(nodes.places.named) if GOLDEN in places}
         stands = chain.from_iterable(nodes.standing())
-        ways = array("h", (_IS_GOLDEN if at in golden else self._ways[self.root(i)] for i, at in enumerate(stands)))
+        ways = array(self._ways.typecode, (_IS_GOLDEN if at in golden else self._ways[self.root(i)] for i, at in enumerate(stands)))
         doubts = {i: doubt for i, doubt in self._doubts.items() if self._with[i] == i}
         return Identified(nodes, self._with, ways, self._named.named, doubts, compared, self._related)
 

@@ -427,10 +427,8 @@ def _merge_unit(
             (unheard if adopting and all(value is None for value in held) else merged.refused).append(refusal)
             continue
         if saying.doubtful and unit not in frozen and not saying.doubtful.isdisjoint(moved):
-            it, asked = (
-                Candidate(saying.by, saying.role, saying.version, list(values), saying.order),
-                golden_candidate(unit, held, authors, roles),
-            )
+            it = Candidate(saying.by, saying.role, saying.version, list(values), saying.order)
+            asked = golden_candidate(unit, held, authors, roles)
             winner, _ = settle_by_policy([it, asked], policy)
             if winner is None or not same_all(winner.values, held):
                 merged.clashes.append(Clash(list(unit), _told_apart([asked, it], asked), IN_DOUBT))

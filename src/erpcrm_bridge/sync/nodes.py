@@ -28,7 +28,7 @@ GOLDEN = 0
 """Stands among the streams of a golden record, so that no two of them are ever joined."""
 _IN_MEMORY = 4 << 20
 """Bytes that a file may have before it goes to the disk: a few records never come there."""
-_BLOCK = 4
+_BLOCK = 8
 """Nodes that are read and decoded together."""
 
 

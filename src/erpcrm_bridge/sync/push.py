@@ -560,7 +560,7 @@ def _carry_out(flow: Flow, store: Store, run: RunNote, side: Side, parts: list[_
     kind = KINDS[operation]
     with store.transaction(run.fence):
         store.add_intentions(intentions)
-        intentions.clear()  # many thousands of them are not held meanwhile
+        del intentions  # of many thousands they are not held meanwhile
         if run.counted:
             store.note_writes(run.flow, side.connection, kind, len(writes), run.unix)
     # Whatever is raised here leaves the intentions open: the next run looks up whether something was done, and counts what was.
@@ -571,8 +571,7 @@ def _carry_out(flow: Flow, store: Store, run: RunNote, side: Side, parts: list[_
             store.note_writes(run.flow, side.connection, kind, -len(writes), run.unix)
         raise
     by_ref = _by_ref(side, writes, outcomes)
-    writes.clear()
-    del outcomes
+    del writes, outcomes
     while parts:
         part = parts.pop(0)
         of_part = {write.ref: by_ref.pop(write.ref) for write in part.writes}
