@@ -93,6 +93,23 @@ def test_what_was_edited_unseen_comes_when_the_field_can_be_read_again(make: Mak
     world.assert_quiet()
 
 
+def test_what_moved_elsewhere_during_a_pause_is_owed_although_the_rules_change_before_it_is_read(make: Make) -> None:
+    """The record spoke during the pause: what its base no longer says of golden is owed to it, and not adopted anew (L13)."""
+    rules = {"customer": {"fields": {"phone": {"on_clash": "non_empty"}}}}
+    world = make(rules=rules)
+    here, there = world.joined_customer(Phone="1")
+    world.crm.rights["bridge"] = Rights(hidden_fields={"Account": ("Phone",)})
+    world.crm.edit("Account", here, {"Email": "new@acme.example"})
+    world.erp.edit("customer", there, {"tel": None})
+    world.sync()
+    world.crm.rights["bridge"] = Rights()
+    world.library = world.mapped(rules, {"customer/crm": {"fields": {"phone": {"external": "Phone", "via": ["trim"]}}}})
+    world.sync()
+    world.apply(world.plan())
+    world.sync_until_quiet()
+    assert (account(world, here)["Phone"], customer(world, there)["tel"]) == (None, None)
+
+
 def test_what_was_written_before_a_pause_and_first_read_after_it_wins_by_no_rule(make: Make) -> None:
     """The answer of the create was lost: what stands there may be how the system holds what was asked, or an edit since."""
     world = make(

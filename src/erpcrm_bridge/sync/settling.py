@@ -921,7 +921,8 @@ def _store_merge(
             link.answered = {**link.answered, **answers_unread(golden.fields, link, mapping)}
         with_lines = unflatten(said, list(mapping.lists)) if mapping.lists else said
         refused_once = any(why != UNREADABLE for why in link.held.values())  # and may be let go now: the push looks
-        link.dirty = golden.state == "gone" or refused_once or is_dirty(golden.fields, link, mapping, with_lines)
+        unheard = any(path.partition("/")[0] in member.side.paused for path in changed)  # its base does not tell, while it is not read
+        link.dirty = golden.state == "gone" or refused_once or unheard or is_dirty(golden.fields, link, mapping, with_lines)
         (batch.add_links if member.new_link else batch.update_links).append(link)
         batch.settled.append(member.incoming)
         if member.wanted:
