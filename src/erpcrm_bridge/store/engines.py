@@ -42,6 +42,8 @@ LOG_SIZE = 32 << 20
 """SQLite's log is taken into the file when it has so many bytes: a page that many batches touch is written there once."""
 LATER = 5_000
 """Rows from which on it is worth the while to start a process of its own for transactions for later; it then has the small ones too."""
+CACHE = 8 << 10
+"""Kilobytes of pages that are held: with four times of it a run over a million records took as long."""
 SECOND_CACHE = 16 << 10
 """Kilobytes of pages that the second process holds: with half or twice of it a first joining took as long."""
 PATIENCE = 30
@@ -322,7 +324,7 @@ class SqliteEngine:
         return f"file:{quote(str(self._path))}?mode={mode}"  # quote() leaves "/" alone, so that a relative path stays one
 
     def _settings(self, db: sqlite3.Connection) -> list[str]:
-        settings = ["PRAGMA cache_size = -8192", "PRAGMA temp_store = MEMORY"]
+        settings = [f"PRAGMA cache_size = -{CACHE}", "PRAGMA temp_store = MEMORY"]
         if not self.read_only:
             pages = LOG_SIZE // db.execute("PRAGMA page_size").fetchone()[0]
             settings += ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {pages}"]

@@ -1,4 +1,4 @@
-"""Very many hashes, in a sixth of the memory that a set of them takes."""
+"""Very many hashes, in an eighth of the memory that a set of them takes."""
 
 from __future__ import annotations
 

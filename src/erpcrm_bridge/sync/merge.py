@@ -429,8 +429,7 @@ def _merge_unit(
         if saying.doubtful and unit not in frozen and not saying.doubtful.isdisjoint(moved):
             it = Candidate(saying.by, saying.role, saying.version, list(values), saying.order)
             asked = golden_candidate(unit, held, authors, roles)
-            winner, _ = settle_by_policy([it, asked], policy)
-            if winner is None or not same_all(winner.values, held):
+            if not loses(it, asked, policy):
                 merged.clashes.append(Clash(list(unit), _told_apart([asked, it], asked), IN_DOUBT))
             continue
         if adopting:
@@ -583,6 +582,12 @@ def settle_by_policy(candidates: list[Candidate], policy: FieldPolicy) -> tuple[
         words = sorted({word for candidate in ordered for word in split_words(candidate.values[0])})
         return Candidate(ordered[0].by, ordered[0].role, ordered[0].version, [";".join(words) or None]), "union"
     return None, "ask"
+
+
+def loses(it: Candidate, golden: Candidate, policy: FieldPolicy) -> bool:
+    """Tell whether a value loses to golden's by a rule; where it does not, and it is in doubt whose it is, a person is asked."""
+    winner, _ = settle_by_policy([it, golden], policy)
+    return winner is not None and same_all(winner.values, golden.values)
 
 
 def split_words(value: Any) -> list[str]:

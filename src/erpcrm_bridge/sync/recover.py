@@ -12,7 +12,7 @@ from erpcrm_bridge.store import GoldenRow, Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.brake import KINDS
 from erpcrm_bridge.sync.decide import UNREADABLE, Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
-from erpcrm_bridge.sync.merge import IN_DOUBT, Candidate, Clash, golden_candidate, same_all, settle_by_policy
+from erpcrm_bridge.sync.merge import IN_DOUBT, Candidate, Clash, golden_candidate, loses, same_all
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import ask_again, read_again, read_now
 from erpcrm_bridge.sync.push import BATCH, references, settle_applied
@@ -215,8 +215,7 @@ def _doubtful(flow: Flow, store: Store, side: Side, golden: GoldenRow, record: R
             continue
         it = Candidate(side.connection, side.role, record.version, list(found))
         asked = golden_candidate(unit, held, golden.authors, flow.roles)
-        winner, _ = settle_by_policy([it, asked], policies.policy(unit[0]))
-        if winner is None or not same_all(winner.values, held):
+        if not loses(it, asked, policies.policy(unit[0])):
             yield Clash(list(unit), [asked, it], IN_DOUBT)
 
 
