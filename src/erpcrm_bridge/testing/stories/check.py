@@ -163,8 +163,6 @@ def retell(ground: Ground) -> Facts:
             _retell_record(ground, facts, entry)
         else:
             _retell_line(ground, facts, entry)
-    for edit in facts.edits:
-        facts.of_unit.setdefault((edit.thing, edit.unit), []).append(edit)
     return facts
 
 
@@ -252,7 +250,9 @@ def _hold(facts: Facts, entry: Entry, thing: Thing, place: Place, unit: Unit, va
         return
     history.append(Held(entry.order, value, entry.event.actor))
     if entry.event.actor != "bridge" or own:
-        facts.edits.append(Edit(entry.order, thing, place, unit, value, entry.event.actor if not own else "system"))
+        edit = Edit(entry.order, thing, place, unit, value, entry.event.actor if not own else "system")
+        facts.edits.append(edit)
+        facts.of_unit.setdefault((thing, unit), []).append(edit)
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -423,7 +423,12 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         history = facts.held[mine, edit.unit]
         if not _alike(history[-1].value, edit.value) or edit.value in (None, (None, None)):
             continue
-        if not _delivered_before(ground, facts, edit, max(life.order for life in ends), {life.place[0] for life in ends}):
+        if _is_what_was_seen(ground, facts, edit):
+            continue  # set, and set back before anybody looked: it stands as it did
+        # What was said in sight of it moved on from it, though the record it was said in may have been hidden since, and not followed.
+        moved_on = [other for other in facts.of_unit[thing, edit.unit] if _in_sight(ground, facts, edit, other)]
+        order, roles = max(life.order for life in ends), {life.place[0] for life in ends}
+        if not any(_delivered_before(ground, facts, one, order, roles) for one in (edit, *moved_on)):
             if not _known(facts, edit, entry.order):
                 if _in_window(ground, edit, entry.order):
                     ground.note(IN_WINDOW)
