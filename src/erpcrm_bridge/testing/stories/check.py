@@ -78,6 +78,10 @@ class Edit(Struct, frozen=True):
     def role(self) -> str:
         return self.place[0]
 
+    @property
+    def is_empty(self) -> bool:
+        return self.value in (None, (None, None))
+
     def __str__(self) -> str:
         return f"{self.role} {self.place[2]} {self.unit}={self.value!r} (said at {self.order})"
 
@@ -421,14 +425,15 @@ def _may_delete(ground: Ground, facts: Facts, entry: Entry, thing: Thing, where:
         if edit.place != mine or edit.order > entry.order or edit.by == "system":
             continue
         history = facts.held[mine, edit.unit]
-        if not _alike(history[-1].value, edit.value) or edit.value in (None, (None, None)):
+        if not _alike(history[-1].value, edit.value) or edit.is_empty:
             continue
         if _is_what_was_seen(ground, facts, edit):
             continue  # set, and set back before anybody looked: it stands as it did
-        # What was said in sight of it moved on from it, though the record it was said in may have been hidden since, and not followed.
-        moved_on = [other for other in facts.of_unit[thing, edit.unit] if _in_sight(ground, facts, edit, other)]
+        # What was said in sight of it moved on from it, or it lost by the rule; its record may have been hidden since, and not followed.
+        others = (other for other in facts.of_unit[thing, edit.unit] if other is not edit)
+        overtaking = [it for it in others if _in_sight(ground, facts, edit, it) or _wins(ground, facts, it, edit)]
         order, roles = max(life.order for life in ends), {life.place[0] for life in ends}
-        if not any(_delivered_before(ground, facts, one, order, roles) for one in (edit, *moved_on)):
+        if not any(_delivered_before(ground, facts, one, order, roles) for one in (edit, *overtaking)):
             if not _known(facts, edit, entry.order):
                 if _in_window(ground, edit, entry.order):
                     ground.note(IN_WINDOW)
@@ -538,7 +543,7 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
         return  # the system's own trigger
     entity, unit = edit.thing[0], edit.unit
     new_to_it = not _taken_in(ground, facts, edit.place, edit.order)
-    if edit.value in (None, (None, None)) and (new_to_it or facts.joined.get(edit.thing, edit.order) >= edit.order):
+    if edit.is_empty and (new_to_it or facts.joined.get(edit.thing, edit.order) >= edit.order):
         return  # before the thing's records were joined, emptiness says nothing
     if _is_what_was_seen(ground, facts, edit):
         return  # set, and set back before anybody looked: a change says how a record stands now (L2)
@@ -578,9 +583,6 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
     if not said:
         raise Violation("L1", f"the bridge overwrote {edit} with {after.value!r}, which nobody had said")
     for other in said:
-        taken_before = _taken_in(ground, facts, other.place, other.order)
-        if edit.value in (None, (None, None)) and (not taken_before or facts.born[other.place].order > edit.order):
-            return  # a record that was joined later fills what was empty
         if other.place != edit.place and _in_sight(ground, facts, edit, other):
             return
         if _prefers(entity, unit, other, edit) and not _taken_in(ground, facts, other.place, edit.order):
@@ -590,20 +592,18 @@ def _fate(ground: Ground, facts: Facts, edit: Edit, settled: set[tuple[Thing, Un
         same_said = [e for e in facts.of_unit[edit.thing, unit] if _alike(e.value, edit.value) and e.place != edit.place]
         if any(_in_sight(ground, facts, e, other) for e in same_said):
             return  # it said what golden said already, and the other moved on from there
-        # Whoever lost may have been overtaken by an edit in sight of it, which then lost by the rule.
-        for rival in (edit, *(e for e in facts.of_unit[edit.thing, unit] if e is not edit and _in_sight(ground, facts, edit, e))):
-            unseen = not _in_sight(ground, facts, other, rival, delivered=True) or _in_doubt(ground, edit)
-            if _prefers(entity, unit, other, rival) and unseen:
+        taken_before = _taken_in(ground, facts, other.place, other.order)
+        # Whoever lost may have been overtaken by an edit in sight of it, which then was filled, or lost by the rule.
+        overtaking = (e for e in facts.of_unit[edit.thing, unit] if e.order < after.order and _in_sight(ground, facts, edit, e))
+        for rival in (edit, *overtaking):
+            if rival.is_empty and (not taken_before or facts.born[other.place].order > rival.order):
+                return  # a record that was joined later fills what was empty
+            if _wins(ground, facts, other, rival):
                 return
     # It may have lost by the rule to what another edit then moved on from.
     for winner in facts.of_unit[edit.thing, unit]:
-        unseen = not _in_sight(ground, facts, winner, edit, delivered=True) or _in_doubt(ground, edit)
-        if (
-            winner.order < after.order
-            and unseen
-            and _prefers(entity, unit, winner, edit)
-            and any(_in_sight(ground, facts, winner, other) for other in said)
-        ):
+        moved_on = any(_in_sight(ground, facts, winner, other) for other in said)
+        if winner.order < after.order and moved_on and _wins(ground, facts, winner, edit):
             return
     if _unaware(ground, facts, edit.thing):
         ground.note("edit against a record that the bridge had made and did not know")
@@ -754,6 +754,12 @@ def _in_sight(ground: Ground, facts: Facts, first: Edit, second: Edit, depth: in
         for e in between
         if e.place != second.place or e.place == first.place
     )
+
+
+def _wins(ground: Ground, facts: Facts, winner: Edit, loser: Edit) -> bool:
+    """Tell whether the policy lets an edit win against one that was made without having seen it."""
+    unseen = not _in_sight(ground, facts, winner, loser, delivered=True) or _in_doubt(ground, loser)
+    return unseen and _prefers(loser.thing[0], loser.unit, winner, loser)
 
 
 def _prefers(entity: str, unit: Unit, winner: Edit, loser: Edit) -> bool:
