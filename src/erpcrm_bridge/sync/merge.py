@@ -7,6 +7,7 @@ line exists, ``lines/ID/field`` what it says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
@@ -568,10 +569,11 @@ def settle_by_policy(candidates: list[Candidate], policy: FieldPolicy) -> tuple[
         return None, "ask"
     if rule in ("max", "min"):
         told = [candidate for candidate in ordered if candidate.values[0] is not None]
-        if not told:
+        ranks = _ranks([candidate.values[0] for candidate in told])
+        if not ranks:
             return None, "ask"
         pick = max if rule == "max" else min
-        return pick(told, key=lambda candidate: candidate.values[0]), str(rule)
+        return told[ranks.index(pick(ranks))], str(rule)
     if rule == "newer":
         if any(candidate.order is None for candidate in ordered):
             return None, "ask"
@@ -582,6 +584,23 @@ def settle_by_policy(candidates: list[Candidate], policy: FieldPolicy) -> tuple[
         words = sorted({word for candidate in ordered for word in split_words(candidate.values[0])})
         return Candidate(ordered[0].by, ordered[0].role, ordered[0].version, [";".join(words) or None]), "union"
     return None, "ask"
+
+
+def _ranks(values: Sequence[Any]) -> list[Any]:
+    """Return by what of each value it is told which is the greater: as numbers where all are, texts among them, for a field of a system's
+    own knows no kind; empty where they are not of one kind."""
+    numbers = [_number(value) for value in values]
+    if None not in numbers:
+        return numbers
+    return list(values) if len({type(value) for value in values}) == 1 else []
+
+
+def _number(value: Any) -> Decimal | None:
+    try:
+        number = None if isinstance(value, bool) else Decimal(value)
+    except (ArithmeticError, TypeError, ValueError):
+        return None
+    return number if number is not None and number.is_finite() else None
 
 
 def loses(it: Candidate, golden: Candidate, policy: FieldPolicy) -> bool:
