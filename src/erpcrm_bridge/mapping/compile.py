@@ -37,6 +37,8 @@ LANGUAGE = 1
 _NOTHING = (None, "", False)
 """What a field of a slot holds that holds nothing."""
 _NO_PATHS: frozenset[str] = frozenset()
+_ONLY_TOLD = {"note", "accept_loss", "optional"}
+"""Keys of a rule that change nothing of what it means."""
 
 Refs: TypeAlias = Mapping[tuple[str, str], str]
 """For get: (entity, external key) to golden id; for put: (entity, golden id) to external key. A put may be given both: keys of aliases in
@@ -618,14 +620,15 @@ def _keys_in(world: World, plans: Sequence[Plan], fields: Fields) -> set[tuple[s
 def _key_in(world: World, plan: Plan, fields: Fields) -> Any:
     """Return the key that the rule reads, or None where it reads none or fails (get then reports it)."""
     try:
-        value = dig(fields, world.parts(plan.externals[0]))
+        parts = world.parts(plan.externals[0])
+        value = dig_or(fields, parts, None) if plan.fills else dig(fields, parts)
         for transform in plan.via:
             if value is None:
-                return None
+                break
             value = transform.get(value)
     except Exception:
         return None
-    return value
+    return plan.default if value is None and plan.fills else value
 
 
 def _is_guess(world: World, plan: Plan, fields: Fields) -> bool:
@@ -653,17 +656,25 @@ def _ids_out(plans: Sequence[Plan], golden: Fields) -> set[tuple[str, str]]:
 
 def _digest(world: World, plans: Sequence[Plan]) -> str:
     """Return what stands for the mapping as it is here: the file, and the fields of the stream that it passes through."""
-    body = world.spec.body.model_dump(exclude={"tests", "unmapped"})
-    passed = {plan.rule.name: plan.spec.model_dump() for plan in plans if plan.place[0] == "passthrough"}
-    return _digest_of(world, {**body, "passed": passed}, world.used_codes)
+    return _digest_of(world, {**_body(world), "passed": _passed(plans)}, world.used_codes)
+
+
+def _body(world: World) -> dict[str, Any]:
+    """Return what the mapping says, without what only tells of it."""
+    rules: Any = {"__all__": _ONLY_TOLD}
+    lists: Any = {"__all__": {"optional": True, "fields": rules}}
+    return world.spec.body.model_dump(exclude={"tests": True, "unmapped": True, "fields": rules, "lists": lists})
+
+
+def _passed(plans: Sequence[Plan]) -> dict[str, Any]:
+    return {plan.rule.name: plan.spec.model_dump(exclude=_ONLY_TOLD) for plan in plans if plan.place[0] == "passthrough"}
 
 
 def _meanings(world: World, plans: Sequence[Plan]) -> dict[str, str]:
     """Return, for each canonical path and each list, what stands for the rules that say what it means here."""
-    body = world.spec.body.model_dump(exclude={"tests", "unmapped"})
+    body = _body(world)
     own: dict[str, str] = {}
-    passed = {plan.rule.name: plan.spec.model_dump() for plan in plans if plan.place[0] == "passthrough"}
-    for name, rule in [*passed.items(), *body["fields"].items(), *body["lists"].items()]:
+    for name, rule in [*_passed(plans).items(), *body["fields"].items(), *body["lists"].items()]:
         texts = _texts(rule)
         tables = {table: pairs for table, pairs in body["tables"].items() if table in texts}
         own[name] = _digest_of(world, {"rule": rule, "tables": tables}, world.used_codes & texts)
@@ -704,8 +715,6 @@ def _declared(body: Any) -> set[str]:
 def _plain(value: Any) -> Any:
     """Return ``value`` with objects as sorted lists of pairs, so that a key true and a key "true" differ."""
     if isinstance(value, dict):
-        pairs = [
-            [type(key).__name__, str(key), _plain(part)] for key, part in value.items() if key not in ("note", "accept_loss", "optional")
-        ]
+        pairs = [[type(key).__name__, str(key), _plain(part)] for key, part in value.items()]
         return sorted(pairs, key=lambda pair: pair[:2])
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

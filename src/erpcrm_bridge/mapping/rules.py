@@ -369,6 +369,8 @@ def _shape(world: World, place: Path, spec: RuleSpec, rule: Rule, via: tuple[Tra
         add((*place, "via"), "a transform that makes several values is the last one", "move it")
     if any(t.many == "external" for t in via[1:]):
         add((*place, "via"), "a transform that takes several fields is the first one", "move it")
+    if spec.ref and spec.nulls.out == "default":
+        add((*place, "nulls"), "a reference has no default on the way out", "remove `out: default`: an empty reference clears the field")
     if len(rule.canonical) > 1 and (spec.default is not None or spec.ref):
         add(place, "`default` and `ref` are for one canonical path")
     for reason in spec.accept_loss:

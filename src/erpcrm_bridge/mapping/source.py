@@ -284,7 +284,11 @@ def _get_rule(source: Source, plan: Plan, record: str, around: str | None) -> No
             depth, open_ = depth + 1, True
         _step(source, plan, transform, depth, lambda path: _canonical_in(source, plan, path, around))
         open_ = not transform.nullable
+    default = f"if v is None: v = {source.bind('k', plan.default)}" if plan.fills and plan.default is not None else ""
     if plan.rule.reference:
+        if default:  # it is a key, as what it stands for
+            source.add(2, default)
+            depth, open_, default = 2, False, ""
         source.add(depth, "if v is not None:") if not open_ else None
         depth += 0 if open_ else 1
         entity = plan.rule.reference[0]
@@ -293,8 +297,8 @@ def _get_rule(source: Source, plan: Plan, record: str, around: str | None) -> No
         source.add(depth, "v = t", plan, REFERENCE)
     if len(plan.fields) == 1:
         _canonical_form(source, plan, plan.fields[0], depth if open_ else 2, open_=open_)
-        if plan.fills and plan.default is not None:
-            source.add(2, f"if v is None: v = {source.bind('k', plan.default)}")
+        if default:
+            source.add(2, default)
         keep = "if v is not None: " if plan.spec.nulls.into == "keep" else ""
         source.add(2, f"{keep}o[{plan.rule.canonical[0]!r}] = v")
         return

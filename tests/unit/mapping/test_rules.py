@@ -246,6 +246,19 @@ def test_an_unlinked_reference_is_told_with_its_entity_and_key(compiled: Compile
     assert error.reference == ("customer", "G9")
 
 
+def test_the_default_of_a_reference_is_a_key_like_any_other(compiled: Compile) -> None:
+    one = compiled("\n  parent: {external: ParentId, default: '7', ref: {entity: customer, required: false}}\n")
+    refs = {("customer", "7"): "G1", ("customer", "8"): "G2"}
+    for fields, golden_id, key in (({}, "G1", "7"), ({"ParentId": None}, "G1", "7"), ({"ParentId": "8"}, "G2", "8")):
+        assert got(one, fields, refs) == ({"parent": golden_id}, [])
+        assert one.references_in(fields) == {("customer", key)}
+    (error,) = got(one, {})[1]
+    assert error.reference == ("customer", "7")
+    back = {("customer", "G1"): "7", ("customer", "G2"): "8"}
+    assert written(one, {"parent": "G1"}, {"ParentId": None}, refs | back) == ({}, [])
+    assert written(one, {"parent": "G2"}, {"ParentId": None}, refs | back) == ({"ParentId": "8"}, [])
+
+
 def test_the_key_of_an_alias_is_not_written_over(compiled: Compile) -> None:
     refs = {("customer", "G1"): "7", ("customer", "8"): "G1"}
     assert written(compiled(REFS), {"parent": "G1"}, {"ParentId": "8"}, refs) == ({}, [])
@@ -425,6 +438,21 @@ def test_the_digest_stands_for_all_that_decides_and_for_nothing_else(compiled: C
     assert of(table % "true") != of(table % '"true"')
 
 
+def test_what_only_tells_of_a_rule_is_no_part_of_the_digest_but_a_field_or_a_value_may_be_called_so(compiled: Compile) -> None:
+    def of(text: str) -> CompiledMapping:
+        return compiled(text)
+
+    table = "\n  status: {external: S, via: [{map: {pairs: {%s: active, x: inactive}}}]}"
+    plain = f"\n  name: {{external: Name}}{table}\n  note: {{canonical: custom.note, external: %s}}\n"
+    told = plain.replace("{external: Name}", "{external: Name, note: why, accept_loss: ['PutGet: known'], optional: true}")
+    one = of(plain % ("optional", "Name1"))
+    assert of(told % ("optional", "Name1")).digest == one.digest
+    assert of(told % ("optional", "Name1")).meanings == one.meanings
+    for other in (of(plain % ("must", "Name1")), of(plain % ("optional", "Name2"))):
+        assert other.digest != one.digest
+        assert other.meanings != one.meanings
+
+
 # What is wrong with a rule
 
 
@@ -444,6 +472,7 @@ WRONG = [
     ('name: {external: Name, put: "nam"}', "unknown-canonical"),
     ("parent: {external: Name}", "is a reference"),
     ("parent: {external: Name, ref: {entity: order}}", "points at customer"),
+    ("parent: {external: Name, ref: {entity: customer}, default: x, nulls: {out: default}}", "no default on the way out"),
     ("parent: {external: Name, ref: {entity: custmer}}", "did you mean `customer`?"),
     ("name: {external: Name, ref: {entity: customer}}", "no reference"),
     ("name: {external: Name, nulls: {in: default}}", "without a `default`"),
