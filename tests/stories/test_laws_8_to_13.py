@@ -245,6 +245,52 @@ def test_on_delete_archive_archives_elsewhere(make: Make) -> None:
     world.assert_quiet()
 
 
+@pytest.mark.parametrize(("now", "held", "inactive"), [(None, "open", "no"), ("closed", "closed", "yes")])
+def test_a_record_that_comes_back_is_no_longer_archived_by_the_rule(make: Make, now: str | None, held: str, inactive: str) -> None:
+    world = make(rules={"customer": {"on_delete": "archive"}})
+    account, customer = world.joined_customer(Status="open")
+    world.crm.delete("Account", account)
+    world.sync_until_quiet()
+    assert (world.erp.get("customer", customer) or {})["inactive"] == "yes"
+    world.crm.restore("Account", account)
+    if now is not None:
+        world.crm.edit("Account", account, {"Status": now})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, Status=held)
+    assert (world.erp.get("customer", customer) or {})["inactive"] == inactive
+    assert world.parked() == []
+    world.assert_agree()
+    world.assert_quiet()
+
+
+def test_a_record_that_comes_back_where_no_status_is_held_is_what_it_was_before_it_was_archived(make: Make) -> None:
+    world = make(roles=("crm", "erp", "shop"), rules={"customer": {"on_delete": "archive"}})
+    account, customer = world.joined_customer(Status="open")
+    (client,) = world.shop.all("client")
+    world.shop.delete("client", client)
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, Status="gone")
+    world.shop.restore("client", client)
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, Status="open")
+    assert (world.erp.get("customer", customer) or {})["inactive"] == "no"
+
+
+def test_what_a_person_said_of_an_archived_record_stands_when_another_copy_comes_back(make: Make) -> None:
+    world = make(rules={"customer": {"on_delete": "archive"}})
+    account, customer = world.joined_customer(Status="open")
+    world.crm.delete("Account", account)
+    world.sync_until_quiet()
+    world.erp.edit("customer", customer, {"inactive": "no"})
+    world.sync_until_quiet()
+    world.erp.edit("customer", customer, {"inactive": "yes"})
+    world.sync_until_quiet()
+    world.crm.restore("Account", account)
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, Status="closed")
+    assert (world.erp.get("customer", customer) or {})["inactive"] == "yes"
+
+
 def test_on_delete_ask_asks_and_writes_nothing(make: Make) -> None:
     world = make(rules={"customer": {"on_delete": "ask"}})
     account, customer = world.joined_customer()

@@ -21,7 +21,7 @@ from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.founding import Shapes, all_of, differ, first_authors
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
-from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, base_means, merge, same_all
+from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, author_of, base_means, merge, same_all
 from erpcrm_bridge.sync.natural import NaturalKeys
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
@@ -29,6 +29,9 @@ from erpcrm_bridge.sync.references import blocking, refs_of
 BATCH = 5_000
 RETURNS = 4
 """So many settles it takes at least for a value to have been taken twice, and taken back each time."""
+ON_DELETE = "rule:on_delete"
+"""The author of what a delete elsewhere has made of a record."""
+_STATUS = ("status",)
 _NO_PATHS: frozenset[str] = frozenset()
 
 
@@ -350,6 +353,8 @@ def _merge_one(
         frozen=frozen,
         rewritten=lambda unit, new, by: _rewritten(history, unit, new, by),
     )
+    if work.restored and _STATUS not in frozen:
+        _no_longer_archived(store, golden, sayings, merged)
     fields = unflatten(merged.fields, lists) if lists else merged.fields
     if merged.changes and sayings and lists:
         _total_follows_lines(policies.rules, golden, merged, frozen, sayings)
@@ -812,9 +817,7 @@ def _gone(
             batch.park.append(_gone_row(run, golden, side, link, why, others, row.merged_into))
         elif rule == "archive":
             if "status" in entity_spec(golden.entity).fields and golden.fields.get("status") != "archived":
-                merged.changes.append(
-                    Change(("status",), (golden.fields.get("status"),), ("archived",), "rule:on_delete", "", "on_delete: archive")
-                )
+                merged.changes.append(Change(_STATUS, (golden.fields.get("status"),), ("archived",), ON_DELETE, "", "on_delete: archive"))
                 merged.fields["status"] = "archived"
         elif rule == "delete" and not entity_spec(golden.entity).money_document:
             golden.state = "gone"
@@ -836,6 +839,24 @@ def _gone_row(
 ) -> ParkedRow:
     return parked_row(
         run,
+def _no_longer_archived(store: Store, golden: GoldenRow, sayings: Sequence[Saying], merged: Merged) -> None:
+    """What a delete had archived, and nobody said anything of since, is what it was before when the record comes back, or what it says
+    now (L8)."""
+    if (author_of("status", golden.authors) or [""])[0] != ON_DELETE:
+        return
+    told = [saying for saying in sayings if "status" in saying.moved]
+    rows = store.histories([golden.id]).get(golden.id, [])
+    before = next((row.data["fields"]["status"][0] for row in reversed(rows) if row.data.get("by", {}).get("status") == ON_DELETE), None)
+    values = {saying.said.get("status") for saying in told} or {before}
+    if len(values) > 1:
+        return  # a person is asked
+    by = told[0] if told else sayings[0]
+    merged.changes = [change for change in merged.changes if change.unit != _STATUS]
+    merged.clashes = [clash for clash in merged.clashes if tuple(clash.unit) != _STATUS]
+    merged.changes.append(Change(_STATUS, ("archived",), (*values,), by.by, by.version, "it has come back"))
+    merged.fields["status"] = values.pop()
+
+
         "review",
         f"gone:{link.id}",
         golden.entity,
