@@ -463,6 +463,105 @@ def test_the_first_joining_writes_nothing_over_what_only_a_fallback_reads(tmp_pa
     assert says(filled.crm.get("Account", account) or {}, Type="Prospect")
 
 
+# --- the rules of a list, as those of the record ----------------------------------------------------------------------------------
+
+PLACE = msgspec.structs.replace(
+    SITES, name="Place", parent="customer", fields=fields("Label", "Street", "Town", customer=Field("", references=("customer",)))
+)
+
+
+def housed(tmp_path: Path, crm: Any = None, erp: Any = None, *, place: StreamSpec = PLACE, **more: Any) -> World:
+    """Return a CRM and an ERP with further addresses as rows; ``crm`` and ``erp`` are rules of theirs."""
+    of_crm = {**IN_ROWS, "fields": {**IN_ROWS["fields"], **(crm or {})}}
+    of_erp = {**IN_ROWS, "child": {"stream": "Place", "parent": "customer"}, "fields": {**IN_ROWS["fields"], **(erp or {})}}
+    prefer = {"on_clash": {"prefer": ["erp", "crm"]}}
+    rules = {"customer": {"lists": {"addresses": TWO}, "fields": {"addresses": prefer, "addresses.label": prefer}}}
+    specs = {"crm.Site": SITES, "erp.Place": place}
+    return world(tmp_path, {"lists": {"addresses": of_crm}}, {"lists": {"addresses": of_erp}}, specs=specs, rules=rules, **more)
+
+
+def with_site(here: World, **row: Any) -> tuple[str, str, str]:
+    """Let both systems hold a customer with one further address; return their keys, and that of the CRM's row."""
+    account, customer = here.joined_customer()
+    site(here, account, add=[{"Street": "Weg 1", "Town": "Rom", **row}])
+    here.sync_until_quiet()
+    (key,) = here.crm.all("Site")
+    return account, customer, key
+
+
+def place(here: World, **said: Any) -> bool:
+    (row,) = here.erp.all("Place").values()
+    return says(row, **said)
+
+
+def test_an_empty_value_of_a_line_leaves_the_last_one_where_the_rule_keeps_it(tmp_path: Path) -> None:
+    here = housed(tmp_path, {"city": {"external": "Town", "nulls": {"in": "keep"}}})
+    account, _, row = with_site(here)
+    site(here, account, change={row: {"Town": None, "Street": "Weg 2"}})
+    here.sync_until_quiet()
+    assert place(here, Street="Weg 2", Town="Rom")
+    assert says(here.crm.all("Site")[row], Town="Rom")
+    site(here, account, remove=[row])
+    here.sync_until_quiet()
+    assert here.erp.all("Place") == {}
+    here.assert_agree()
+
+
+LABELS = {
+    "label": {"external": "Label", "via": [{"map": {"pairs": {"Home": "home", "Work": "work", "Other": "other"}, "fallback": "other"}}]}
+}
+
+
+def test_what_only_a_fallback_reads_of_a_line_is_written_over_only_when_golden_moves_on(tmp_path: Path) -> None:
+    rules = {"label": {**LABELS["label"], "accept_loss": ["fallback: x"]}}
+    here = housed(tmp_path, rules, joined=False)
+    account = here.crm.create("Account", {"Name": "Acme", "Email": "a@acme.example"})
+    site(here, account, add=[{"Street": "Weg 1", "Town": "Rom", "Label": "Gift"}])
+    customer = here.erp.create("customer", {"companyName": "Acme", "mail": "a@acme.example"})
+    here.erp.edit("customer", customer, {}, {"Place": row_write(add=[{"Street": "Weg 1", "Town": "Rom", "Label": "work"}])})
+    here.adopt()
+    (row,), (other,) = here.crm.all("Site"), here.erp.all("Place")
+    assert here.golden().fields["addresses"][0]["label"] == "work"
+    assert says(here.crm.all("Site")[row], Label="Gift")
+    here.assert_quiet()
+    here.erp.edit("customer", customer, {}, {"Place": row_write(change={other: {"Town": "Bonn"}})})
+    here.sync_until_quiet()
+    assert says(here.crm.all("Site")[row], Town="Bonn", Label="Gift")
+    here.erp.edit("customer", customer, {}, {"Place": row_write(change={other: {"Label": "home"}})})
+    here.sync_until_quiet()
+    assert says(here.crm.all("Site")[row], Label="Home")
+    here.assert_quiet()
+
+
+@pytest.mark.parametrize("overflow", ["truncate", "error"])
+def test_a_text_of_a_line_that_is_too_long_holds_it_or_is_cut(tmp_path: Path, overflow: str) -> None:
+    short = msgspec.structs.replace(PLACE, fields={**PLACE.fields, "Street": Field("Street", length=6)})
+    here = housed(tmp_path, erp={"line1": {"external": "Street", "overflow": overflow}}, place=short)
+    account, _, row = with_site(here)
+    site(here, account, change={row: {"Street": "Weg 12345"}})
+    here.sync_until_quiet()
+    assert place(here, Street="Weg 12" if overflow == "truncate" else "Weg 1")
+    assert [row.field for row in here.parked("field")] == ([] if overflow == "truncate" else ["addresses.line1"])
+    assert says(here.crm.all("Site")[row], Street="Weg 12345")
+    here.assert_quiet()
+
+
+def test_what_is_owed_to_lines_that_are_paused_is_parked_and_written_when_they_are_back(tmp_path: Path) -> None:
+    here = housed(tmp_path)
+    here.pin()
+    _, customer, row = with_site(here)
+    here.crm.alter("Site", "Street", None)
+    (other,) = here.erp.all("Place")
+    here.erp.edit("customer", customer, {"tel": "5"}, {"Place": row_write(change={other: {"Street": "Weg 7"}})})
+    here.sync_until_quiet()
+    assert says(here.crm_of(customer), Phone="5")
+    assert [(one.field, one.error) for one in here.parked("field")] == [("addresses", "paused")]
+    here.crm.alter("Site", "Street", SITES.fields["Street"])
+    here.sync_until_quiet()
+    assert says(here.crm.all("Site")[row], Street="Weg 7")
+    assert here.parked() == []
+
+
 # --- several mappings over one stream ---------------------------------------------------------------------------------------------
 
 PARTNERS = {

@@ -68,6 +68,7 @@ class CompiledList:
     _put: Callable[..., Fields] = field(repr=False)
     _plans: tuple[Plan, ...] = field(repr=False)
     _world: World = field(repr=False)
+    _guessing: tuple[Plan, ...] = field(repr=False)
 
     def held(self, fields: Fields) -> list[Fields] | None:
         """Return the rows that a record holds under its own name of the list, or in its slots; None where they were not said."""
@@ -101,11 +102,26 @@ class CompiledList:
         said = self._get(row, document, refs, own)
         return self._told(said, own, errors)
 
-    def put(self, line: Fields, document: Fields, base_row: Fields | None, refs: Refs, errors: list[FieldError], *, create: bool) -> Fields:
-        """Return the external fields of a row that must be written; ``base_row`` is the row as it is known. Errors as in ``get``."""
+    def put(
+        self,
+        line: Fields,
+        document: Fields,
+        base_row: Fields | None,
+        refs: Refs,
+        errors: list[FieldError],
+        *,
+        create: bool,
+        paths: frozenset[str] | None = None,
+    ) -> Fields:
+        """Return the external fields of a row that must be written; ``base_row`` is the row as it is known, ``paths`` the fields of the
+        line that are looked at, where not all are. Errors as in ``get``."""
         own: list[FieldError] = []
-        put = self._put(line, document, base_row, refs, own, create=create)
+        put = self._put(line, document, base_row, refs, own, create=create, paths=paths)
         return self._told(put, own, errors)
+
+    def guessed(self, row: Fields) -> frozenset[str]:
+        """Return the fields of a line whose values here are a fallback's: what the row holds was not understood."""
+        return _guessed(self._world, self._guessing, row)
 
     def _told(self, result: Fields, own: list[FieldError], errors: list[FieldError]) -> Fields:
         for error in own:
@@ -225,10 +241,8 @@ class CompiledMapping:
         return any(dig_or(put, self._world.parts(name), None) is None for name in externals)
 
     def guessed(self, fields: Fields) -> frozenset[str]:
-        """Return the canonical paths whose values here are a fallback's: what the record holds was not understood."""
-        if not self._guessing:
-            return _NO_PATHS
-        return frozenset(path for plan in self._guessing if _is_guess(self._world, plan, fields) for path in plan.rule.canonical)
+        """Return the canonical paths, lists aside, whose values here are a fallback's: what the record holds was not understood."""
+        return _guessed(self._world, self._guessing, fields)
 
     @property
     def refers(self) -> bool:
@@ -258,16 +272,17 @@ def compile_mapping(
     codes: Mapping[str, Mapping[str, str]],
     values: Mapping[str, Any],
     stream: Stream | None,
+    children: Mapping[str, Stream] | None = None,
     names: frozenset[str] = frozenset(),
     pauses: Mapping[str, Pause] | None = None,
 ) -> CompiledMapping:
     """Return ``spec`` compiled against a connection's code tables and declared values, and the stream as its system describes it.
 
-    Without a stream neither unknown external names nor lengths are known; what is passed through are then ``names``. ``pauses`` tell, by
-    stream, what is left alone of it. Raises ConfigError with every finding.
+    Without a stream neither unknown external names nor lengths are known; what is passed through are then ``names``. ``children`` are the
+    streams of its lists, by name, or more. ``pauses`` tell, by stream, what is left alone of it. Raises ConfigError with every finding.
     """
     findings = Findings(spec.document)
-    world = World(spec, codes, values, stream, findings, names, pauses=pauses or {})
+    world = World(spec, codes, values, stream, findings, names, pauses=pauses or {}, children=children or {})
     if spec.entity not in MODELS:
         findings.add(("entity",), f"there is no entity `{spec.entity}`", f"known: {', '.join(sorted(MODELS))}")
         findings.raise_any(f"The mapping {spec.name} cannot be compiled.")
@@ -317,7 +332,7 @@ def compile_mapping(
         _world=world,
         _affected=_affected(world, plans, lists),
         _referring=tuple(plan for plan in plans if plan.gets and plan.rule.reference),
-        _guessing=tuple(plan for plan in plans if plan.gets and any(transform.guesses for transform in plan.via)),
+        _guessing=_guesses(plans),
     )
 
 
@@ -403,7 +418,9 @@ def _functions(
         write_put(outward, plans, "golden, base, refs, errors, *, create, paths=None, said=None", record="golden", base="base", around=None)
     else:
         write_get(inward, plans, "row, document, refs, errors", record="row", around=around)
-        write_put(outward, plans, "line, document, base_row, refs, errors, *, create", record="line", base="base_row", around=around)
+        write_put(
+            outward, plans, "line, document, base_row, refs, errors, *, create, paths=None", record="line", base="base_row", around=around
+        )
     get = inward.function("get")
     outward.namespace["get_base"] = get
     return get, outward.function("put"), {"to_canonical": inward.text, "from_canonical": outward.text}
@@ -433,6 +450,7 @@ def _compile_list(world: World, name: str, body: ListSpec, plans: Sequence[Plan]
         _put=put,
         _plans=tuple(plans),
         _world=world,
+        _guessing=_guesses(plans),
     )
 
 
@@ -631,6 +649,14 @@ def _key_in(world: World, plan: Plan, fields: Fields) -> Any:
     return plan.default if value is None and plan.fills else value
 
 
+def _guesses(plans: Sequence[Plan]) -> tuple[Plan, ...]:
+    return tuple(plan for plan in plans if plan.gets and any(transform.guesses for transform in plan.via))
+
+
+def _guessed(world: World, plans: Sequence[Plan], fields: Fields) -> frozenset[str]:
+    return frozenset(path for plan in plans if _is_guess(world, plan, fields) for path in plan.rule.canonical) if plans else _NO_PATHS
+
+
 def _is_guess(world: World, plan: Plan, fields: Fields) -> bool:
     """Tell whether only a fallback reads what stands there. What cannot be read at all is an error, which get reports."""
     try:
@@ -688,14 +714,17 @@ def _meanings(world: World, plans: Sequence[Plan]) -> dict[str, str]:
 
 
 def _digest_of(world: World, body: Any, codes: Iterable[str]) -> str:
-    fields, texts = world.stream.fields if world.stream is not None else {}, _texts(body)
+    texts = _texts(body)
+    streams = [*([world.stream] if world.stream is not None else ()), *(one for name, one in world.children.items() if name in texts)]
     return digest(
         {
             "language": LANGUAGE,
             "body": _plain(body),
             "codes": _plain({kind: world.codes.get(kind, {}) for kind in codes}),
             "values": _plain({name: world.values.get(name) for name in _declared(body)}),
-            "lengths": _plain({name: f.length for name, f in fields.items() if f.length is not None and name in texts}),
+            "lengths": [
+                _plain({name: f.length for name, f in one.fields.items() if f.length is not None and name in texts}) for one in streams
+            ],
         }
     )
 

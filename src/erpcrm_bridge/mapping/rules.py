@@ -61,6 +61,7 @@ class World:
     used_codes: set[str] = field(default_factory=set)
     pauses: Mapping[str, Pause] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)
+    children: Mapping[str, Stream] = field(default_factory=dict)
 
     @property
     def literal_names(self) -> bool:
@@ -71,6 +72,16 @@ class World:
         """Return what is left alone of the stream in which the rules of a list, or of the mapping itself, have their fields."""
         child = self.spec.body.lists[list_name].child if list_name else None
         return self.pauses.get(child.stream if child is not None else self.spec.stream, NOTHING) if child or not list_name else NOTHING
+
+    def length(self, list_name: str, external: str) -> int | None:
+        """Return how many characters a field holds, of the rows of a list where one is named; in slots what each of them holds."""
+        body = self.spec.body.lists[list_name] if list_name else None
+        stream = self.stream if body is None or body.slots else self.children.get(body.child.stream) if body.child else None
+        if stream is None:
+            return None
+        names = [f"{slot.prefix}{external}" for slot in body.slots.values()] if body and body.slots else [external]
+        described = [stream.fields[name].length for name in map(self.field_name, names) if name in stream.fields]
+        return min((length for length in described if length is not None), default=None)
 
     def parts(self, external: str) -> tuple[Part, ...]:
         """Return the way that leads to an external value."""

@@ -329,12 +329,17 @@ def _canonical_in(source: Source, plan: Plan, path: str, around: str | None) -> 
 
 
 def _pause(source: Source, plan: Plan) -> Pause:
-    return source.world.pause(str(plan.place[1]) if plan.place[0] == "lists" else "")
+    return source.world.pause(_list(plan))
+
+
+def _list(plan: Plan) -> str:
+    """Return the list whose rule this is; empty for one of the document."""
+    return str(plan.place[1]) if plan.place[0] == "lists" else ""
 
 
 def _own(source: Source, plan: Plan, path: str) -> FieldSpec | None:
     spec = source.world.spec
-    return (line_scope(spec, str(plan.place[1])) if plan.place[0] == "lists" else document_scope(spec)).own(path)
+    return (line_scope(spec, name) if (name := _list(plan)) else document_scope(spec)).own(path)
 
 
 def _step(source: Source, plan: Plan, transform: Transform, depth: int, canonical: Callable[[str], tuple[str, str]]) -> None:
@@ -426,8 +431,7 @@ def _put_rule(source: Source, plan: Plan, record: str, around: str | None) -> No
     conditions = {"always": [], "create_only": ["create"], "update_only": ["not create"]}[plan.rule.write]
     if plan.rule.state is not None:
         conditions = ["create"]
-    if around is None:
-        conditions = [*conditions, _touched(source, plan)]
+    conditions = [*conditions, _touched(source, plan)]
     depth = 1
     if conditions:
         source.add(1, f"if {' and '.join(conditions)}:")
@@ -556,12 +560,10 @@ def _stops(source: Source, plan: Plan, value: str, external: str) -> list[str]:
 
 
 def _fit(source: Source, plan: Plan, depth: int, name: str, external: str) -> None:
-    stream = source.world.stream
-    described = stream.fields.get(source.world.field_name(external)) if stream is not None and plan.place[0] != "lists" else None
-    if described is None or described.length is None:
+    limit = source.world.length(_list(plan), external)
+    if limit is None:
         return
     if plan.spec.overflow == "truncate":
-        source.add(depth, f"{name} = cut({name}, {described.length})", plan, OVERFLOW)
+        source.add(depth, f"{name} = cut({name}, {limit})", plan, OVERFLOW)
     else:
-        limit = described.length
         source.add(depth, f"if {name}.__class__ is str and len({name}) > {limit}: too_long({limit})", plan, OVERFLOW)

@@ -262,8 +262,8 @@ def _update(
     if withheld & wanted - {error.path for error in errors}:
         put = mapping.put(golden.fields, base, refs_out, [], create=False, paths=plain - withheld, said=before)
     lists, line_errors, list_answers = _list_steps(golden, link, mapping, base, frozen | held, refs_in, refs_out)
-    for name in [name for name in lists if name in paused]:
-        del lists[name]
+    for name in dict.fromkeys(name for name in (*lists, *(error.path.partition(".")[0] for error in line_errors)) if name in paused):
+        lists.pop(name, None)
         if name not in held:
             errors.append(FieldError(name, name, f"paused: {paused[name]}", paused=True))
     line_errors = [error for error in line_errors if error.path.partition(".")[0] not in paused]
@@ -400,11 +400,12 @@ def _one_list(
         }
         if not moved:
             continue
-        put = compiled.put(line, golden.fields, rows[key], refs_out, errors, create=False)
+        known = len(errors)
+        put = compiled.put(line, golden.fields, rows[key], refs_out, errors, create=False, paths=frozenset(moved))
         changed = {field: [rows[key].get(field), value] for field, value in put.items() if not same(rows[key].get(field), value)}
         if changed:
             step.change[key] = changed
-        else:
+        elif len(errors) == known:  # it is that system's rendition; what cannot be written is not
             answered.update({f"{stem}/{field}": digest(value) for field, value in moved.items()})
     gone = [key for line_id, key in keys.items() if key in rows and key not in kept and f"{name}/{line_id}" not in frozen]
     step.remove = sorted(gone)

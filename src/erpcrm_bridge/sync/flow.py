@@ -276,7 +276,12 @@ def _build(
                 declared = settings.connections[connection]
                 codes = described.code_tables(declared.codes)
                 streams, pauses = known[connection]
-                more = {"pauses": pauses} if pauses else {}
+                children = {
+                    one.child.stream: streams[one.child.stream]
+                    for one in spec.body.lists.values()
+                    if one.child and one.child.stream in streams
+                }
+                more = {**({"pauses": pauses} if pauses else {}), **({"children": children} if children else {})}
                 used.setdefault(connection, []).append(spec)
                 mapping = compiler(fitted(spec, streams, order), codes=codes, values=declared.values, stream=streams[spec.stream], **more)
                 create = role in wanted.entities[entity].create_in

@@ -21,7 +21,7 @@ from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.founding import Shapes, all_of, differ, first_authors
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
-from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, author_of, base_means, merge, same_all
+from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, author_of, base_means, line_of, merge, same_all
 from erpcrm_bridge.sync.natural import NaturalKeys
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
@@ -486,7 +486,7 @@ def _saying(
         moved = _where_empty(moved, flat_golden, side)
     if withheld or whole:
         moved -= withheld | whole.keys()
-    if guessed := mapping.guessed(row.fields or {}):
+    if guessed := _guessed(mapping, row.fields or {}, line_ids):
         member.guessed = guessed & moved
     pending = [error.path for error in errors if error.reference is not None] if errors else []
     if unreadable or link.held:
@@ -516,6 +516,18 @@ def _saying(
     link.stand_at(row.version)
     link.rules, link.pending, link.state, link.key = mapping.digest, pending, "live", row.key
     return saying
+
+
+def _guessed(mapping: CompiledMapping, fields: Fields, line_ids: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
+    """Return the paths, of lines too, of which only a fallback reads what the record holds."""
+    of_lines = [
+        f"{name}/{line_ids[name][str(row[compiled.key])]}/{path}"
+        for name, compiled in mapping.lists.items()
+        if name in line_ids
+        for row in compiled.rows(fields)
+        for path in compiled.guessed(row)
+    ]
+    return mapping.guessed(fields).union(of_lines)
 
 
 def _is_half_written(
@@ -608,6 +620,8 @@ def _moved(
             stem = name + "/"
             paths = {path for path in (*flat, *flat_before) if path.startswith(stem)}
             for path in paths:
+                if path not in flat and line_of(path) in flat:
+                    continue  # the line stands and says nothing of it (`nulls.in: keep`)
                 if not same(flat.get(path), flat_before.get(path)):
                     moved.add(path)
                     flat.setdefault(path, None)
@@ -825,20 +839,6 @@ def _gone(
             _want_no_more(left, batch)
 
 
-def _want_no_more(links: list[LinkRow], batch: Batch) -> None:
-    """What is gone is not created any more where it was still to be."""
-    for link in links:
-        if link.state == "wanted":
-            link.state, link.dirty = "tombstone", False
-            batch.update_links.append(link)
-            batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
-
-
-def _gone_row(
-    run: RunNote, golden: GoldenRow, side: Side, link: LinkRow, why: str, others: list[LinkRow], merged_into: str | None = None
-) -> ParkedRow:
-    return parked_row(
-        run,
 def _no_longer_archived(store: Store, golden: GoldenRow, sayings: Sequence[Saying], merged: Merged) -> None:
     """What a delete had archived, and nobody said anything of since, is what it was before when the record comes back, or what it says
     now (L8)."""
@@ -857,6 +857,20 @@ def _no_longer_archived(store: Store, golden: GoldenRow, sayings: Sequence[Sayin
     merged.fields["status"] = values.pop()
 
 
+def _want_no_more(links: list[LinkRow], batch: Batch) -> None:
+    """What is gone is not created any more where it was still to be."""
+    for link in links:
+        if link.state == "wanted":
+            link.state, link.dirty = "tombstone", False
+            batch.update_links.append(link)
+            batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
+
+
+def _gone_row(
+    run: RunNote, golden: GoldenRow, side: Side, link: LinkRow, why: str, others: list[LinkRow], merged_into: str | None = None
+) -> ParkedRow:
+    return parked_row(
+        run,
         "review",
         f"gone:{link.id}",
         golden.entity,
@@ -935,9 +949,9 @@ def _store_merge(
             spared = {
                 path
                 for path in member.guessed
-                if (member.side.connection, path) not in refused and not same(said.get(path), golden.fields.get(path))
+                if (member.side.connection, path) not in refused and not same(said.get(path), merged.fields.get(path))
             }
-            link.answered = {**link.answered, **{path: digest(golden.fields.get(path)) for path in spared}}
+            link.answered = {**link.answered, **{path: digest(merged.fields.get(path)) for path in spared}}
         if mapping.unread:
             link.answered = {**link.answered, **answers_unread(golden.fields, link, mapping)}
         with_lines = unflatten(said, list(mapping.lists)) if mapping.lists else said

@@ -49,7 +49,7 @@ class Against:
         """Return the mapping compiled for this connection. Raises ConfigError; KeyError where the system has no such stream."""
         stream = self.description.streams[spec.stream]
         spec = fitted(spec, self.description.streams, MODELS)
-        return compile_mapping(spec, codes=self.codes, values=self.values, stream=stream)
+        return compile_mapping(spec, codes=self.codes, values=self.values, stream=stream, children=self.description.streams)
 
 
 def check_fit(library: Library, spec: MappingSpec, against: Against) -> list[Finding]:

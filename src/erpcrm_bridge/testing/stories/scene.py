@@ -302,14 +302,16 @@ def compiled(
     codes: Mapping[str, Mapping[str, str]],
     values: Mapping[str, Any],
     stream: Stream | None,
+    children: Mapping[str, Stream] | None = None,
     pauses: Mapping[str, Pause] | None = None,
 ) -> CompiledMapping:
-    """Return what ``compile_mapping`` returns, made once for each shape of a stream."""
-    shape = (id(spec), msgspec.msgpack.encode(stream.fields) if stream is not None else b"", msgspec.msgpack.encode(pauses or {}))
+    """Return what ``compile_mapping`` returns, made once for each shape of the streams."""
+    streams = {"": stream, **(children or {})}
+    shape = (id(spec), msgspec.msgpack.encode([{name: one and one.fields for name, one in streams.items()}, pauses or {}]))
     found = _compiled.get(shape)
     if found is None:
         # The mapping is kept beside, so that nothing else is ever known by its id.
-        found = _compiled[shape] = spec, compile_mapping(spec, codes=codes, values=values, stream=stream, pauses=pauses)
+        found = _compiled[shape] = spec, compile_mapping(spec, codes=codes, values=values, stream=stream, children=children, pauses=pauses)
     return found[1]
 
 
