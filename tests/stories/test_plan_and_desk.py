@@ -896,6 +896,43 @@ def test_after_a_merge_the_second_copy_is_an_alias_that_is_read_for_references_a
     world.assert_agree()
 
 
+@pytest.mark.parametrize("on_delete", ["archive", "delete"])
+def test_where_one_of_two_copies_is_deleted_the_other_takes_its_place_and_nothing_goes_elsewhere(make: Make, on_delete: str) -> None:
+    world = make(rules={"customer": {"on_delete": on_delete}})
+    loser, winner = merged_in_crm(world)
+    world.sync_until_quiet()
+    (row,) = world.parked("review")
+    after_delete(world.store, row.id, then="merge", person="op", clock=world.clock)
+    world.sync_until_quiet()
+    world.erp.delete("customer", winner[1])
+    world.sync_until_quiet()
+    assert [golden.state for golden in world.goldens()].count("live") == 1
+    assert says(world.crm.get("Account", winner[0]) or {}, Status=None)
+    assert says(world.erp.get("customer", loser[1]) or {}, inactive=None)
+    world.crm.edit("Account", winner[0], {"Name": "Acme SE"})
+    world.erp.edit("customer", loser[1], {"tel": "9"})
+    world.sync_until_quiet()
+    assert says(world.erp.get("customer", loser[1]) or {}, companyName="Acme SE")
+    assert says(world.crm.get("Account", winner[0]) or {}, Phone="9")
+    world.erp.delete("customer", loser[1])
+    world.sync_until_quiet()
+    assert [row.error for row in world.parked("review")] == ["deleted"]  # for their mail addresses differ, and nobody has said which it is
+
+
+def test_where_both_copies_are_deleted_the_rule_is_followed(make: Make) -> None:
+    world = make(rules={"customer": {"on_delete": "delete"}})
+    loser, winner = merged_in_crm(world)
+    world.sync_until_quiet()
+    (row,) = world.parked("review")
+    after_delete(world.store, row.id, then="merge", person="op", clock=world.clock)
+    world.sync_until_quiet()
+    world.erp.delete("customer", loser[1])
+    world.erp.delete("customer", winner[1])
+    world.sync_until_quiet()
+    world.sync_until_quiet()
+    assert world.crm.get("Account", winner[0]) is None
+
+
 def test_after_a_merge_a_copy_goes_over_where_the_winner_had_none(make: Make) -> None:
     world = make(create_in={"customer": ["erp"]})
     loser = world.joined_customer(Name="Acme Old", Email="old@acme.example")

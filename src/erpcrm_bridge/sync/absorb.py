@@ -16,7 +16,7 @@ from erpcrm_bridge.sync.joining import beside_golden, join_unlinked, taken_once
 from erpcrm_bridge.sync.lines import lines_sum, sum_complaint
 from erpcrm_bridge.sync.natural import drawn_by
 from erpcrm_bridge.sync.notes import RunNote
-from erpcrm_bridge.sync.pull import read_again
+from erpcrm_bridge.sync.pull import read_again, read_asked
 from erpcrm_bridge.sync.settling import BATCH, Member, Work, draw_match_keys, settle
 
 LINKED = 2_000
@@ -38,6 +38,8 @@ def absorb(flow: Flow, store: Store, run: RunNote, *, adopting: bool) -> None:
         parted = _linked(flow, store, run, entity)
         if run.counts["gone"] > gone:
             _look_again(flow, store, run, entity)
+            if any([read_asked(store, run, *stream) for stream in flow.streams().items()]):  # noqa: C419 - each is to be read
+                _linked(flow, store, run, entity)
         if parted or run.counts["gone"] > gone:
             join_unlinked(flow, store, run, entity, adopting)
         if continue_records(flow, store, run, entity):

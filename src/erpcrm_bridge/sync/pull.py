@@ -24,7 +24,7 @@ _VERY_MANY = 1 << 60
 def pull(flow: Flow, store: Store, run: RunNote) -> None:
     """Read every stream of the flow to its present end. Each page is stored whole, with its cursor, or not at all (L4)."""
     for stream_id, sides in flow.streams().items():
-        _read_asked(store, run, stream_id, sides)
+        read_asked(store, run, stream_id, sides)
         _pull_stream(flow, store, run, stream_id, sides)
 
 
@@ -34,13 +34,15 @@ def ask_again(store: Store, stream_id: int, key: str) -> None:
     store.set_fact(f"again:{stream_id}", msgspec.json.encode([*asked, key]).decode())
 
 
-def _read_asked(store: Store, run: RunNote, stream_id: int, sides: list[Side]) -> None:
+def read_asked(store: Store, run: RunNote, stream_id: int, sides: list[Side]) -> bool:
+    """Read the records that are to be read by their keys, changed or not, as incoming; return whether there were any."""
     asked = store.fact(f"again:{stream_id}")
     if asked is not None:
         rows = _read_by_key(store, run, sides[0], selection_of(sides), msgspec.json.decode(asked, type=list[str]), store.seq())
         with store.transaction(run.fence):
             store.put_incoming(rows)
             store.set_fact(f"again:{stream_id}", None)
+    return asked is not None
 
 
 def rules_digest(sides: Iterable[Side]) -> str:

@@ -24,6 +24,7 @@ from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_compla
 from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, author_of, base_means, line_of, merge, same_all
 from erpcrm_bridge.sync.natural import NaturalKeys
 from erpcrm_bridge.sync.notes import RunNote, parked_row
+from erpcrm_bridge.sync.pull import ask_again
 from erpcrm_bridge.sync.references import blocking, refs_of
 
 BATCH = 5_000
@@ -90,6 +91,8 @@ class Batch(Struct):
     park: list[ParkedRow] = []
     close: list[str] = []
     drop_links: list[str] = []
+    unread: list[LinkRow] = []
+    """to be read by their keys"""
     settled: list[IncomingRow] = []
     """done, and nothing is asked of them any more"""
     drop: dict[int, list[str]] = {}
@@ -167,6 +170,8 @@ def settle(
         asked = (f"{kind}:{row.stream_id}:{row.key}" for row in batch.settled for kind in ("record", "review"))
         store.close_parked(chain(batch.close, asked), "settled", run.at)
         store.park(batch.park)
+        for link in batch.unread:
+            ask_again(store, link.stream_id, str(link.key))
 
 
 def write_incoming_states(store: Store, batch: Batch) -> None:
@@ -807,6 +812,7 @@ def _gone(
     edited = edited or any(link.dirty for link in others)
     if all(link.state in ("wanted", "tombstone") for link in left):  # deleted before it was delivered
         _want_no_more(left, batch)
+    copies = {link.stream_id: link for link in left if link.state == "alias"}
     for member in gone:
         link, row = member.link, member.incoming
         was = link.state
@@ -818,6 +824,9 @@ def _gone(
         if was == "tombstone":
             continue
         run.counts["gone"] += 1
+        if copy := copies.pop(link.stream_id, None):
+            _takes_its_place(copy, batch)
+            continue
         if not others:
             continue
         side = member.side
@@ -837,6 +846,15 @@ def _gone(
             golden.state = "gone"
             batch.dirty.update(other.id for other in others)
             _want_no_more(left, batch)
+
+
+def _takes_its_place(copy: LinkRow, batch: Batch) -> None:
+    """Where one of two copies goes, its system still holds the record: the other copy, of which nothing was merged so far, is read and
+    merged from now on."""
+    copy.state, copy.base, copy.rules = "live", None, ""
+    copy.dirty, copy.answered, copy.held, copy.pending, copy.line_keys = False, {}, {}, [], {}
+    batch.update_links.append(copy)
+    batch.unread.append(copy)
 
 
 def _no_longer_archived(store: Store, golden: GoldenRow, sayings: Sequence[Saying], merged: Merged) -> None:
