@@ -546,6 +546,33 @@ def test_a_text_of_a_line_that_is_too_long_holds_it_or_is_cut(tmp_path: Path, ov
     here.assert_quiet()
 
 
+def test_lines_of_which_one_cannot_be_read_wait_as_one_and_the_record_flows(tmp_path: Path) -> None:
+    pairs = {"Home": "home", "Work": "work"}
+    here = housed(tmp_path, {"label": {"external": "Label", "via": [{"map": {"pairs": pairs}}]}})
+    account, customer, row = with_site(here, Label="Home")
+    site(here, account, change={row: {"Label": "Odd", "Town": "Kiel"}}, add=[{"Street": "Weg 2", "Town": "Ulm", "Label": "Work"}])
+    here.crm.edit("Account", account, {"Phone": "7"})
+    here.sync_until_quiet()
+    assert says(here.erp.get("customer", customer) or {}, tel="7")
+    assert place(here, Town="Rom", Label="home")
+    (parked,) = here.parked("field")
+    assert (parked.field, parked.reason.partition("addresses: ")[2]) == ("addresses", "label: 'Odd' is not in the table")
+    (other,) = here.erp.all("Place")
+    here.erp.edit("customer", customer, {"mail": "x@acme.example"}, {"Place": row_write(change={other: {"Street": "Weg 9"}})})
+    here.sync_until_quiet()
+    assert says(here.crm_of(customer), Email="x@acme.example")
+    assert says(here.crm.all("Site")[row], Street="Weg 1", Label="Odd")
+    here.assert_quiet()
+    site(here, account, change={row: {"Label": "Work"}})
+    here.sync_until_quiet()
+    assert here.parked() == []
+    held = {(one["Street"], one["Town"], one["Label"]) for one in here.erp.all("Place").values()}
+    assert held == {("Weg 9", "Kiel", "work"), ("Weg 2", "Ulm", "work")}
+    assert says(here.crm.all("Site")[row], Street="Weg 9", Town="Kiel", Label="Work")
+    here.assert_agree()
+    here.assert_quiet()
+
+
 def test_what_is_owed_to_lines_that_are_paused_is_parked_and_written_when_they_are_back(tmp_path: Path) -> None:
     here = housed(tmp_path)
     here.pin()

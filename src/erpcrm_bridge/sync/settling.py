@@ -459,10 +459,13 @@ def _saying(
         if blocked:
             wait(batch, run, row, side, blocked[0])
             return None
+        unheard = _unheard(member, errors) if errors and link.base is not None else set()
+        for name in unheard:
+            del said[name], keyed[name]
         complaint = _sum_complaint(side, flow.policies[work.golden.entity].rules, said)
         if complaint is not None and _is_half_written(flow, store, member, work, refs, said, keyed, flat_golden, lists):
             complaint = None
-        line_error = next((error for error in errors if _is_of_document(error.path, side)), None)
+        line_error = next((error for error in errors if error.path not in unheard and _is_of_document(error.path, side)), None)
         if complaint is None and line_error is not None:
             complaint = f"{line_error.path}: {line_error.reason}"
         if complaint:
@@ -516,7 +519,7 @@ def _saying(
     if link.answered or whole:
         link.answered = _answers_left(link, mapping, old_base, news) | {path: digest(value) for path, value in whole.items()}
     if link.line_keys or line_ids:
-        kept = {name: keys for name, keys in link.line_keys.items() if name in side.paused}
+        kept = {name: keys for name, keys in link.line_keys.items() if name in withheld}
         link.line_keys = kept | {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
     link.stand_at(row.version)
     link.rules, link.pending, link.state, link.key = mapping.digest, pending, "live", row.key
@@ -664,6 +667,22 @@ def _line_ids(flow: Flow, member: Member, keyed: Mapping[str, list[tuple[str, Fi
     return found
 
 
+def _unheard(member: Member, errors: list[FieldError]) -> set[str]:
+    """Return the lists of a known record that make no total and of which a line cannot be read: they wait as one, as if the record had
+    not said them, and all else is heard (L9). The errors name these lists then."""
+    mapping, rules = member.side.mapping, member.side.policies.rules.lists
+    found = set()
+    for error in errors:
+        name, _, field = error.path.partition(".")
+        if error.reference is None and name in mapping.lists and (name not in rules or rules[name].sums_to is None):
+            error.path, error.reason = name, f"{field}: {error.reason}"
+            found.add(name)
+    names = frozenset().union(*(mapping.lists[name].names for name in found))
+    fields = {name: value for name, value in (member.incoming.fields or {}).items() if name not in names}
+    member.incoming = msgspec.structs.replace(member.incoming, fields=fields)
+    return found
+
+
 def _is_of_document(path: str, side: Side) -> bool:
     """Tell whether a path is a line's, or the total that lines make: what holds the whole document (L9)."""
     totals = {rules.sums_to for name, rules in side.policies.rules.lists.items() if name in side.mapping.lists}
@@ -728,7 +747,7 @@ def _base_after(member: Member, withheld: set[str] | frozenset[str]) -> Fields:
     fields, old, mapping = member.incoming.fields or {}, member.link.base or {}, member.side.mapping
     if not withheld:
         return fields
-    base = {**old, **fields} if member.side.paused else dict(fields)
+    base = {**old, **fields} if member.side.paused or not withheld.isdisjoint(mapping.lists) else dict(fields)
     kept = {external for rule in mapping.rules if withheld.intersection(rule.canonical) for external in rule.external}
     kept |= {name for name in fields if (of := mapping.affected((name,))) and of <= withheld}
     for external in kept:
