@@ -213,11 +213,13 @@ class MappingFile(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class MappingSpec:
-    """A mapping as it was read. ``name`` is ``customer/csv-dataloader``; ``document`` knows the places of its parts."""
+    """A mapping as it was read. ``name`` is ``customer/csv-dataloader``; ``document`` knows the places of its parts; ``left_out`` are the
+    external names of the optional rules that are not in the body, because they cannot be used here."""
 
     name: str
     document: Document
     body: MappingFile
+    left_out: frozenset[str] = frozenset()
 
     @property
     def entity(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from erpcrm_bridge.connector import Stream
 from erpcrm_bridge.mapping.format import ListSpec, MappingSpec, RuleSpec
+from erpcrm_bridge.mapping.rules import external_names
 
 
 def fitted(spec: MappingSpec, streams: Mapping[str, Stream], entities: Collection[str]) -> MappingSpec:
@@ -24,7 +25,7 @@ def fitted(spec: MappingSpec, streams: Mapping[str, Stream], entities: Collectio
     def usable(rule: RuleSpec, stream: Stream | None) -> bool:
         if not rule.optional:
             return True
-        names = [rule.external] if isinstance(rule.external, str) else rule.external or []
+        names = external_names(rule)
         there = stream is None or all(name in stream.fields or name.partition(".")[0] in stream.fields for name in names)
         return there and (rule.ref is None or rule.ref.entity in entities)
 
@@ -37,4 +38,5 @@ def fitted(spec: MappingSpec, streams: Mapping[str, Stream], entities: Collectio
 
     fields = {name: rule for name, rule in body.fields.items() if usable(rule, streams.get(spec.stream))}
     lists = {name: of_list(one) for name, one in body.lists.items() if reachable(one)}
-    return replace(spec, body=body.model_copy(update={"fields": fields, "lists": lists}))
+    left_out = frozenset(external for name, rule in body.fields.items() if name not in fields for external in external_names(rule))
+    return replace(spec, body=body.model_copy(update={"fields": fields, "lists": lists}), left_out=left_out)

@@ -150,7 +150,7 @@ class Plan:
     @property
     def externals(self) -> tuple[str, ...]:
         """Ways to the external values, as the mapping has them."""
-        return _tuple(self.spec.external)
+        return external_names(self.spec)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -189,12 +189,12 @@ def plan_rules(world: World, rules: Mapping[str, RuleSpec], scope: Scope) -> lis
 def passed_through(world: World) -> dict[str, tuple[Path, RuleSpec]]:
     """Return, by canonical path, the rules that the pass-through stands for in this stream, each with its place.
 
-    A field with a rule of its own is not passed through, nor is the key, the bridge's reference, or what is no value by itself: a list, an
-    object, a reference to a record of that system.
+    A field with a rule of its own, though it be left out here, is not passed through, nor is what the key names, or what is no value by
+    itself: a list, an object, a reference to a record of that system.
     """
     body, found = world.spec.body, dict[str, tuple[Path, RuleSpec]]()
-    key = body.key
-    taken = {world.field_name(name) for rule in body.fields.values() for name in _tuple(rule.external)} | {key.id, key.external_id}
+    ruled = {*world.spec.left_out, *(name for rule in body.fields.values() for name in external_names(rule))}
+    taken = {*map(world.field_name, ruled), body.key.id, body.key.external_id, body.key.version, *body.key.natural}
     described = world.stream.fields if world.stream is not None else dict.fromkeys(world.names)
     for number, one in enumerate(body.passthrough):
         place: Path = ("passthrough", number)
@@ -269,7 +269,7 @@ def _rule(name: str, spec: RuleSpec, scope: Scope) -> Rule:
     return Rule(
         name,
         canonical=_tuple(spec.canonical) or (() if constant and scope.own(name) is None else (name,)),
-        external=_tuple(spec.external),
+        external=external_names(spec),
         direction=_direction(spec),
         write=spec.write,
         required=spec.required,
@@ -556,6 +556,11 @@ def named_in_table(spec: MappingSpec, rule: RuleSpec) -> tuple[Any, ...] | None:
     """Return the external values that the value map of a rule names; None where it has none, so that any may be meant."""
     table = table_of(spec, rule)
     return (*table.pairs, *table.write.values()) if table is not None else None
+
+
+def external_names(rule: RuleSpec) -> tuple[str, ...]:
+    """Return the names of the external fields that a rule stands on, as the mapping has them."""
+    return _tuple(rule.external)
 
 
 def _tuple(value: str | list[str] | None) -> tuple[str, ...]:

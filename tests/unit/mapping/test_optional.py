@@ -66,6 +66,11 @@ def test_a_list_without_its_file_is_left_out(whole: MappingSpec) -> None:
     assert left(whole, ALL, None, "customer", "sales_rep")[1] == set()
 
 
+def test_what_is_left_out_is_not_passed_through_instead(spec: Callable[..., MappingSpec]) -> None:
+    whole = spec(RULES, more="passthrough: [{match: '.*'}]")
+    assert left(whole, f"{ALL} Tax", None, "customer") == ({"name", "number", "parent", "custom.Tax"}, set())
+
+
 def test_what_is_not_optional_is_complained_of(whole: MappingSpec) -> None:
     with pytest.raises(ConfigError) as caught:
         left(whole, "Id Number Parent Owner", None, "customer")

@@ -11,8 +11,10 @@ import pytest
 
 from erpcrm_bridge.connector import Capabilities, Field, Stream
 from erpcrm_bridge.errors import ConfigError
-from erpcrm_bridge.mapping import CompiledMapping, FieldError
+from erpcrm_bridge.mapping import CompiledMapping, FieldError, compile_mapping
 from erpcrm_bridge.model.records import Child
+
+from .conftest import read, text_of
 
 Compile = Callable[..., CompiledMapping]
 
@@ -451,6 +453,17 @@ def test_what_only_tells_of_a_rule_is_no_part_of_the_digest_but_a_field_or_a_val
     for other in (of(plain % ("must", "Name1")), of(plain % ("optional", "Name2"))):
         assert other.digest != one.digest
         assert other.meanings != one.meanings
+
+
+# Pass-through
+
+
+def test_what_the_key_names_is_not_passed_through() -> None:
+    text = "\n  name: {external: Name}\npassthrough: [{match: '.*'}]\n"
+    described = Stream("Account.csv", {name: Field(name) for name in ("No", "Name", "Bridge", "Changed", "Tax")}, Capabilities())
+    document = text_of(text).replace("id: Id", "natural: [No], version: Changed")
+    one = compile_mapping(read(document), codes={}, values={}, stream=described)
+    assert one.readable == one.writable == {"name", "custom.Tax"}
 
 
 # What is wrong with a rule
