@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from erpcrm_bridge.connector import Stream
-from erpcrm_bridge.mapping.format import ListSpec, MappingSpec, RuleSpec
-from erpcrm_bridge.mapping.rules import external_names
+from erpcrm_bridge.mapping import expression
+from erpcrm_bridge.mapping.format import Findings, ListSpec, MappingSpec, RuleSpec
+from erpcrm_bridge.mapping.rules import World, external_names
 
 
 def fitted(spec: MappingSpec, streams: Mapping[str, Stream], entities: Collection[str]) -> MappingSpec:
@@ -25,8 +26,8 @@ def fitted(spec: MappingSpec, streams: Mapping[str, Stream], entities: Collectio
     def usable(rule: RuleSpec, stream: Stream | None) -> bool:
         if not rule.optional:
             return True
-        names = external_names(rule)
-        there = stream is None or all(name in stream.fields or name.partition(".")[0] in stream.fields for name in names)
+        world = World(spec, {}, {}, stream, Findings(spec.document))
+        there = stream is None or all(world.field_name(name) in stream.fields for name in (*external_names(rule), *_read(rule)))
         return there and (rule.ref is None or rule.ref.entity in entities)
 
     def of_list(one: ListSpec) -> ListSpec:
@@ -40,3 +41,11 @@ def fitted(spec: MappingSpec, streams: Mapping[str, Stream], entities: Collectio
     lists = {name: of_list(one) for name, one in body.lists.items() if reachable(one)}
     left_out = frozenset(external for name, rule in body.fields.items() if name not in fields for external in external_names(rule))
     return replace(spec, body=body.model_copy(update={"fields": fields, "lists": lists}), left_out=left_out)
+
+
+def _read(rule: RuleSpec) -> tuple[str, ...]:
+    """Return the external names that a rule's expression reads; of a text that is none, which is complained of later, none."""
+    try:
+        return expression.parse(rule.get, lambda _path: "None").reads if rule.get is not None else ()
+    except expression.NotAnExpression:
+        return ()

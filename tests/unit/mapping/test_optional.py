@@ -66,6 +66,34 @@ def test_a_list_without_its_file_is_left_out(whole: MappingSpec) -> None:
     assert left(whole, ALL, None, "customer", "sales_rep")[1] == set()
 
 
+def test_a_name_is_one_column_in_csv_and_leads_into_an_object_elsewhere(spec: Callable[..., MappingSpec]) -> None:
+    rules = """
+  name: {external: Name}
+  custom.tax: {external: Tax.Code, optional: true}
+  email: {external: "Of[main].mail", optional: true}
+"""
+    assert left(spec(rules), "Id Name Tax Of", None)[0] == {"name"}
+    assert left(spec(rules), "Id Name Tax.Code Of[main].mail", None)[0] == {"name", "custom.tax", "email"}
+    assert left(spec(rules, connector="memory"), "Id Name Tax Of", None)[0] == {"name", "custom.tax", "email"}
+    assert left(spec(rules, connector="memory"), "Id Name", None)[0] == {"name"}
+
+
+def test_a_rule_is_left_out_where_what_its_expression_reads_is_not_there(spec: Callable[..., MappingSpec]) -> None:
+    whole = spec("""
+  name: {external: Name}
+  custom.old: {get: "'y' if field('Archived On') else 'n'", optional: true}
+""")
+    assert left(whole, "Id Name", None)[0] == {"name"}
+    streams = {whole.stream: Stream(whole.stream, {n: Field(n) for n in ("Id", "Name", "Bridge", "Archived On")}, Capabilities())}
+    assert set(fitted(whole, streams, ()).body.fields) == {"name", "custom.old"}
+
+
+def test_an_expression_that_is_none_is_not_left_out_but_complained_of(spec: Callable[..., MappingSpec]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        left(spec("\n  name: {external: Name}\n  custom.old: {get: 'Archived =', optional: true}\n"), "Id Name", None)
+    assert "expression" in str(caught.value.complaints[0].what)
+
+
 def test_what_is_left_out_is_not_passed_through_instead(spec: Callable[..., MappingSpec]) -> None:
     whole = spec(RULES, more="passthrough: [{match: '.*'}]")
     assert left(whole, f"{ALL} Tax", None, "customer") == ({"name", "number", "parent", "custom.Tax"}, set())
