@@ -1299,7 +1299,7 @@ NO_PLUG_IN = "text"
 @pytest.fixture
 def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Install packages that bring transforms."""
-    names = {"rot13": "ROT13", "broken": "BROKEN", "nothing": "NO_PLUG_IN", "gone": "GONE"}
+    names = {"rot13": "ROT13", "shout": "SHOUT", "broken": "BROKEN", "nothing": "NO_PLUG_IN", "gone": "GONE"}
     points = [EntryPoint(name, f"{__name__}:{value}", GROUP) for name, value in names.items()]
     monkeypatch.setattr(transforms, "entry_points", lambda group: [point for point in points if point.group == group])
     transforms._entry_points.cache_clear()
@@ -1308,6 +1308,7 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ROT13 = rot13()
+SHOUT = PlugIn("quotient", lambda text, loud: text.upper() if loud else text, lambda text, loud: text, ["abc"], {"loud": bool})
 
 
 @story("plug-in")
@@ -1322,9 +1323,20 @@ def test_a_transform_that_another_package_brings_moves_a_record_both_ways(tmp_pa
     assert says(secret.crm_of(customer), Phone="klm")
 
 
+@story("plug-in")
+def test_an_option_that_is_true_or_false_is_taken_as_such(tmp_path: Path, plugged: None) -> None:
+    loud = world(tmp_path, {"fields": {"phone": {"external": "Phone", "via": [{"shout": {"loud": True}}]}}})
+    account = loud.crm.create("Account", {"Name": "Acme", "Phone": "abc"})
+    loud.sync_until_quiet()
+    assert says(loud.partner("crm", "Account", account, "erp")[1], tel="ABC")
+
+
 @pytest.mark.parametrize(
     ("via", "words"),
     [
+        ("{shout: {loud: 1}}", "`loud` is not true or false"),
+        ("{rot13: {key: true}}", "`key` is not a whole number"),
+        ("{join: {sep: true}}", "`sep` is not text"),
         ("broken", "breaks its law (iso) on its sample 1"),
         ("nothing", "is no transform"),
         ("gone", "cannot be loaded"),

@@ -134,9 +134,12 @@ def build(entry: str | Mapping[str, Any], setting: Setting) -> Transform:
             raise Misused(f"`{name}` needs the option `{key}`")
     for key, value in options.items():
         wanted = allowed[key]
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise Misused(f"`{name}`: `{key}` is not {'a whole number' if wanted is int else 'text'}")
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):  # to Python, true is a whole number
+            raise Misused(f"`{name}`: `{key}` is not {_TYPES.get(wanted, f'a {wanted.__name__}')}")
     return builder(dict(options), setting)
+
+
+_TYPES: dict[type, str] = {str: "text", int: "a whole number", bool: "true or false"}
 
 
 def _entry(entry: str | Mapping[str, Any]) -> tuple[str, Any]:
