@@ -175,7 +175,8 @@ _COMPARE: dict[type[ast.cmpop], str] = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-_WORDS = {"true": True, "false": False, "null": None}
+WORDS = {"true": True, "false": False, "null": None}
+"""Names that are values, as they stand in YAML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +230,8 @@ class _Writer:
         raise NotAnExpression("a literal is text, a number, true, false or null")
 
     def _name(self, node: ast.Name, _depth: int) -> str:
-        if node.id in _WORDS:
-            return repr(_WORDS[node.id])
+        if node.id in WORDS:
+            return repr(WORDS[node.id])
         return self._path(node.id)
 
     def _attribute(self, node: ast.Attribute, _depth: int) -> str:
@@ -279,7 +280,7 @@ class _Writer:
     @staticmethod
     def _is_word(node: ast.expr) -> bool:
         if isinstance(node, ast.Name):
-            return node.id in _WORDS
+            return node.id in WORDS
         return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
 
     def _ifexp(self, node: ast.IfExp, depth: int) -> str:

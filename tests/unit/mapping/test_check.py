@@ -15,7 +15,7 @@ import pytest
 from erpcrm_bridge.cli.mappings import of_no_connector
 from erpcrm_bridge.connector import Capabilities, Description, Field, Stream
 from erpcrm_bridge.errors import ConfigError
-from erpcrm_bridge.mapping import Library, MappingSpec, check_mapping, load_library, shipped
+from erpcrm_bridge.mapping import Library, MappingSpec, check_mapping, compile_mapping, load_library, shipped
 from erpcrm_bridge.mapping.check import CODES, Against, Finding, check_fit, check_fixpoint, check_laws, check_together
 from erpcrm_bridge.mapping.check.findings import of_complaint
 from erpcrm_bridge.mapping.format import MappingFile, parse
@@ -295,6 +295,7 @@ PASSED = ("tests:", 'passthrough: [{match: ".*__c", except: [Bridge_Id__c]}]\nte
 SLOTS = ("tests:", "lists: {addresses: {slots: {a: {prefix: Ship}}, fields: {city: {external: City}}}}\ntests:")
 SUMMED = "lists: {addresses: {model: canonical:AddressLine, sums_to: credit_limit, line_match: [[label]]}}\n"
 MOVES = Capabilities(moves={"Active__c": {"Yes": ("No",)}})  # in the system's own states
+CSV = ("connector: salesforce", "connector: csv")
 UNCOVERED = ("Other: other}", "Misc: other}")
 
 
@@ -344,6 +345,18 @@ EACH: list[tuple[str, str, str, Callable[[Path], list[Finding]]]] = [
         "no-connector",
         "no connector `salesfrce`",
         lambda at: of_no_connector(read(edited(("connector: salesforce", "connector: salesfrce")))),
+    ),
+    ("ERROR", "when-hides-deletes", "`Is Deleted`", lambda at: one(at, ("Type != 'Supplier'", "field('Is Deleted') != 'Yes'"))),
+    ("ERROR", "not-text", "1, 0, and a cell", lambda at: one(at, CSV, ("{Yes: active, No: inactive}", "{1: active, 0: inactive}"))),
+    ("ERROR", "not-text", 'quote it: "true"', lambda at: one(at, CSV, ("Other: other}", "true: other}"))),
+    ("ERROR", "not-text", 'quote it: "0"', lambda at: one(at, CSV, ("write: {archived: No}", "write: {archived: 0}"))),
+    ("ERROR", "not-text", "`not`", lambda at: one(at, CSV, ("external: Website}", "external: Website, via: [trim, not]}"))),
+    ("ERROR", "not-text", "`Score > 100`", lambda at: one(at, CSV, ("Type != 'Supplier'", "Type == 'A' and Score > 100"))),
+    (
+        "ERROR",
+        "not-text",
+        "`field('A b') in [1, 2]`",
+        lambda at: one(at, CSV, ("external: Website}", "external: Website, get: \"field('A b') in [1, 2]\"}")),
     ),
     ("LOSSY", "slots", "the 1 slots hold", lambda at: one(at, SLOTS, ShipCity=Field("ShipCity"))),
     ("ERROR", "slots", "the credit_limit", lambda at: one(at, SLOTS, entity=ENTITY + SUMMED, ShipCity=Field("ShipCity"))),
@@ -464,6 +477,40 @@ def test_each_code_is_found_where_its_mistake_is(
 def test_a_move_is_offered_in_the_system_s_own_states(tmp_path: Path) -> None:
     offers = Capabilities(moves={"Active__c": {"No": ("Yes",)}})
     assert "move-not-offered" not in {found.code for found in one(tmp_path, text=ORDER, capabilities=offers)}
+
+
+@pytest.mark.parametrize(
+    ("when", "taken"),
+    [
+        ("Score > 100", None),
+        ("100 < Score", None),
+        ("Score == -1.5", None),
+        ("Score is true", None),
+        ("Score != true", None),
+        ("number(Score) > 100", {"150"}),
+        ("number(coalesce(Score, 0)) > 100", {"150"}),
+        ("number(coalesce(Score, 0)) < 100", {"20", "", None}),
+        ("Score is not null and Score != 'x'", {"150", "20", ""}),
+        ("Score > '3'", set()),
+        ("'x' if len(Score) > 2 else null", {"150"}),
+    ],
+)
+def test_a_cell_is_compared_with_text_or_as_the_number_that_the_way_out_names(tmp_path: Path, when: str, taken: set[str] | None) -> None:
+    found = [found for found in one(tmp_path, CSV, ("Type != 'Supplier'", when)) if found.code == "not-text"]
+    assert bool(found) == (taken is None)
+    for way_out in (found.complaint.way_out for found in found):
+        assert "'true'" in way_out if "true" in when else "number(coalesce(Score, 0))" in way_out
+    if taken is not None:
+        compiled = compile_mapping(read(edited(CSV, ("Type != 'Supplier'", when))), codes={}, values={}, stream=None)
+        assert {cell for cell in ("150", "20", "", None) if compiled.applies({"Score": cell})} == taken
+
+
+def test_what_a_transform_makes_of_a_cell_may_be_no_text_and_another_system_holds_numbers(tmp_path: Path) -> None:
+    twice = "external: Website, via: [{map: {pairs: {Yes: true, No: false}}}, not, {map: {pairs: {true: a, false: b}}}]}"
+    assert "not-text" not in codes(one(tmp_path, CSV, ("external: Website}", twice)))
+    assert "not-text" not in codes(
+        one(tmp_path, ("{Yes: active, No: inactive}", "{1: active, 0: inactive}"), ("Type !=", "Score > 1 or Type !="))
+    )
 
 
 def test_each_code_at_each_of_its_levels_has_its_mistake() -> None:

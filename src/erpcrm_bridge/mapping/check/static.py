@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from erpcrm_bridge.errors import ConfigError
@@ -20,6 +21,8 @@ from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.settings.yaml import Path
 
 _DELETED = {"isdeleted", "deleted", "active", "isactive", "inactive", "isinactive", "archived", "isarchived"}
+_LEAVE_TEXT = {"trim", "collapse_ws", "lower", "upper", "str", "formula_guard", "join", "odoo_false_null"}
+"""Transforms that give text for text."""
 
 
 def check_mapping(library: Library, spec: MappingSpec) -> list[Finding]:
@@ -33,6 +36,7 @@ def check_mapping(library: Library, spec: MappingSpec) -> list[Finding]:
     _losses(report, spec)
     _internal_ids(report, spec)
     _when(report, spec)
+    _cells(report, spec, compiled)
     _cycle(report, library, spec)
     _untested(report, spec)
     _groups(report, library, spec, compiled)
@@ -53,7 +57,7 @@ def _shown_to_nobody(report: Report, spec: MappingSpec, compiled: CompiledMappin
         return
     own = spec.document.origins if isinstance(spec.document, Overlaid) else None
     read = {name for _, plan in plans_of(compiled) for name in (*plan.reads, *plan.externals)}
-    read |= set(expression.parse(spec.body.when, lambda _: "None").reads) if spec.body.when else set()
+    read |= set(_parsed(spec.body.when).reads) if spec.body.when else set()
     key, slots = spec.body.key, [one.prefix for body in spec.body.lists.values() for one in (body.slots or {}).values()]
     read |= {name for name in (key.id, key.external_id, key.version, *key.natural) if name}
     read |= {name for body in spec.body.lists.values() for name in (body.inline, body.child.stream if body.child else None) if name}
@@ -157,11 +161,66 @@ def _no_ids(report: Report, place: Path, externals: Iterable[Any], way_out: str)
 def _when(report: Report, spec: MappingSpec) -> None:
     if spec.body.when is None:
         return
-    for node in ast.walk(ast.parse(spec.body.when.strip(), mode="eval")):
-        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-        if name.lower().removesuffix("__c") in _DELETED:
+    for name in (part for path in _parsed(spec.body.when).reads for part in path.split(".")):
+        if re.sub(r"[\W_]", "", name.lower().removesuffix("__c")) in _DELETED:
             what = f"`{name}` tells of a delete, which never passes through `when`"
             report.add("ERROR", "when-hides-deletes", ("when",), what, "leave it out: deletes are changes of their own")
+
+
+def _parsed(text: str) -> expression.Expression:
+    return expression.parse(text, lambda _path: "None")
+
+
+def _cells(report: Report, spec: MappingSpec, compiled: CompiledMapping) -> None:
+    """What a rule takes for a number, or for true or false, while it is a cell of a CSV file, never fits: a cell is text."""
+    if spec.connector != "csv":
+        return
+    if spec.body.when is not None:
+        _comparisons(report, ("when",), spec.body.when)
+    for _, plan in plans_of(compiled):
+        if plan.spec.get is not None:
+            _comparisons(report, (*plan.place, "get"), plan.spec.get)
+        number, first = next(((n, one.name) for n, one in enumerate(plan.via) if one.name not in _LEAVE_TEXT), (0, ""))
+        place = (*plan.place, "via", number)
+        if first == "not":
+            way_out = "map the words that stand there: {map: {pairs: {Yes: false, No: true}}}"
+            report.add("ERROR", "not-text", place, "`not` takes true or false, and a cell of a CSV file is text", way_out)
+        table = table_of(spec, plan.spec) if first == "map" else None
+        values = [*table.pairs, *table.write.values()] if table is not None else []
+        if others := [shown(value) for value in dict.fromkeys(values) if value is not None and not isinstance(value, str)]:
+            what = f"the table has {', '.join(others)}, and a cell of a CSV file is text: it never matches"
+            quoted = ", ".join(f'"{value}"' for value in others)
+            report.add("ERROR", "not-text", place, what, f"quote {'it' if len(others) == 1 else 'them'}: {quoted}")
+
+
+def _comparisons(report: Report, place: Path, text: str) -> None:
+    for node in ast.walk(ast.parse(text.strip(), mode="eval")):
+        sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+        for cell, other in (pair for left, right in pairwise(sides) for pair in ((left, right), (right, left))):
+            values = _no_texts(other) if _is_cell(cell) else []
+            if values:
+                name = ast.unparse(cell)
+                numbers = f"compare number({name}), or number(coalesce({name}, 0)) where a cell may be empty"
+                way_out = f"compare it with the text that stands there, as '{shown(values[0])}'" if isinstance(values[0], bool) else numbers
+                what = f"`{ast.unparse(node)}`: a cell of a CSV file is text, and never {shown(values[0])}"
+                report.add("ERROR", "not-text", place, what, way_out)
+
+
+def _is_cell(node: ast.expr) -> bool:
+    """Tell whether an expression is a path, by its name or by field()."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "field"
+    return isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and node.id not in expression.WORDS)
+
+
+def _no_texts(node: ast.expr) -> list[Any]:
+    """Return the numbers, and true and false, that a literal or a list of literals holds."""
+    if isinstance(node, ast.List):
+        return [value for one in node.elts for value in _no_texts(one)]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return [f"-{value}" for value in _no_texts(node.operand)]
+    value = expression.WORDS.get(node.id) if isinstance(node, ast.Name) else node.value if isinstance(node, ast.Constant) else None
+    return [value] if value is not None and not isinstance(value, str) else []
 
 
 def _cycle(report: Report, library: Library, spec: MappingSpec) -> None:
