@@ -533,6 +533,19 @@ def test_the_laws_hold_for_each_shipped_mapping_with_200_values(name: str) -> No
     assert [str(found) for found in check_laws(SHIPPED[name], None, examples=200) if found.wrong] == []
 
 
+JOINED = ("external: Website}", "external: [Website, Fax], via: [join]}")
+
+
+def test_a_field_that_a_create_does_not_name_is_read_as_empty(tmp_path: Path) -> None:
+    found = one(tmp_path, JOINED, Fax=Field("Fax"))
+    assert [str(one) for one in found if one.level == "LAW"] == []
+
+
+def test_a_part_that_a_create_loses_is_a_broken_law(tmp_path: Path) -> None:
+    lost = ("external: Website}", 'external: Website, get: "Website + coalesce(Fax, \'\')", put: "left(website, 3)"}')
+    assert ("website", "PutGet") in {(one.about, one.code) for one in one(tmp_path, lost, Fax=Field("Fax"))}
+
+
 def test_two_systems_that_rewrite_one_another_are_found_by_a_second_lap() -> None:
     status = "via: [{map: {pairs: {Yes: active, No: inactive}, write: {archived: No}}}]"
     turned = "via: [{map: {pairs: {Yes: archived, No: inactive}, write: {active: No, inactive: Yes}}}]"

@@ -17,13 +17,24 @@ RULES = """
   kind: {external: Kind, via: [{map: {pairs: {C: customer}}}]}
   website: {external: Web}
   email: {external: Mail, get: Mail, put: "email + '.'"}
+  title: {canonical: custom.title, external: [Part, Rest], via: [join]}
   custom.since: {external: Since, via: [{wall_time: {tz: Europe/ZONE}}]}
 """
 
 
 def sampled(*records: dict[str, Any], zone: str = "Berlin", when: str = "") -> Sampled:
     text = text_of(RULES.replace("ZONE", zone), more=when).replace("external_id: Bridge}", "external_id: Bridge, version: Stamp}")
-    plain = {"Name": "A", "Active": "Yes", "Kind": "C", "Web": None, "Mail": None, "Since": None, "Stamp": "2026-07-01T08:10:00.000+0000"}
+    plain = {
+        "Name": "A",
+        "Active": "Yes",
+        "Kind": "C",
+        "Web": None,
+        "Mail": None,
+        "Since": None,
+        "Part": None,
+        "Rest": None,
+        "Stamp": "2026-07-01T08:10:00.000+0000",
+    }
     return sample(compile_mapping(read(text), codes={}, values={}, stream=None), [plain | record for record in records])
 
 
@@ -32,8 +43,12 @@ def test_what_cannot_be_read_what_would_change_and_what_is_never_there_are_count
     assert (found.records, found.asleep) == (5, 1)
     assert found.unread == {("kind", "map"): 2}
     assert found.changed == {"email": 1}
-    assert found.never_filled == ["custom.since", "website"]
+    assert found.never_filled == ["custom.since", "custom.title", "website"]
     assert sampled().never_filled == []
+
+
+def test_what_a_new_record_does_not_name_is_empty_there() -> None:
+    assert sampled({"Part": "Chief"}, {"Part": "Chief", "Rest": "Officer"}).changed == {}
 
 
 @pytest.mark.parametrize(("zone", "count"), [("Berlin", 0), ("London", 1)])

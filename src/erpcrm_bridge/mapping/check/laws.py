@@ -6,6 +6,7 @@ Proving needs Hypothesis (the extra ``check``); nothing that runs a flow does. T
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -143,11 +144,20 @@ class _Part:
         if errors:
             return None
         unread: list[FieldError] = []
-        back = self.get(written, golden, unread)
+        back = self.get(created(self.world, self.plans, written), golden, unread)
         return back | {error.path: _GONE for error in unread}
 
     def written(self, golden: Fields) -> Fields:
         return self.put(golden, None, True, [])
+
+
+def created(world: World, plans: Sequence[Plan], put: Fields) -> Fields:
+    """Return the record that a create with these fields makes: what the rules read of it and the create does not name is empty there."""
+    record = deepcopy(put)
+    for parts in (world.parts(name) for plan in plans if plan.gets for name in plan.reads):
+        if dig_or(record, parts, _GONE) is _GONE:
+            put_in(record, {}, parts, None)
+    return record
 
 
 def _parts(compiled: CompiledMapping, streams: Mapping[str, Stream]) -> Iterator[_Part]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from erpcrm_bridge.mapping.check.examples import Same
+from erpcrm_bridge.mapping.check.laws import created
 from erpcrm_bridge.mapping.compile import CompiledMapping
 from erpcrm_bridge.mapping.source import FieldError
 from erpcrm_bridge.model.values import Fields, same
@@ -55,7 +56,8 @@ def sample(compiled: CompiledMapping, records: Iterable[Fields]) -> Sampled:
         times = {path: at for path in local if (at := _instant(golden.get(path))) is not None}
         found.ahead.update(path for path, at in times.items() if last is not None and at > last)
         refused: list[FieldError] = []
-        back = compiled.get(compiled.put(golden, None, refs, refused, create=True), refs, refused)
+        put = compiled.put(golden, None, refs, refused, create=True)
+        back = compiled.get(created(compiled._world, compiled._plans, put), refs, refused)
         parked = {error.path for error in refused}
         found.changed.update(
             path for path, value in golden.items() if value is not None and path in both - parked and not same(back.get(path), value)
