@@ -23,11 +23,13 @@ _FIXED = ("entity", "connector", "stream", "model")
 
 @dataclass(frozen=True, slots=True)
 class Overlaid(Document):
-    """A file with an overlay over it. ``origins`` tells, for each part that the overlay brought, where it stands there."""
+    """A file with an overlay over it. ``origins`` tells, for each part that the overlay brought, where it stands there; ``not_asked`` are
+    the canonical paths and external names of the rules and lists that it changes, of which no test of the base is asked."""
 
     base: Document
     over: Document
     origins: Mapping[Path, Path] = field(repr=False)
+    not_asked: frozenset[str] = field(repr=False)
 
     def complaint(self, path: Path, what: str, way_out: str = "") -> Complaint:
         for length in range(len(path), 0, -1):
@@ -56,7 +58,7 @@ def overlaid(base: Document, over: Document, findings: Findings) -> Overlaid:
     """Return ``base`` with ``over`` over it; what does not fit goes to ``findings``, which are about ``over``."""
     value: dict[Any, Any] = dict(base.value)
     origins: dict[Path, Path] = {}
-    touched: dict[str, list[Any]] = {}
+    touched: dict[tuple[str, str], list[Any]] = {}
     for key, part in over.value.items():
         if key in _ITSELF:
             continue
@@ -73,9 +75,10 @@ def overlaid(base: Document, over: Document, findings: Findings) -> Overlaid:
             origins[(key,)] = (key,)
     if "unmapped" in value or touched:
         _excuse(value, over, touched)
+    not_asked = _names_in(touched)
     if touched and isinstance(value.get("tests"), list):
-        _no_longer_expected(value, touched, origins)
-    return Overlaid(base.file, value, base._keys, base._values, base, over, origins)
+        _no_longer_expected(value, not_asked, origins)
+    return Overlaid(base.file, value, base._keys, base._values, base, over, origins, not_asked)
 
 
 def _merged(
@@ -83,7 +86,7 @@ def _merged(
     below: Mapping[Any, Any],
     above: Mapping[Any, Any],
     origins: dict[Path, Path],
-    touched: dict[str, list[Any]],
+    touched: dict[tuple[str, str], list[Any]],
     findings: Findings,
 ) -> dict[Any, Any]:
     merged = dict(below)
@@ -96,8 +99,8 @@ def _merged(
                 (key, name), f"there is no `{name}` under `{key}` to switch off", f"did you mean `{near[0]}`?" if near else "remove it"
             )
             continue
-        if key == "fields":
-            touched[str(name)] = [merged.get(name), entry]
+        if key in ("fields", "lists"):
+            touched[key, str(name)] = [merged.get(name), entry]
         if entry is None:
             del merged[name]
         else:
@@ -121,34 +124,60 @@ def _tests(value: dict[Any, Any], above: list[Any], origins: dict[Path, Path]) -
     value["tests"] = tests
 
 
-def _excuse(value: dict[Any, Any], over: Document, touched: Mapping[str, list[Any]]) -> None:
-    """A field whose rule is switched off is excused by that; one that gets a rule needs no excuse."""
+def _excuse(value: dict[Any, Any], over: Document, touched: Mapping[tuple[str, str], list[Any]]) -> None:
+    """A field or list that is switched off is excused by that; one that gets a rule needs no excuse."""
     if "stream" not in value:
         return
-    mapped = {path for name, rule in value.get("fields", {}).items() for path in _canonical(name, rule)}
+    mapped = {path for name, rule in _section(value, "fields").items() for path in _canonical(name, rule)}
+    for name, one in _section(value, "lists").items():
+        mapped |= {name, f"{name}.*"}
+        mapped |= {f"{name}.{path}" for inner, rule in _section(one, "fields").items() for path in _canonical(inner, rule)}
     unmapped = {path: why for path, why in (value.get("unmapped") or {}).items() if path not in mapped}
-    for name, (before, after) in touched.items():
+    for (key, name), (before, after) in touched.items():
         if after is None:
-            unmapped |= {path: f"switched off in {over.file}" for path in _canonical(name, before) if path not in mapped | unmapped.keys()}
+            paths = [name] if key == "lists" else _canonical(name, before)
+            unmapped |= {path: f"switched off in {over.file}" for path in paths if path not in mapped | unmapped.keys()}
     value["unmapped"] = unmapped
 
 
-def _no_longer_expected(value: dict[Any, Any], touched: Mapping[str, list[Any]], origins: Mapping[Path, Path]) -> None:
+def _names_in(touched: Mapping[tuple[str, str], list[Any]]) -> frozenset[str]:
+    """Return the canonical paths and the external names of these rules and lists, as they were and as they are."""
+    found: set[str] = set()
+    for (key, name), entries in touched.items():
+        for one in entries:
+            if key == "fields":
+                found |= {*_canonical(name, one), *_named(one, "external")}
+                continue
+            found |= {name, *_named(one, "inline"), *_named(_section(one, "child"), "stream")}
+            externals = [external for rule in _section(one, "fields").values() for external in _named(rule, "external")]
+            prefixes = [prefix for slot in _section(one, "slots").values() for prefix in _named(slot, "prefix")]
+            found |= {prefix + external for prefix in prefixes for external in externals}
+    return frozenset(found)
+
+
+def _no_longer_expected(value: dict[Any, Any], not_asked: frozenset[str], origins: Mapping[Path, Path]) -> None:
     """What the shipped tests expect of a rule that the overlay changes is not asked of it."""
-    gone: set[str] = set()
-    for name, rules in touched.items():
-        for rule in rules:
-            gone |= {*_canonical(name, rule), *_names(rule.get("external") if isinstance(rule, dict) else None)}
     for number, test in enumerate(value["tests"]):
-        if ("tests", number) in origins or not isinstance(test, dict):
-            continue
-        kept = {key: {k: v for k, v in test[key].items() if k not in gone} for key in ("expect", "back") if isinstance(test.get(key), dict)}
-        value["tests"][number] = {**test, **kept}
+        if ("tests", number) not in origins and isinstance(test, dict):
+            asked = {
+                key: {k: v for k, v in _section(test, key).items() if k not in not_asked}
+                for key in ("expect", "back")
+                if _section(test, key)
+            }
+            value["tests"][number] = {**test, **asked}
 
 
 def _canonical(name: str, rule: Any) -> list[str]:
-    return _names(rule.get("canonical") if isinstance(rule, dict) else None) or [name]
+    return _named(rule, "canonical") or [name]
 
 
-def _names(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else [str(one) for one in value] if isinstance(value, Iterable) and value is not None else []
+def _section(value: Any, key: str) -> dict[Any, Any]:
+    """Return what stands under a key, where that is a section; the format complains of what is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _named(value: Any, key: str) -> list[str]:
+    """Return the names under a key: one, or a list of them."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return [found] if isinstance(found, str) else [str(one) for one in found] if isinstance(found, Iterable) else []

@@ -117,6 +117,67 @@ def test_what_the_shipped_tests_expect_of_other_rules_still_holds(place: Place) 
     assert "own/local/customer/list.yaml:8" in found
 
 
+SITES = """lists:
+  addresses: {child: {stream: sites.csv, parent: Of}, key: Id, write: keyed, fields: {city: {external: City, via: [trim]}}}
+"""
+SITED = (
+    SHIPPED.replace("unmapped: {", SITES + "unmapped: {")
+    .replace(
+        "addresses: not here",
+        ", ".join(f"addresses.{path}: not here" for path in entity_spec("customer").lists["addresses"] if path != "city"),
+    )
+    .replace("Web: w.example}", "Web: w.example, sites.csv: [{Id: 1, City: Rome}]}")
+    .replace("website: w.example}", "website: w.example, addresses: [{city: Rome}]}")
+    + """  - name: two
+    direction: from_canonical
+    given: {name: x, addresses: [{city: Rome}]}
+    expect: {Name: x, sites.csv: [{City: Rome}]}
+"""
+)
+
+
+IN_SLOTS = SITES.replace("child: {stream: sites.csv, parent: Of}, key: Id, write: keyed", "slots: {home: {prefix: Home}}")
+
+
+@pytest.mark.parametrize(
+    "shipped",
+    [
+        SITED,
+        SITED.replace(SITES, IN_SLOTS)
+        .replace("sites.csv: [{Id: 1, City: Rome}]", "HomeCity: Rome")
+        .replace("sites.csv: [{City: Rome}]", "HomeCity: Rome"),
+    ],
+)
+def test_a_list_that_is_switched_off_needs_no_other_excuse_and_no_test(place: Place, shipped: str) -> None:
+    place.write(place.shipped / "customer" / "list.yaml", shipped)
+    assert wrong(place.library()) == []
+    place.over(OVER + "lists: {addresses: null}\n")
+    library = place.library()
+    assert library.specs["customer/list"].body.unmapped["addresses"].startswith("switched off in ")
+    assert wrong(library) == []
+
+
+def test_a_list_that_was_excused_takes_the_excuse_away(place: Place) -> None:
+    place.over(OVER + SITES)
+    assert "addresses" not in place.library().specs["customer/list"].body.unmapped
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "source: {external: Source, const: Bridge, direction: from_canonical}",
+        'website: {external: Site, put: "upper(name)"}',
+        "custom.size: {external: Name, direction: to_canonical, via: [{map: {pairs: {a: b}}}]}",
+    ],
+)
+def test_what_a_rule_of_the_overlay_writes_or_parks_is_no_fault_of_a_shipped_test(place: Place, rule: str) -> None:
+    place.over(OVER + f"fields:\n  {rule}\n")
+    assert [text for text in wrong(place.library()) if "test:" in text] == []
+    own = "tests:\n  - {name: own, given: {Name: x}, expect: {name: x}}\n"
+    place.over(OVER + f"fields:\n  {rule}\n{own}")
+    assert len([text for text in wrong(place.library()) if "test:" in text]) == 1
+
+
 def test_a_mistake_is_complained_of_in_the_file_in_which_it_stands(place: Place) -> None:
     place.over(OVER + "fields:\n  email: {external: Mail, via: [lowr]}\n")
     (found,) = wrong(place.library())

@@ -9,6 +9,7 @@ from typing import Any
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping.compile import CompiledList, CompiledMapping, compile_mapping
 from erpcrm_bridge.mapping.format import MappingSpec, TestSpec
+from erpcrm_bridge.mapping.overlay import Overlaid
 from erpcrm_bridge.mapping.rules import SLOT, Rule
 from erpcrm_bridge.mapping.source import FieldError
 from erpcrm_bridge.model.entities import entity_spec
@@ -29,9 +30,16 @@ def run_test(spec: MappingSpec, test: TestSpec) -> list[str]:
         compiled = compile_mapping(spec, codes=test.codes, values=test.connection, stream=None, names=_names_in(test))
     except ConfigError as error:
         return [str(complaint) for complaint in error.complaints]
-    if test.direction == "to_canonical":
-        return [*_inward(compiled, test)]
-    return [*_outward(compiled, test)]
+    run = _inward if test.direction == "to_canonical" else _outward
+    return [*run(compiled, test, _not_asked(spec, test))]
+
+
+def _not_asked(spec: MappingSpec, test: TestSpec) -> frozenset[str]:
+    """Return the paths and fields of which a shipped test is not asked: an overlay changes their rules."""
+    document = spec.document
+    if not isinstance(document, Overlaid) or ("tests", spec.body.tests.index(test)) in document.origins:
+        return frozenset()
+    return document.not_asked
 
 
 def _names_in(test: TestSpec) -> frozenset[str]:
@@ -40,7 +48,7 @@ def _names_in(test: TestSpec) -> frozenset[str]:
     return frozenset(name for record in records for name in record)
 
 
-def _inward(compiled: CompiledMapping, test: TestSpec) -> Iterator[str]:
+def _inward(compiled: CompiledMapping, test: TestSpec, not_asked: frozenset[str]) -> Iterator[str]:
     if not compiled.applies(test.given):
         yield "`given` is not a record of this mapping (`when`)"
         return
@@ -55,14 +63,18 @@ def _inward(compiled: CompiledMapping, test: TestSpec) -> Iterator[str]:
             got[one.name] = [one.get(row, got, Same(), errors) for row in rows]
     parked = {error.path for error in errors}
     yield from _compare(test.expect, got, parked)
-    for error in errors:
+    for error in _asked(errors, not_asked):
         if test.expect.get(error.path) != "$parked" and not _in_lines(error, compiled, test.expect):
             yield f"`{error.path}` is parked: {error.reason}"
     back = compiled.put(got, test.given, Same(), [], create=False)
     for name in back:
-        if name not in test.back:
+        if name not in test.back and name not in not_asked:
             yield f"`{name}` would be written back though nothing has changed"
     yield from _compare(test.back, back, set())
+
+
+def _asked(errors: Sequence[FieldError], not_asked: frozenset[str]) -> list[FieldError]:
+    return [error for error in errors if not_asked.isdisjoint((error.path, error.path.partition(".")[0]))]
 
 
 def _in_lines(error: FieldError, compiled: CompiledMapping, expect: Mapping[str, Any]) -> bool:
@@ -70,7 +82,7 @@ def _in_lines(error: FieldError, compiled: CompiledMapping, expect: Mapping[str,
     return any(row.get(error.path) == "$parked" for row in rows)
 
 
-def _outward(compiled: CompiledMapping, test: TestSpec) -> Iterator[str]:
+def _outward(compiled: CompiledMapping, test: TestSpec, not_asked: frozenset[str]) -> Iterator[str]:
     entity = entity_spec(compiled.entity)
     golden = _typed(test.given, entity.fields)
     create = test.mode != "update" and (test.mode == "create" or test.base is None)
@@ -91,7 +103,7 @@ def _outward(compiled: CompiledMapping, test: TestSpec) -> Iterator[str]:
                 got[one.external] = rows
     parked = {name for error in errors for name in (error.path, *_externals_of(compiled.rules, error.rule))}
     yield from _compare(test.expect, got, parked)
-    for error in errors:
+    for error in _asked(errors, not_asked):
         if not any(test.expect.get(name) == "$parked" for name in (error.path, *_externals_of(compiled.rules, error.rule))):
             yield f"`{error.path}` is parked: {error.reason}"
 
