@@ -187,7 +187,7 @@ def _cells(report: Report, spec: MappingSpec, compiled: CompiledMapping) -> None
             report.add("ERROR", "not-text", place, "`not` takes true or false, and a cell of a CSV file is text", way_out)
         table = table_of(spec, plan.spec) if first == "map" else None
         values = [*table.pairs, *table.write.values()] if table is not None else []
-        if others := [shown(value) for value in dict.fromkeys(values) if value is not None and not isinstance(value, str)]:
+        if others := list(dict.fromkeys(shown(value) for value in values if value is not None and not isinstance(value, str))):
             what = f"the table has {', '.join(others)}, and a cell of a CSV file is text: it never matches"
             quoted = ", ".join(f'"{value}"' for value in others)
             report.add("ERROR", "not-text", place, what, f"quote {'it' if len(others) == 1 else 'them'}: {quoted}")
