@@ -78,12 +78,6 @@ def _look_again(flow: Flow, store: Store, run: RunNote, entity: str) -> None:
             store.set_incoming_state(stream_id, found, "new")
 
 
-def note_decided(store: Store, flow: str, golden_id: str) -> None:
-    """Let the next run draw what follows from a person's change of a golden record: its natural keys, and the total of its lines."""
-    noted = msgspec.json.decode(store.fact(f"decided:{flow}") or "[]", type=list[str])
-    store.set_fact(f"decided:{flow}", msgspec.json.encode([*noted, golden_id]).decode())
-
-
 def _draw_from_decisions(flow: Flow, store: Store, run: RunNote) -> None:
     noted = store.fact(f"decided:{flow.name}")
     if noted is None:

@@ -13,6 +13,7 @@ from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import is_golden_id
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, LinkState, Store
+from erpcrm_bridge.sync.clashes import part, without
 from erpcrm_bridge.sync.decide import label_of
 from erpcrm_bridge.sync.desk import refer
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -149,6 +150,7 @@ def unlink(
     says = [
         f"{one.named} is no longer {_whom(golden)}. Both stay as they are in their systems.",
         "It is bound to nothing and created nowhere until a person says what it is.",
+        *_leaves(flow, store, golden, link),
     ]
     deed = Deed("unlink", one.entity, one.named, None, says, f"erpcrm-bridge link {one.named} {golden.id}")
     if not do:
@@ -157,6 +159,7 @@ def unlink(
     with store.transaction():
         seq = store.next_seq()
         _keep_incoming(store, link, one.key, seq)
+        part(flow, store, run, golden, link, seq)
         store.drop_links([link.id])
         _close_link(store, run, link, person)
         store.set_incoming_state(link.stream_id, [one.key], "parked")
@@ -181,6 +184,7 @@ def unmerge(
     says = [
         f"{one.named} becomes a {one.entity} of its own, apart from {_whom(golden)}.",
         "Nothing is created for it elsewhere; what refers to it follows.",
+        *_leaves(flow, store, golden, link),
     ]
     deed = Deed("unmerge", one.entity, one.named, new_id, says, f"erpcrm-bridge link {one.named} {golden.id}")
     if not do:
@@ -188,6 +192,7 @@ def unmerge(
     with store.transaction():
         seq = store.next_seq()
         store.add_golden([GoldenRow(new_id, golden.entity, {}, {}, seq)])
+        part(flow, store, run, golden, link, seq)
         _move(store, link, one.key, new_id, seq, alias=False)
         _close_link(store, run, link, person)
         _follow(flow, store, run, one, golden, new_id, seq, person)
@@ -206,6 +211,11 @@ def _linked(store: Store, one: Place | GoldenRow) -> tuple[Place, LinkRow, Golde
         raise UsageError(f"{one.named} is linked with no other record.", way_out=f"erpcrm-bridge explain {one.named}")
     _refuse_open(store, [golden])
     return one, link, golden
+
+
+def _leaves(flow: Flow, store: Store, golden: GoldenRow, link: LinkRow) -> list[str]:
+    """Say which clashes a record is in no more once it is parted."""
+    return [f"What it says of {' + '.join(clash.unit)} leaves the clash." for clash in without(flow, store, golden, link)]
 
 
 def _refuse_open(store: Store, goldens: Sequence[GoldenRow]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, Store
+from erpcrm_bridge.sync.clashes import part
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.joining import Moved, begun_anew, join_moved, way_back
 from erpcrm_bridge.sync.notes import RunNote
@@ -26,8 +27,20 @@ def continue_records(flow: Flow, store: Store, run: RunNote, entity: str) -> boo
     moved = {(one.row.stream_id, one.row.key): one for one in _moved(flow, store, entity)}
     if moved:
         join_moved(flow, store, run, entity, moved)
+        _part_all(flow, store, run, list(moved.values()))
         took = _take_over(flow, store, run, entity) or took
     return took
+
+
+def _part_all(flow: Flow, store: Store, run: RunNote, moved: list[Moved]) -> None:
+    """Let those that have gone over take what they said out of the clashes of what they were."""
+    in_clash = {golden_id for golden_id, _ in store.in_clash([one.origin.id for one in moved])}
+    contested = [one for one in moved if one.origin.id in in_clash]
+    links = store.links([one.link.id for one in contested])
+    for one in contested:
+        if links[one.link.id].golden_id != one.origin.id:
+            with store.transaction(run.fence):
+                part(flow, store, run, store.golden([one.origin.id])[one.origin.id], one.link, store.next_seq())
 
 
 def _moved(flow: Flow, store: Store, entity: str) -> Iterator[Moved]:
@@ -119,6 +132,7 @@ def _goes_over(store: Store, run: RunNote, flow: Flow, link: LinkRow, wanted: Li
         other.state, other.dirty = "tombstone", False
     with store.transaction(run.fence):
         moved.seq = store.next_seq()
+        part(flow, store, run, store.golden([link.golden_id])[link.golden_id], link, moved.seq)
         for other in ended:
             other.seq = moved.seq
         store.drop_links([wanted.id])

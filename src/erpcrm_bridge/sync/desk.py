@@ -13,12 +13,11 @@ from erpcrm_bridge.model.entities import MODELS, entity_spec
 from erpcrm_bridge.model.fields import field_at
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
-from erpcrm_bridge.sync.absorb import note_decided
+from erpcrm_bridge.sync.clashes import part, put_values
 from erpcrm_bridge.sync.decide import UNREADABLE
 from erpcrm_bridge.sync.flow import Flow, Paused
 from erpcrm_bridge.sync.joining import begun_anew
-from erpcrm_bridge.sync.lines import flatten, unflatten
-from erpcrm_bridge.sync.notes import RunNote, instant, new_run
+from erpcrm_bridge.sync.notes import RunNote, instant, new_run, note_decided
 from erpcrm_bridge.sync.pull import ask_again
 
 
@@ -45,19 +44,12 @@ def settle_clash(
         values = [_checked(row.entity, unit[0], value)]
     run = new_run(row.flow, clock)
     golden = store.golden([row.golden_id])[row.golden_id]
-    lists = list(entity_spec(golden.entity).lists)
-    flat = flatten(golden.fields, lists)
-    old = [flat.get(path) for path in unit]
-    flat.update(zip(unit, values, strict=True))
-    golden.fields = unflatten(flat, lists)
-    for path in unit:
-        golden.authors[path] = [f"person:{person}", "", run.id]
     data: dict[str, Any] = {
         "kind": "settle",
         "unit": unit,
         "person": person,
         "took": take or "a value of their own",
-        "fields": {path: [before, after] for path, before, after in zip(unit, old, values, strict=True)},
+        "fields": put_values(golden, unit, values, [f"person:{person}", "", run.id]),
         "by": dict.fromkeys(unit, f"person:{person}"),
         "rules": dict.fromkeys(unit, f"settled by {person}"),
         "losers": {path: [{**c, "values": [c["values"][at]]} for c in candidates if c["values"] != values] for at, path in enumerate(unit)},
@@ -191,6 +183,7 @@ def tell_apart(store: Store, run: RunNote, row: ParkedRow, person: str, others: 
 def _go_over(store: Store, flow: Flow, run: RunNote, link: LinkRow, golden: GoldenRow) -> None:
     """Move the link of a record that was another entity until now."""
     place = next(side.connection for side in flow.all_sides() if side.stream_id == link.stream_id)
+    part(flow, store, run, store.golden([link.golden_id])[link.golden_id], link, store.next_seq())
     store.update_links([begun_anew(link, golden)])
     told = {"kind": "continued", "continued": {place: [golden.entity, golden.id]}, "key": link.key}
     store.add_history([HistoryRow(link.golden_id, run.id, run.at, told)])
@@ -277,6 +270,11 @@ def _merge(store: Store, row: ParkedRow, lost: GoldenRow, run: RunNote, seq: int
     store.put_golden([lost])
     refer(store, lost, won.id, run, seq, person)
     losers = {path: [{"by": lost.id, "values": [value]}] for path, value in lost.fields.items() if value != won.fields.get(path)}
+    for clash in store.parked(kinds=["clash"], golden_ids=[lost.id]):
+        store.close_parked([clash.subject], person, run.at)
+        for at, path in enumerate(clash.data["unit"]):
+            told_apart = [{"by": it["by"], "values": [it["values"][at]]} for it in clash.data["candidates"]]
+            losers[path] = [*losers.get(path, ()), *told_apart]
     told = {"kind": "settle", "unit": [], "person": person, "took": f"{lost.id} merged into it", "losers": losers}
     store.add_history([HistoryRow(won.id, run.id, run.at, told)])
     return won.id

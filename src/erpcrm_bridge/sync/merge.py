@@ -47,6 +47,10 @@ class Saying(Struct):
 IN_DOUBT = "an answer was lost: it may be how the system holds what was asked, or an edit since"
 
 
+GOLDEN = "golden"
+"""Stands as the name of who said golden's value, where that one is in the clash with another."""
+
+
 class Candidate(Struct):
     """One of the values that a clash is about."""
 
@@ -515,7 +519,7 @@ def _told_apart(candidates: list[Candidate], golden: Candidate) -> list[Candidat
     """Return the candidates of a clash, each under a name of its own: golden's value may have been said by another record of a system that
     says something else now."""
     others = {candidate.by for candidate in candidates if candidate is not golden}
-    return [Candidate("golden", it.role, it.version, it.values) if it is golden and it.by in others else it for it in candidates]
+    return [Candidate(GOLDEN, it.role, it.version, it.values) if it is golden and it.by in others else it for it in candidates]
 
 
 def golden_candidate(unit: Unit, held: tuple[Any, ...], authors: Mapping[str, Author], roles: Mapping[str, str]) -> Candidate:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from erpcrm_bridge.model.ids import Ids
-from erpcrm_bridge.store import Fence, ParkedKind, ParkedRow
+from erpcrm_bridge.store import Fence, ParkedKind, ParkedRow, Store
 
 Progress = Callable[[str, int], None]
 """Told of long work: a sentence, and how many records so far."""
@@ -86,3 +88,9 @@ def parked_row(
         run=run.id,
         opened_at=run.at,
     )
+
+
+def note_decided(store: Store, flow: str, golden_id: str) -> None:
+    """Let the next run draw what follows from a person's change of a golden record: its natural keys, and the total of its lines."""
+    noted = msgspec.json.decode(store.fact(f"decided:{flow}") or "[]", type=list[str])
+    store.set_fact(f"decided:{flow}", msgspec.json.encode([*noted, golden_id]).decode())

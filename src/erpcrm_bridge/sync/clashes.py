@@ -1,0 +1,92 @@
+"""Clashes that end otherwise than by a merge: a person's word, or a copy that is parted from its golden record and takes its own along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, Store
+from erpcrm_bridge.store.rows import Author
+from erpcrm_bridge.sync.flow import Flow
+from erpcrm_bridge.sync.lines import flatten, unflatten
+from erpcrm_bridge.sync.merge import GOLDEN, Clash, author_of_unit, same_all, values_at
+from erpcrm_bridge.sync.notes import RunNote, note_decided
+from erpcrm_bridge.sync.settling import clash_row, clash_subject, clashes_of
+
+
+def put_values(golden: GoldenRow, unit: Sequence[str], values: Sequence[Any], author: Author) -> dict[str, list[Any]]:
+    """Let golden hold these values of a unit, said by ``author``; return what they replace, as [old, new] by path."""
+    lists = list(entity_spec(golden.entity).lists)
+    flat = flatten(golden.fields, lists)
+    replaced = {path: [flat.get(path), value] for path, value in zip(unit, values, strict=True)}
+    flat.update(zip(unit, values, strict=True))
+    golden.fields = unflatten(flat, lists)
+    golden.authors.update(dict.fromkeys(unit, author))
+    return replaced
+
+
+def without(flow: Flow, store: Store, golden: GoldenRow, link: LinkRow) -> list[Clash]:
+    """Return the open clashes in which the record of this link has a say, each as it is once that record is parted from golden."""
+    side = flow.side(link.stream_id, link.entity)
+    if side is None or link.state == "alias":
+        return []
+    connections = {
+        of.connection
+        for other in store.links_of([golden.id])[golden.id]
+        if other.id != link.id
+        and other.state in ("live", "missing", "asleep")
+        and (of := flow.side(other.stream_id, other.entity)) is not None
+    }
+    if side.connection in connections:
+        return []  # two records of one system speak under one name: what is said may be the other's
+    flat = flatten(golden.fields, entity_spec(golden.entity).lists)
+    left = []
+    for unit, clash in clashes_of(store, [golden.id]).get(golden.id, {}).items():
+        held = values_at(flat, unit)
+        its_own = (author_of_unit(unit, held, golden.authors) or [""])[0] == side.connection
+        silent = not connections <= {it.by for it in clash.candidates}
+        remain = []
+        for it in clash.candidates:
+            if its_own and silent and it.by in (side.connection, GOLDEN) and same_all(it.values, held):
+                remain.append(msgspec.structs.replace(it, by=GOLDEN, role=""))  # by now others hold it
+            elif it.by != side.connection and not (its_own and it.by == GOLDEN):
+                remain.append(it)
+        if remain != clash.candidates:
+            left.append(msgspec.structs.replace(clash, candidates=remain))
+    return left
+
+
+def part(flow: Flow, store: Store, run: RunNote, golden: GoldenRow, link: LinkRow, seq: int) -> None:
+    """Let the record of this link take its word along, inside the transaction in which the link goes elsewhere.
+
+    A clash is between copies of one golden record: where one value is left, golden takes it and the clash is over; where several are, it
+    stays open between these.
+    """
+    told: dict[str, Any] = {"fields": {}, "by": {}, "rules": {}, "clashes": []}
+    changed = without(flow, store, golden, link)
+    for clash in changed:
+        unit = tuple(clash.unit)
+        held = values_at(flatten(golden.fields, entity_spec(golden.entity).lists), unit)
+        last = clash.candidates[0] if clash.candidates else None
+        if last is not None and not all(same_all(it.values, last.values) for it in clash.candidates):
+            row = clash_row(run, golden, clash)
+            store.park([row])
+            told["clashes"].append(row.data)
+            continue
+        store.close_parked([clash_subject(golden.id, unit)], "settled", run.at)
+        if last is not None and not same_all(last.values, held):
+            told["fields"] |= put_values(golden, unit, last.values, [last.by, last.version, run.id])
+            told["by"] |= dict.fromkeys(unit, last.by)
+            told["rules"] |= dict.fromkeys(unit, f"{link.key} was parted")
+    if told["fields"]:
+        golden.seq = seq
+        store.put_golden([golden])
+        note_decided(store, run.flow, golden.id)
+    if any(told.values()):
+        store.add_history([HistoryRow(golden.id, run.id, run.at, {"kind": "merge", **{name: of for name, of in told.items() if of}})])
+    if changed:  # what is in clash no more may be owed
+        others = store.links_of([golden.id])[golden.id]
+        store.set_dirty([other.id for other in others if other.id != link.id and other.state in ("live", "wanted")])
