@@ -38,7 +38,10 @@ from erpcrm_bridge.errors import BrakeTripped, InputError, UsageError
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.sync.desk import after_delete, bind, found_new, release_brake, retry, settle_clash
 from erpcrm_bridge.sync.explain import Explained, FieldStory, explain, field_story
+from erpcrm_bridge.sync.merge import Candidate, Clash
+from erpcrm_bridge.sync.notes import new_run
 from erpcrm_bridge.sync.plan import read_steps
+from erpcrm_bridge.sync.settling import clash_row
 
 
 class Make(Protocol):
@@ -597,6 +600,20 @@ def test_a_clash_is_settled_once_and_only_with_one_of_its_candidates(make: Make)
     settle_clash(world.store, row.id, take="crm", person="op", clock=world.clock)
     with pytest.raises(UsageError):
         settle_clash(world.store, row.id, take="erp", person="op", clock=world.clock)
+
+
+def test_a_role_that_stands_for_two_values_is_not_taken_for_one_of_them(make: Make) -> None:
+    world = make()
+    world.joined_customer()
+    golden, run = world.golden(), new_run("trade", world.clock)
+    told = [Candidate("golden", "crm", "", ["was@acme.example"]), Candidate("crm-files", "crm", "", ["is@acme.example"])]
+    row = clash_row(run, golden, Clash(["email"], told))
+    world.store.park([row])
+    with pytest.raises(UsageError, match="more than one value") as refused:
+        settle_clash(world.store, row.id, take="crm", person="anna", clock=world.clock)
+    assert "golden, crm-files" in (refused.value.way_out or "")
+    settle_clash(world.store, row.id, take="crm-files", person="anna", clock=world.clock)
+    assert world.golden().fields["email"] == "is@acme.example"
 
 
 def test_a_clash_is_not_forgotten_by_trying_again(make: Make) -> None:

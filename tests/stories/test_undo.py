@@ -12,6 +12,8 @@ import pytest
 from erpcrm_bridge.errors import BrakeTripped, UsageError
 from erpcrm_bridge.store import HistoryRow
 from erpcrm_bridge.sync.desk import found_new, settle_clash
+from erpcrm_bridge.sync.merge import Clash
+from erpcrm_bridge.sync.plan import read_steps
 from erpcrm_bridge.sync.run import Report, undo_run
 
 from .world import Died, World, row_write, says
@@ -56,6 +58,12 @@ def changed_email(world: World, **customer: object) -> tuple[str, str, Report]:
 def candidates(world: World, field: str) -> dict[str, list[object]]:
     (row,) = [row for row in world.parked("clash") if row.field == field]
     return {candidate["by"]: candidate["values"] for candidate in row.data["candidates"]}
+
+
+def freezes(report: Report) -> list[Clash]:
+    """Return the clashes that a plan of undoing is to leave or to end."""
+    assert report.plan is not None
+    return [clash for step in read_steps(Path(report.plan)) for clash in step.freezes]
 
 
 def quiet_for(world: World, runs: int) -> None:
@@ -267,6 +275,75 @@ def test_an_undo_can_be_undone(make: Make) -> None:
     assert world.golden().fields["email"] == "new@acme.example"
     quiet_for(world, 3)
     assert world.crm.get("Account", account)["Email"] == "new@acme.example"
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_an_undo_that_is_undone_leaves_no_clash_of_what_nobody_holds(make: Make, planned: bool) -> None:
+    world = make()
+    account, key = world.joined_customer()
+    world.crm.edit("Account", account, {"Email": "new@acme.example"})
+    run = world.apply(world.plan()) if planned else world.sync()
+    first = undo(world, run.run)
+    report = undoing(world, first.run)
+    assert [(clash.unit, len(clash.candidates)) for clash in freezes(report)] == [(["email"], 1)]
+    second = world.apply(report)
+    assert world.parked("clash") == []
+    quiet_for(world, 2)
+    assert world.verify().differences == []
+    undo(world, second.run)
+    assert world.erp.get("customer", key)["mail"] == "info@acme.example"
+    assert world.crm.get("Account", account)["Email"] == "new@acme.example"
+    assert sorted(candidates(world, "email").values()) == [["info@acme.example"], ["new@acme.example"]]
+
+
+def test_a_created_customer_that_was_archived_by_an_undo_is_active_again_when_that_is_undone(make: Make) -> None:
+    world = make()
+    account = world.crm.create("Account", {"Name": "Acme", "Status": "open"})
+    run = world.sync()
+    key, _ = world.only("erp", "customer")
+    first = undo(world, run.run)
+    undo(world, first.run)
+    assert world.erp.get("customer", key)["inactive"] == "no"
+    assert world.parked("clash") == []
+    world.erp.edit("customer", key, {"inactive": "yes"})
+    world.sync()
+    assert says(world.crm.get("Account", account) or {}, Status="closed")
+
+
+def test_of_two_undos_the_later_one_is_in_the_clash_that_a_system_has_moved_on(make: Make) -> None:
+    world = make()
+    account, _, run = changed_email(world)
+    first = undo(world, run.run)
+    world.crm.edit("Account", account, {"Email": "third@acme.example"})
+    second = undo(world, first.run)
+    assert candidates(world, "email") == {"crm": ["third@acme.example"], f"undo:{first.run}": ["new@acme.example"]}
+    assert second.counts["restored"] == 1
+
+
+def test_an_archiving_that_was_undone_is_over_when_the_record_comes_back(make: Make) -> None:
+    world = make(rules={"customer": {"on_delete": "archive"}})
+    account, key = world.joined_customer(Status="open")
+    kept = world.crm.get("Account", account) or {}
+    world.crm.delete("Account", account)
+    run = world.sync()
+    assert world.erp.get("customer", key)["inactive"] == "yes"
+    undo(world, run.run)
+    assert world.erp.get("customer", key)["inactive"] == "no"
+    world.crm.restore("Account", account)
+    assert kept["Status"] == "open"
+    world.sync_until_quiet()
+    assert world.parked("clash") == []
+    assert world.erp.get("customer", key)["inactive"] == "no"
+
+
+def test_what_an_undo_froze_is_over_when_every_system_says_what_was_undone(make: Make) -> None:
+    world = make()
+    _, key, run = changed_email(world)
+    undo(world, run.run)
+    world.erp.edit("customer", key, {"mail": "new@acme.example"})
+    assert world.writes_of(world.sync) == []
+    assert world.parked("clash") == []
+    assert world.golden().fields["email"] == "new@acme.example"
 
 
 def test_undoing_twice_says_so(make: Make) -> None:

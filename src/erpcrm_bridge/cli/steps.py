@@ -79,8 +79,10 @@ def _row(step: Step, whole: bool) -> tuple[str, str, str, str]:
         written.append(f"{name}: " + ", ".join(f"{number} {what}" for number, what in parts if number))
     if step.move:
         written.append(f"{step.move[0]} moves to {step.move[1]}")
-    if step.freezes:
-        written.append(f"in clash until settled: {', '.join(' + '.join(clash.unit) for clash in step.freezes)}")
+    over = [clash for clash in step.freezes if len(clash.candidates) == 1]
+    for what, clashes in (("in clash until settled", [clash for clash in step.freezes if clash not in over]), ("out of clash", over)):
+        if clashes:
+            written.append(f"{what}: {', '.join(' + '.join(clash.unit) for clash in clashes)}")
     if step.asks:
         written.append(step.asks)
     if not whole and len(written) > FIELDS:

@@ -12,7 +12,7 @@ from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, Store
 from erpcrm_bridge.store.rows import Author
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.lines import flatten, unflatten
-from erpcrm_bridge.sync.merge import GOLDEN, Clash, author_of_unit, same_all, values_at
+from erpcrm_bridge.sync.merge import GOLDEN, Clash, agreed, author_of_unit, same_all, values_at
 from erpcrm_bridge.sync.notes import RunNote, note_decided
 from erpcrm_bridge.sync.settling import clash_row, clash_subject, clashes_of
 
@@ -55,7 +55,8 @@ def without(flow: Flow, store: Store, golden: GoldenRow, link: LinkRow) -> list[
             elif it.by != side.connection and not (its_own and it.by == GOLDEN):
                 remain.append(it)
         if remain != clash.candidates:
-            left.append(msgspec.structs.replace(clash, candidates=remain))
+            one = agreed(remain, held, connections)
+            left.append(msgspec.structs.replace(clash, candidates=[one] if one is not None else remain))
     return left
 
 
@@ -70,17 +71,17 @@ def part(flow: Flow, store: Store, run: RunNote, golden: GoldenRow, link: LinkRo
     for clash in changed:
         unit = tuple(clash.unit)
         held = values_at(flatten(golden.fields, entity_spec(golden.entity).lists), unit)
-        last = clash.candidates[0] if clash.candidates else None
-        if last is not None and not all(same_all(it.values, last.values) for it in clash.candidates):
+        if len(clash.candidates) > 1:
             row = clash_row(run, golden, clash)
             store.park([row])
             told["clashes"].append(row.data)
             continue
         store.close_parked([clash_subject(golden.id, unit)], "settled", run.at)
-        if last is not None and not same_all(last.values, held):
-            told["fields"] |= put_values(golden, unit, last.values, [last.by, last.version, run.id])
-            told["by"] |= dict.fromkeys(unit, last.by)
-            told["rules"] |= dict.fromkeys(unit, f"{link.key} was parted")
+        for last in clash.candidates:
+            if not same_all(last.values, held):
+                told["fields"] |= put_values(golden, unit, last.values, [last.by, last.version, run.id])
+                told["by"] |= dict.fromkeys(unit, last.by)
+                told["rules"] |= dict.fromkeys(unit, f"{link.key} was parted")
     if told["fields"]:
         golden.seq = seq
         store.put_golden([golden])

@@ -34,10 +34,11 @@ def settle_clash(
     candidates = row.data["candidates"]
     unit = row.data["unit"]
     if take is not None:
-        chosen = next((c for c in candidates if take in (c["by"], c["role"])), None)
-        if chosen is None:
-            raise UsageError(f"{take!r} is not in this clash.", way_out=f"Take one of: {', '.join(c['by'] for c in candidates)}.")
-        values = chosen["values"]
+        chosen = [c for c in candidates if take == c["by"]] or [c for c in candidates if take == c["role"]]
+        if not chosen or any(c["values"] != chosen[0]["values"] for c in chosen):
+            what = f"{take!r} stands for more than one value in this clash." if chosen else f"{take!r} is not in this clash."
+            raise UsageError(what, way_out=f"Take one of: {', '.join(c['by'] for c in candidates)}.")
+        values = chosen[0]["values"]
     elif len(unit) > 1:
         raise UsageError("This clash is about several fields that move as one.", way_out="Settle it with --take.")
     else:

@@ -6,7 +6,7 @@ line exists, ``lines/ID/field`` what it says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
@@ -62,7 +62,7 @@ class Candidate(Struct):
 
 
 class Clash(Struct):
-    """A unit that moved apart; ``why`` says how it came about."""
+    """A unit that moved apart; ``why`` says how it came about. Where one candidate is left, it is over."""
 
     unit: list[str]
     candidates: list[Candidate]
@@ -459,7 +459,7 @@ def _merge_unit(
         )
     clash = frozen.get(unit)
     if clash is not None:
-        _into_open_clash(unit, clash, edits, converged, held, merged)
+        _into_open_clash(unit, clash, edits, converged, held, merged, roles)
     elif edits:
         _settle_edits(unit, held, edits, clean, anew, policy, authors, merged, roles, rewritten)
     in_clash = bool(unheard) and any(tuple(clash.unit) == unit for clash in merged.clashes)
@@ -535,7 +535,13 @@ def _accept(unit: Unit, held: tuple[Any, ...], winner: Candidate, rule: str, los
 
 
 def _into_open_clash(
-    unit: Unit, clash: Clash, edits: list[Candidate], converged: list[Saying], held: tuple[Any, ...], merged: Merged
+    unit: Unit,
+    clash: Clash,
+    edits: list[Candidate],
+    converged: list[Saying],
+    held: tuple[Any, ...],
+    merged: Merged,
+    roles: Mapping[str, str],
 ) -> None:
     """A further move on a frozen unit changes what its clash is about; where all sides have come to agree, the clash is over."""
     now = {candidate.by: candidate for candidate in clash.candidates}
@@ -544,12 +550,30 @@ def _into_open_clash(
     for saying in converged:
         now[saying.by] = Candidate(saying.by, saying.role, saying.version, list(held), saying.order)
     candidates = [now[by] for by in sorted(now)]
-    if all(same_all(candidate.values, candidates[0].values) for candidate in candidates[1:]):
-        if not same_all(candidates[0].values, held):
-            _accept(unit, held, candidates[0], "all sides agree now", [], merged)
+    if (one := agreed(candidates, held, roles.keys())) is not None:
+        if not same_all(one.values, held):
+            _accept(unit, held, one, "all sides agree now", [], merged)
         merged.settled.append(unit)
         return
     merged.clashes.append(Clash(list(unit), candidates, clash.why))
+
+
+def agreed(candidates: Sequence[Candidate], held: Iterable[Any], connections: Set[str]) -> Candidate | None:
+    """Return what all sides of a clash say by now; None where they say different things.
+
+    The sides are the systems: ``connections``. One that is not in the clash says what golden holds. What else is in it (a rule, an undo, a
+    person) has said golden's value, and holds no record.
+    """
+    systems = [candidate for candidate in candidates if candidate.by in connections]
+    if candidates and _say_one_thing(candidates):
+        return candidates[0]
+    if not systems or not _say_one_thing(systems):
+        return None
+    return systems[0] if same_all(systems[0].values, held) or connections <= {one.by for one in systems} else None
+
+
+def _say_one_thing(candidates: Sequence[Candidate]) -> bool:
+    return all(same_all(candidate.values, candidates[0].values) for candidate in candidates[1:])
 
 
 def settle_by_policy(candidates: list[Candidate], policy: FieldPolicy) -> tuple[Candidate | None, str]:

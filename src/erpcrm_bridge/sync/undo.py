@@ -20,11 +20,11 @@ from erpcrm_bridge.model.values import Fields, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
-from erpcrm_bridge.sync.merge import Candidate, Clash, Policies, Unit, author_of, golden_candidate, same_all, values_at
+from erpcrm_bridge.sync.merge import Candidate, Clash, Policies, Unit, agreed, author_of, golden_candidate, same_all, values_at
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.plan import Spool
 from erpcrm_bridge.sync.push import Pushed, push, references
-from erpcrm_bridge.sync.settling import clash_row, clashes_of, draw_match_keys
+from erpcrm_bridge.sync.settling import clash_row, clash_subject, clashes_of, draw_match_keys
 
 BATCH = 2_000
 GOLDEN = "golden"
@@ -366,28 +366,48 @@ class _Record:
         return list(dict.fromkeys((*self._sets, *self._candidates)))
 
     def _clash(self, unit: Unit, already: Clash | None) -> Clash | None:
-        """Return the clash between whoever is undone and what holds again; None where all say the same."""
+        """Return the clash between whoever is undone and what holds again, with one candidate where all say the same and it is over by
+        that; None where there is none."""
         golden, flow = self._golden, self._flow
         now = list(values_at(golden.fields, unit))
         then = self._sets.get(unit, now)
         held = golden_candidate(unit, tuple(now), golden.authors, flow.roles)
-        named = {candidate.by: candidate for candidate in already.candidates} if already else {}
+        known = {candidate.by: candidate for candidate in already.candidates} if already else {}
         # Whoever is undone and has said something else since is in the open clash with that.
-        named.setdefault(held.by, held)
+        named = {held.by: held, **known}
         restored = Candidate(author(self._undone), "undo", "", then)
         if unit in self._sets:
+            if held.by not in flow.roles:  # a rule or an undo that is undone holds no record: who does as it said speaks for himself
+                named = {by: candidate for by, candidate in named.items() if by in flow.roles}
+                named = {**self._silent(unit, now), **named}
             named[restored.by] = restored
         for candidate in self._candidates.get(unit, ()):
-            if same_all(candidate.values, then):
+            if candidate.by in known and candidate.by != held.by:
+                named[candidate.by] = candidate  # what it is known to say until now is what is written over
+            elif same_all(candidate.values, then):
                 continue
             if candidate.by == held.by:
                 named[restored.by] = msgspec.structs.replace(restored, values=candidate.values)
             else:
                 named[candidate.by] = candidate
         candidates = [named[by] for by in sorted(named)]
-        if all(same_all(candidate.values, candidates[0].values) for candidate in candidates[1:]):
+        one = agreed(candidates, then, flow.roles.keys())
+        if one is not None and not same_all(one.values, then):
+            candidates, one = [*candidates, restored], None
+        if one is not None and already is None:
             return None
-        return Clash(list(unit), candidates, f"run {self._undone} was undone")
+        return Clash(list(unit), candidates if one is None else [one], f"run {self._undone} was undone")
+
+    def _silent(self, unit: Unit, held: list[Any]) -> dict[str, Candidate]:
+        """Return what systems that can say a unit hold of it, if they have said nothing otherwise: what golden held."""
+        sides = [(side, link) for link in self._links if link.state == "live" and (side := self._flow.side_of(link, self._golden.fields))]
+        able = [(side, link) for side, link in sides if all(path.partition("/")[0] in side.mapping.readable for path in unit)]
+        written = {candidate.by for candidate in self._candidates.get(unit, ())}
+        return {
+            side.connection: Candidate(side.connection, side.role, link.version, held)
+            for side, link in able
+            if side.connection not in written
+        }
 
     def _stay(self, connection: str, key: str, fields: list[str], why: str) -> None:
         self._undoing.stays.append(Stays(self._golden.entity, self._golden.id, connection, key, fields, why))
@@ -469,13 +489,15 @@ def _restore_golden(flow: Flow, store: Store, run: RunNote, undone: str, steps: 
     changed: list[GoldenRow] = []
     history: list[HistoryRow] = []
     park: list[ParkedRow] = []
+    over: list[str] = []
     for step in fresh:
         golden = goldens[step.golden_id]
         golden.fields = {**golden.fields, **{path: then for path, (_, then) in step.fields.items()}}
         golden.authors = {**golden.authors, **{path: [author(undone), "", run.id] for path in step.fields}}
         changed.append(golden)
         history.append(_history_row(run, undone, step))
-        park.extend(clash_row(run, golden, clash) for clash in step.freezes)
+        park.extend(clash_row(run, golden, clash) for clash in step.freezes if len(clash.candidates) > 1)
+        over.extend(clash_subject(golden.id, clash.unit) for clash in step.freezes if len(clash.candidates) == 1)
         run.counts["restored"] += bool(step.fields)
     ids = [golden.id for golden in changed]
     live = [link.id for links in store.links_of(ids).values() for link in links if link.state in ("live", "wanted")]
@@ -487,6 +509,7 @@ def _restore_golden(flow: Flow, store: Store, run: RunNote, undone: str, steps: 
         store.set_dirty(live)
         _put_match_keys(flow, store, [(golden, step) for golden, step in zip(changed, fresh, strict=True) if step.fields])
         store.add_history(history)
+        store.close_parked(over, "settled", run.at)
         store.park(park)
     run.counts["frozen"] += len(park)
 
@@ -497,8 +520,8 @@ def _history_row(run: RunNote, undone: str, step: Step) -> HistoryRow:
         data["fields"] = step.fields
         data["by"] = dict.fromkeys(step.fields, author(undone))
         data["rules"] = dict.fromkeys(step.fields, f"run {undone} was undone")
-    if step.freezes:
-        data["clashes"] = msgspec.to_builtins(step.freezes, builtin_types=(Decimal,))
+    if opened := [clash for clash in step.freezes if len(clash.candidates) > 1]:
+        data["clashes"] = msgspec.to_builtins(opened, builtin_types=(Decimal,))
     return HistoryRow(step.golden_id, run.id, run.at, data)
 
 
