@@ -108,6 +108,22 @@ def test_an_unlink_is_taken_back_by_a_link_and_no_edit_is_lost(tmp_path: Path) -
     world.assert_quiet()
 
 
+def test_an_unlinked_alias_is_taken_back_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path, create_in={"customer": []})
+    account = world.crm.create("Account", {"Name": "Acme"})
+    double = world.crm.create("Account", {"Name": "Acme again"})
+    world.sync_until_quiet()
+    linked = by_hand(world, "link", f"crm:{double}", f"crm:{account}")
+    world.sync_until_quiet()
+    deed = by_hand(world, "unlink", f"crm:{double}")
+    assert deed.back == f"erpcrm-bridge link crm:{double} {linked.golden_id}"
+    by_hand(world, "link", f"crm:{double}", linked.golden_id or "")
+    assert world.parked("review") == []
+    assert world.writes_of(world.sync) == []
+    assert {world.golden_of("crm", "Account", key) for key in (account, double)} == {linked.golden_id}
+    assert sorted(link.state for link in world.store.links_of([linked.golden_id or ""])[linked.golden_id or ""]) == ["alias", "live"]
+
+
 def test_the_delete_of_an_unlinked_record_closes_its_question(tmp_path: Path) -> None:
     world = World(tmp_path)
     account, customer = world.joined_customer()

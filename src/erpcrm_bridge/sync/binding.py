@@ -73,12 +73,19 @@ def place(flow: Flow, store: Store, named: str, entity: str | None = None) -> Pl
             hits.append(Place(whose, side, key, (link, store.golden([link.golden_id])[link.golden_id])))
         elif link is None and row is not None and row.fields is not None and side.mapping.applies(row.fields):
             hits.append(Place(whose, side, key, None))
+        elif link is None and row is None and _is_unlinked(store, side, key) and all(hit.side.stream_id != side.stream_id for hit in hits):
+            hits.append(Place(whose, side, key, None))  # an alias until now: what it holds is read by the next run
     if len(hits) == 1:
         return hits[0]
     if hits:
         found = ", ".join(f"{hit.named} ({hit.entity})" for hit in hits)
         raise UsageError(f"{named} is the key of {len(hits)} records: {found}.", way_out="Name it as CONNECTION:KEY, or with --entity.")
     raise UsageError(f"No record that was read has the key {named}.", way_out=f"erpcrm-bridge sync {flow.name} reads what is new.")
+
+
+def _is_unlinked(store: Store, side: Side, key: str) -> bool:
+    rows = store.parked(subjects=[f"review:{side.stream_id}:{key}"], errors=["unlinked"])
+    return any(row.entity == side.entity for row in rows)
 
 
 def link(
