@@ -33,6 +33,7 @@ import msgspec
 import pytest
 from stories.world import FLOW, World, row_write, says
 
+from erpcrm_bridge.cli import telling
 from erpcrm_bridge.connector import Applied, Change, Connector, Outcome, Page, Record, Selection, Write
 from erpcrm_bridge.errors import BrakeTripped, InputError, UsageError
 from erpcrm_bridge.model.values import Fields
@@ -796,7 +797,11 @@ def test_a_line_tells_its_story_by_its_list(make: Make) -> None:
     assert [(event["old"], event["new"]) for event in events if event["what"] == "changed" and event["field"].endswith("quantity")] == [
         (1, 2)
     ]
-    assert "written" in {event["what"] for event in events}
+    (made, changed) = [event for event in events if event["what"] == "written"]
+    assert telling.event(made).endswith("; lines: 1 added)")
+    assert telling.event(changed).endswith("; lines: 1 changed (000002: qty: 1 → 2, amount: 10.00 → 20.00))")
+    told = [telling.settle(row.data) for row in explained.history if row.data["kind"] == "write"]
+    assert [one.rpartition("; ")[2] for one in told] == ["lines: 1 added", "lines: 1 changed"]
 
 
 # --- what a delete means ----------------------------------------------------------------------------------------------------------

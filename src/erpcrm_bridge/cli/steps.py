@@ -75,8 +75,7 @@ def _row(step: Step, whole: bool) -> tuple[str, str, str, str]:
     written = [f"moves on to {step.becomes}"] if step.becomes else []
     written += [_change(step, name, pair) for name, pair in step.fields.items()]
     for name, lines in step.lists.items():
-        parts = ((len(lines.add), "added"), (len(lines.change), "changed"), (len(lines.remove), "removed"))
-        written.append(f"{name}: " + ", ".join(f"{number} {what}" for number, what in parts if number))
+        written.append(f"{name}: {words.lines(len(lines.add), len(lines.change), len(lines.remove))}")
     if step.move:
         written.append(f"{step.move[0]} moves to {step.move[1]}")
     over = [clash for clash in step.freezes if len(clash.candidates) == 1]

@@ -36,8 +36,8 @@ def event(told: Mapping[str, Any]) -> str:
         return by_hand(told)
     if what == "settled":
         return f"settled by {told['by']}: took {told['took']}"
-    fields = "; ".join(f"{name}: {_value(pair[0])} → {_value(pair[1])}" for name, pair in told["fields"].items())
-    return f"written to {told['to']} {told['key']}" + (f" ({fields})" if fields else "")
+    wrote = "; ".join([*_pairs(told["fields"]), *_lines(told["lists"], whole=True)])
+    return f"written to {told['to']} {told['key']}" + (f" ({wrote})" if wrote else "")
 
 
 def by_hand(data: Mapping[str, Any]) -> str:
@@ -72,8 +72,8 @@ def settle(data: Mapping[str, Any]) -> str:
         fields = ", ".join(data.get("fields", {}))
         said.append(f"{data['undoes']} was undone" + (f": {fields}" if fields else ""))
     if data.get("kind") == "write":
-        fields = ", ".join(data.get("written", {}))
-        said.append(f"{data['operation']} in {data['connection']} {data['key']}" + (f": {fields}" if fields else ""))
+        wrote = "; ".join([*filter(None, [", ".join(data.get("written", {}))]), *_lines(data.get("lists", {}))])
+        said.append(f"{data['operation']} in {data['connection']} {data['key']}" + (f": {wrote}" if wrote else ""))
     if data.get("kind") == "merge" and data.get("fields"):
         by = data.get("by", {})
         said.append("changed " + ", ".join(f"{path} ({by[path]})" for path in data["fields"]))
@@ -82,6 +82,20 @@ def settle(data: Mapping[str, Any]) -> str:
     if data.get("gone"):
         said.append(f"gone from {_places(data['gone'])}")
     return "; ".join(said)
+
+
+def _pairs(fields: Mapping[str, Sequence[Any]]) -> list[str]:
+    return [f"{name}: {_value(pair[0])} → {_value(pair[1])}" for name, pair in fields.items()]
+
+
+def _lines(lists: Mapping[str, Mapping[str, Any]], *, whole: bool = False) -> list[str]:
+    """Return for each list how many of its lines were written; with ``whole`` also what of them, by the system's keys."""
+    told = []
+    for name, lines in lists.items():
+        changed = [f"{key}: {', '.join(_pairs(fields))}" for key, fields in lines["change"].items()]
+        detail = {"changed": "; ".join(changed), "removed": ", ".join(lines["remove"])} if whole else None
+        told.append(f"{name}: {words.lines(lines['add'], len(changed), len(lines['remove']), detail)}")
+    return told
 
 
 def _places(keys: Mapping[str, str]) -> str:

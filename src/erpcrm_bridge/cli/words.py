@@ -46,3 +46,9 @@ def value(held: Any, length: int = 60) -> str:
 def when(instant: str | None) -> str:
     """Return an instant without its fraction of a second."""
     return f"{instant[:19].replace('T', ' ')}Z" if instant else ""
+
+
+def lines(added: int, changed: int, removed: int, detail: Mapping[str, str] | None = None) -> str:
+    """Return how many lines of a document were written; ``detail`` says which, by ``changed`` or ``removed``."""
+    parts = {"added": added, "changed": changed, "removed": removed}
+    return ", ".join(f"{n} {what}" + (f" ({more})" if (more := (detail or {}).get(what)) else "") for what, n in parts.items() if n)

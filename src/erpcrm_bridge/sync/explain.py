@@ -151,7 +151,8 @@ def _events(row: HistoryRow, path: str) -> list[dict[str, Any]]:
     if data.get("kind") == "settle" and _concerns(data.get("unit") or (), path):
         events.append({**at, "what": "settled", "by": data["person"], "took": data["took"]})
     if data.get("kind") == "write" and _concerns([*(data.get("settles") or ()), *(data.get("lists") or ())], path):
-        events.append({**at, "what": "written", "to": data["connection"], "key": data["key"], "fields": data.get("written", {})})
+        wrote = {"fields": data.get("written", {}), "lists": data.get("lists", {})}
+        events.append({**at, "what": "written", "to": data["connection"], "key": data["key"], **wrote})
     return events
 
 
