@@ -95,6 +95,36 @@ def test_transactions_do_not_nest_and_the_sequence_is_taken_inside_one(store: St
         store.next_seq()
 
 
+def test_what_is_rehearsed_is_seen_inside_and_nothing_of_it_is_stored(store: Store) -> None:
+    store.add_golden([golden(1)])
+    with store.rehearsal():
+        with store.transaction(Fence("main", "nobody", 7), later=True):
+            number = store.next_seq()
+            store.put_incoming([incoming("a", number)])
+        with store.transaction():
+            store.put_golden([golden(1, name="Other")])
+        store.set_fact("noted", "now")
+        assert store.golden(["G0000000000001"])["G0000000000001"].fields == {"name": "Other"}
+        assert sorted(store.heads(CRM, ["a"])) == ["a"]
+        with pytest.raises(RuntimeError), store.transaction(), store.transaction():
+            pass
+    assert store.golden(["G0000000000001"])["G0000000000001"].fields == {"name": "Company 1"}
+    assert store.heads(CRM, ["a"]) == {}
+    assert store.fact("noted") is None
+    with store.transaction():
+        assert store.next_seq() > number  # nobody takes what is stored later for what was rehearsed
+
+
+def test_a_rehearsal_that_dies_leaves_a_store_that_goes_on(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt), store.rehearsal(), store.transaction():  # noqa: PT012 - what is done before it dies is the test
+        store.add_golden([golden(1)])
+        raise KeyboardInterrupt
+    assert store.count_golden() == {}
+    with store.transaction():
+        store.add_golden([golden(1)])
+    assert store.count_golden() == {"customer": 1}
+
+
 def test_the_sequence_grows_in_the_order_of_commits(store: Store, store_url: str) -> None:
     """Two writers take numbers and note them; the notes of each number's moment hold all lower numbers."""
     committed: list[int] = []

@@ -273,6 +273,25 @@ def test_a_tripped_brake_stops_until_it_is_released(world: CliWorld) -> None:
     assert world.ok("sync", "--json").object["written"] == {"erp-files": {"create": 2}}
 
 
+def test_a_plan_under_a_brake_says_what_is_gone_and_what_is_written_when_it_is_released(world: CliWorld) -> None:
+    text = (world.folder / "config.yaml").read_text()
+    (world.folder / "config.yaml").write_text(text.replace("creates: null", "creates: null, deletes: 1"))
+    world.join()
+    world.write_crm([world.crm()["001A"]])
+    assert world.run("sync").code == 4
+    told = world.ok("plan", "--json").object
+    assert (told["braked"], told["unmerged"], told["steps"]) == (True, {"crm-files Account.csv": 2}, 1)
+    said = world.ok("plan").out
+    assert "Pulled and not merged yet: 2 records of crm-files Account.csv." in said
+    assert "2 gone from a system" in said
+    assert "1 write to make" in said
+    assert "Nothing is to be written" not in said
+    world.ok("parked", "release", FLOW)
+    done = world.run("apply", "--yes", "--json")
+    assert (done.code, done.object["written"], len(done.object["stale"])) == (6, {}, 1)  # it rests on what was not stored
+    assert world.ok("sync", "--json").object["written"] == {"erp-files": {"update": 1}}
+
+
 def test_status_shows_links_waiting_and_runs(joined: CliWorld) -> None:
     joined.clash()
     (flow,) = joined.ok("status", "--json").object["flows"]

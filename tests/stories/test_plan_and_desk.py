@@ -560,6 +560,59 @@ def test_a_plan_can_be_looked_at_while_a_brake_is_on(make: Make) -> None:
     assert world.erp.all("customer") == {}
 
 
+def deleted_under_a_brake(make: Make, on_delete: str) -> tuple[World, list[str]]:
+    world = make(rules={"customer": {"on_delete": on_delete}}, brakes={"deletes": 3})
+    keys = many(world, 5)
+    for key in keys[:4]:
+        world.crm.delete("Account", key)
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    return world, keys
+
+
+def test_a_plan_under_a_brake_shows_what_follows_from_what_is_not_merged_yet_and_merges_nothing(make: Make) -> None:
+    world, keys = deleted_under_a_brake(make, "delete")
+    before = world.store.count_links(), world.store.count_incoming(), world.store.count_parked(FLOW)
+    plan = world.plan()
+    assert plan.head is not None
+    assert plan.head.counts == {"erp:delete": 4}
+    assert plan.unmerged == {"crm Account": 4}
+    assert (world.store.count_links(), world.store.count_incoming(), world.store.count_parked(FLOW)) == before
+    assert len(world.erp.all("customer")) == 5
+    for key in keys[:4]:
+        world.crm.restore("Account", key)  # they were not meant
+    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    assert len(world.apply(plan).stale) == 4  # what it rests on was never stored
+    world.sync_until_quiet()
+    assert len(world.erp.all("customer")) == 5
+
+
+def test_a_plan_under_a_brake_tells_of_what_is_gone_even_where_no_write_follows_from_it(make: Make) -> None:
+    world, _ = deleted_under_a_brake(make, "unlink")
+    plan = world.plan()
+    assert plan.head is not None
+    assert (plan.head.steps, plan.unmerged, plan.counts["gone"]) == (0, {"crm Account": 4}, 4)
+
+
+def test_a_plan_under_a_brake_shows_what_an_old_file_would_write(make: Make) -> None:
+    world = make(brakes={"reverts": 2})
+    world.opener = lambda name, _: Rewound(world.connect(name)) if name == "crm" else world.connect(name)
+    keys = many(world, 4)
+    for phone in ("new", None):
+        world.sync_until_quiet()
+        for key in keys:
+            world.crm.edit("Account", key, {"Phone": phone})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    plan = world.plan()
+    assert plan.head is not None
+    assert plan.head.counts == {"erp:update": 4}
+    assert {record["tel"] for record in world.erp.all("customer").values()} == {"new"}
+    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    world.sync()
+    assert {record["tel"] for record in world.erp.all("customer").values()} == {None}
+
+
 # --- the desk ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -54,6 +54,7 @@ def told(plan: Made) -> dict[str, Any]:
         "adoption": head.adoption,
         "review": head.review,
         "braked": plan.report.braked,
+        "unmerged": plan.report.unmerged,
         "steps": head.steps,
         "moved_links": {name: plan.report.counts.get(name, 0) for name in _LINKS},
         "groups": steps.told(plan.groups),
@@ -70,6 +71,10 @@ def show(out: Output, plan: Made, *, whole: bool) -> None:
     head = plan.head
     if plan.report.braked:
         out.line("The brake is on: nothing was read, and this is what waits behind it.")
+    if plan.report.unmerged:
+        pulled = ", ".join(f"{words.count(number, 'record')} of {name}" for name, number in plan.report.unmerged.items())
+        out.line(f"Pulled and not merged yet: {pulled}. When they are:")
+        reports.show_merged(out, plan.report)
     if head.review:
         out.line("The rules of the mappings have changed: this plan maps anew what they touch.")
     moved = [f"{number:,} {said}" for name, said in _LINKS.items() if (number := plan.report.counts.get(name))]
@@ -80,7 +85,7 @@ def show(out: Output, plan: Made, *, whole: bool) -> None:
         steps.show(out, head, plan.groups, whole=whole)
         out.line()
     else:
-        out.line("Nothing is to be written.")
+        out.line("No write follows." if plan.report.unmerged else "Nothing is to be written.")
     reports.show_drift(out, plan.report)
     reports.show_waiting(out, plan.report.waiting)
     if plan.next:

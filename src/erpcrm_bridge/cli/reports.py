@@ -82,11 +82,7 @@ def show(out: Output, report: Report) -> None:
     counts = report.counts
     if counts.get("moved"):
         out.line(f"Read {words.count(counts.get('read', 0), 'record')}; {counts['moved']:,} had moved.")
-    golden = [f"{counts[name]:,} {said}" for name, said in _GOLDEN.items() if counts.get(name)]
-    if golden:
-        out.line(f"Golden records: {', '.join(golden)}.")
-    if counts.get("clashes"):
-        out.line(f"{words.count(counts['clashes'], 'clash', 'clashes')} found.")
+    show_merged(out, report)
     for connection, operations in written(report).items():
         out.line(f"Wrote to {connection}: {', '.join(words.count(number, operation) for operation, number in operations.items())}.")
     for name, said in _PUSH.items():
@@ -101,6 +97,16 @@ def show(out: Output, report: Report) -> None:
     for connection, why in report.away.items():
         out.error(f"{connection} is out of reach: {why} What was meant for it goes with the next run.")
     show_waiting(out, report.waiting)
+
+
+def show_merged(out: Output, report: Report) -> None:
+    """Say what came of golden records."""
+    counts = report.counts
+    golden = [f"{counts[name]:,} {said}" for name, said in _GOLDEN.items() if counts.get(name)]
+    if golden:
+        out.line(f"Golden records: {', '.join(golden)}.")
+    if counts.get("clashes"):
+        out.line(f"{words.count(counts['clashes'], 'clash', 'clashes')} found.")
 
 
 def show_stale(out: Output, report: Report) -> None:

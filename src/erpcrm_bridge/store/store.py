@@ -8,7 +8,7 @@ of the database leaves as StoreError.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import groupby
 from types import TracebackType
 from typing import Any, TypeVar
@@ -177,13 +177,17 @@ def open_store(url: str, *, read_only: bool = False, run_lock: bool = False) -> 
     return Store(url, open_engine(url, read_only=read_only, run_lock=run_lock))
 
 
+class _Rehearsed(Exception):
+    """A rehearsal has come to its end: what was done in it is rolled back."""
+
+
 class Store:
     """An open store; ``open_store`` makes it. A context manager, for ``close``."""
 
     def __init__(self, url: str, engine: Engine) -> None:
         self.url = url
         self._db = engine
-        self._inside = False
+        self._inside = self._rehearsing = False
 
     def __repr__(self) -> str:
         return f"<Store {shown(self.url)}>"
@@ -210,20 +214,32 @@ class Store:
         One for ``later`` only adds and drops. It may be on its way when the block ends: whatever is called next waits for it (save what
         reads ``beside`` it), and raises what came of it, FenceLost too. Nothing that was put inside can be read inside.
         """
-        if self._inside:
-            raise RuntimeError("a transaction of the store is open already: they do not nest")
+        self._refuse_inside()
         self._inside, self._later = True, later
         try:
-            self._db.begin(later=later)
-            yield
-            if fence is not None:
-                self._check(fence)
-            self._db.commit()
-        except BaseException:
-            self._db.rollback()
-            raise
+            with nullcontext() if self._rehearsing else self._whole(fence, later):
+                yield
         finally:
             self._inside = self._later = False
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """What is done inside is seen inside, and nothing of it is stored. Transactions go on as ever, but for their fences; none may be
+        open around it. Nobody else writes meanwhile.
+
+        A number that was taken inside is not given out again: what rests on it is never taken for what is stored later.
+        """
+        self._refuse_inside()
+        taken = 0
+        with suppress(_Rehearsed), self._whole():
+            self._rehearsing = True
+            try:
+                yield
+                taken = self.seq()
+            finally:
+                self._rehearsing = False
+            raise _Rehearsed
+        self._db.run("UPDATE meta SET seq = ? WHERE seq < ?", (taken, taken))
 
     def next_seq(self) -> int:
         """Return the store's next number, inside a transaction (once in one for later): strictly growing in the order of commits."""
@@ -720,6 +736,22 @@ class Store:
         return [key for (key,) in self._db.rows(_DUE)]
 
     # within
+
+    def _refuse_inside(self) -> None:
+        if self._inside:
+            raise RuntimeError("a transaction of the store is open already: they do not nest")
+
+    @contextmanager
+    def _whole(self, fence: Fence | None = None, later: bool = False) -> Iterator[None]:
+        try:
+            self._db.begin(later=later)
+            yield
+            if fence is not None:
+                self._check(fence)
+            self._db.commit()
+        except BaseException:
+            self._db.rollback()
+            raise
 
     def _refuse_later(self) -> None:
         if self._later:

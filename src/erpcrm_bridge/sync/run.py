@@ -35,7 +35,9 @@ so many times at most; what is left then goes with the next run."""
 
 class Report(Struct):
     """What a run has come to. ``waiting`` counts what is open by kind; ``plan`` is the file of a plan that was made and not done;
-    ``paused`` is what the systems do not offer now; ``drifted``, by connection, what moved in them and was not told by a run before."""
+    ``paused`` is what the systems do not offer now; ``drifted``, by connection, what moved in them and was not told by a run before.
+    ``unmerged``, of a plan under a brake, counts by connection and stream what was pulled and waits behind it; what ``counts`` tells of
+    golden records comes true when it is released."""
 
     run: str
     flow: str
@@ -48,6 +50,7 @@ class Report(Struct):
     away: dict[str, str] = {}
     review: bool = False
     braked: bool = False
+    unmerged: dict[str, int] = {}
     undoing: Undoing | None = None
     paused: list[Paused] = []
     drifted: list[tuple[str, Drift]] = []
@@ -72,8 +75,8 @@ def run_flow(
     """Run a flow once: recover, pull, absorb, decide, brake, push, settle. With ``write`` false the push is a plan in a file instead.
 
     With ``adopting`` two filled systems are joined: what they hold is identified and merged, and records that stand on one side only are
-    created on the other only for the entities in ``creating``. A plan under a brake that is on reads nothing and
-    shows what waits behind it.
+    created on the other only for the entities in ``creating``. A plan under a brake that is on pulls nothing and
+    shows what waits behind it: what was pulled is merged for the look alone, and stays as it is.
 
     Raises BrakeTripped, AdoptionNeeded, and what connectors and store raise; what was settled before stays.
     """
@@ -85,8 +88,13 @@ def run_flow(
             brake.refuse_if_tripped(flow, store)
         _refuse_open_adoption(flow, store, adopting)
         _drifted(flow, store, report)
-        if not report.braked:
-            _take_in(flow, store, run, adopting, creating)
+        if report.braked:
+            report.unmerged = _unmerged(flow, store)
+            with store.rehearsal():
+                absorb(flow, store, run, adopting=False)
+                _save_plan(flow, store, run, folder, report, adopting)
+            return report
+        _take_in(flow, store, run, adopting, creating)
         report.review = store.fact(f"review:{flow.name}") is not None
         if adopting:
             store.set_fact(f"adoption:{flow.name}", run.id)
@@ -135,6 +143,13 @@ def _take_in(flow: Flow, store: Store, run: RunNote, adopting: bool, creating: C
     absorb(flow, store, run, adopting=adopting)
     for entity in creating if adopting else ():
         run.counts[f"wanted {entity}"] = want_everywhere(flow, store, run, entity)
+
+
+def _unmerged(flow: Flow, store: Store) -> dict[str, int]:
+    """Count what was pulled and not merged yet, by connection and stream."""
+    pulled = store.count_incoming()
+    names = {stream_id: f"{sides[0].connection} {sides[0].stream.name}" for stream_id, sides in flow.streams().items()}
+    return {name: count for stream_id, name in names.items() if (count := pulled.get((stream_id, "new")))}
 
 
 def _note_paused(flow: Flow, store: Store) -> None:
