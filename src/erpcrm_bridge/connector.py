@@ -9,8 +9,8 @@ The contract, law by law:
 * ``read_changes`` leaves nothing out: whatever was changed after the state that a cursor stands for is in the pages read from it,
   whichever page's cursor that is. A change may come twice. Pages come oldest first where the system knows an order.
 * ``read`` returns the records that exist, as they stand at some moment after the call began; a key that does not exist is left out.
-  Where a stream ``tells_gone``, one that exists and may not be read raises PermissionDenied, whose ``keys`` name every such one: without
-  them the call is answered.
+  Where a stream ``tells_gone``, one that exists and may not be read raises PermissionDenied, and one that cannot be told (what was read
+  may hold it, and cannot be understood) InputError. Their ``keys`` name every such one: without them the call is answered.
 * ``write`` returns exactly one outcome for each write, keyed by its ref, in any order. It touches only what a write names, never
   creates from an update, and never says Applied of what it does not know to be held.
 * A page may tell keys and versions before its records are made (``Heads``): of what has not moved, none is made then.
@@ -194,7 +194,8 @@ class Connector(Protocol):
         """
 
     def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
-        """Return the records that exist, in any order; a key that does not is left out. Raises PermissionDenied, see above."""
+        """Return the records that exist, in any order; a key that does not is left out. Raises PermissionDenied or
+        InputError, see above."""
 
     def find(self, selection: Selection, questions: Sequence[Question]) -> dict[str, Found]:
         """Return, by each question's ref, the keys of the records that match it. Reads what the system holds now, never a cache."""

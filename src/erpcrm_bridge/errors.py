@@ -44,12 +44,14 @@ class Complaint:
 
 
 class BridgeError(Exception):
-    """Anything the bridge raises on purpose. ``way_out`` is the next thing to do or the next command to type."""
+    """Anything the bridge raises on purpose. ``way_out`` is the next thing to do or the next command to type; ``keys`` names the records
+    that were asked for and that it is about, where it is not about them all."""
 
-    def __init__(self, message: str, *, way_out: str = "") -> None:
+    def __init__(self, message: str, *, way_out: str = "", keys: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.way_out = way_out
+        self.keys = tuple(keys)
 
     def __str__(self) -> str:
         return self.message
@@ -75,15 +77,12 @@ class AuthError(BridgeError):
 
 
 class PermissionDenied(BridgeError):
-    """The credential is good and may not do this. ``keys``: the records that were asked for and may not be read, where it is these."""
-
-    def __init__(self, message: str, *, way_out: str = "", keys: Sequence[str] = ()) -> None:
-        super().__init__(message, way_out=way_out)
-        self.keys = tuple(keys)
+    """The credential is good and may not do this. ``keys``: those that may not be read."""
 
 
 class InputError(BridgeError):
-    """What was read cannot be what was meant: truncated, half-written, in another encoding. Never taken for a deletion."""
+    """What was read cannot be what was meant: truncated, half-written, in another encoding. Never taken for a deletion. ``keys``: those of
+    which it cannot be told how they stand, or whether they are there."""
 
 
 class SchemaDrift(BridgeError):

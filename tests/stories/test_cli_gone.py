@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from .cli_world import CliWorld
 
 
@@ -22,3 +24,47 @@ def test_a_delete_against_an_edit_is_asked_and_answered(tmp_path: Path) -> None:
     assert "Its copies stay." in world.ok("parked", "gone", asked["id"], "keep").out
     assert world.run("sync").code == 0
     assert alpha in world.erp()
+
+
+def spoil_a(world: CliWorld, how: str) -> None:
+    """Let the row of A in the CRM lose its key, or have it twice."""
+    rows = list(world.crm().values())
+    (alpha,) = [row for row in rows if row["Id"] == "001A"]
+    world.write_crm([row for row in rows if row is not alpha] + ([alpha | {"Id": ""}] if how == "without its key" else [alpha, alpha]))
+
+
+@pytest.mark.parametrize("how", ["without its key", "twice"])
+def test_a_record_that_cannot_be_told_waits_its_neighbours_flow_and_it_gets_what_it_is_owed_when_its_row_is_mended(
+    tmp_path: Path, how: str
+) -> None:
+    world = CliWorld(tmp_path)
+    world.join()
+    good = world.crm()["001A"]
+    spoil_a(world, how)
+    world.edit_erp("1001", Phone="+49 30 777")
+    assert world.run("sync").code == 3
+    if how == "without its key":
+        world.write_crm([row | ({"Website": "www.beta.example"} if row["Id"] == "001B" else {}) for row in world.crm().values()])
+    assert world.run("sync").code == 3
+    if how == "without its key":
+        assert world.erp()["1002"]["Web Address"] == "www.beta.example"
+    (waits,) = world.ok("parked", "list", "--kind", "missing", "--json").object["parked"]
+    assert waits["key"] == "001A"
+    assert "Mend the row" in waits["reason"]
+    verified = world.run("verify", "--json")
+    assert (verified.code, verified.object["untold"]) == (3, [{"connection": "crm-files", "stream": "Account.csv", "key": "001A"}])
+    assert len(world.erp()) == 3
+    world.write_crm([*(row for row in world.crm().values() if row["Id"] not in ("", "001A")), good])
+    assert world.run("sync").code == 0
+    assert world.crm()["001A"]["Phone"]
+    assert world.ok("parked", "--json").object["total"] == 0
+    assert world.run("verify").code == 0
+
+
+def test_verify_goes_on_where_a_record_cannot_be_told(tmp_path: Path) -> None:
+    world = CliWorld(tmp_path)
+    world.join()
+    spoil_a(world, "twice")
+    done = world.run("verify", "--json")
+    assert (done.code, done.object["records"], done.object["equal"]) == (3, 5, 5)
+    assert [one["key"] for one in done.object["untold"]] == ["001A"]

@@ -262,7 +262,7 @@ def _read_cursor(since: str | None) -> _Cursor | None:
 
 
 def records_of(source: Pass, keys: Sequence[str]) -> list[Record]:
-    """Return the records that exist. Raises InputError where a key is not found and a row that cannot be read may hold it."""
+    """Return the records that exist. Raises InputError, naming them, where some are not found and an unreadable row may be theirs."""
     wanted = set(keys)
     found: list[Record] = []
     problems: list[Problem] = []
@@ -270,11 +270,13 @@ def records_of(source: Pass, keys: Sequence[str]) -> list[Record]:
         found.extend(change.record for change in batch.changes if change.record is not None)
         problems.extend(batch.problems)
     missing = wanted - {record.key for record in found}
-    in_the_way = next((one for one in problems if missing and (one.key is None or one.key in missing)), None)
-    if in_the_way is not None:
+    in_the_way = [one for one in problems if missing and (one.key is None or one.key in missing)]
+    if in_the_way:
+        rows = "; ".join(f"{one.where}: {one.reason}" for one in in_the_way[:3])
+        rows += f" and {len(in_the_way) - 3} more" if len(in_the_way) > 3 else ""
+        untold = missing if any(one.key is None for one in in_the_way) else {one.key for one in in_the_way if one.key}
         raise InputError(
-            f"{in_the_way.where}: {in_the_way.reason}. So it cannot be told whether a record asked for is still there.",
-            way_out="Mend the row.",
+            f"{rows}. So it cannot be told whether a record asked for is still there.", way_out="Mend the row.", keys=sorted(untold)
         )
     return found
 

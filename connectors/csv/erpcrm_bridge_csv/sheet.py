@@ -23,6 +23,10 @@ class Refused(Exception):
         self.field = field
 
 
+class Untold(Refused):
+    """A write of a record of which the file does not tell how it stands: rows are to be mended first."""
+
+
 class Row:
     """A row of a sheet: its cells as they are to be, and the bytes it stood in (``start`` -1: it is new)."""
 

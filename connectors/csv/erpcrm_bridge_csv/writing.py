@@ -24,7 +24,7 @@ from erpcrm_bridge_csv.keys import KeyMaker, numbered
 from erpcrm_bridge_csv.marker import Marker
 from erpcrm_bridge_csv.settings import ByUuid, Layout, side_name
 from erpcrm_bridge_csv.shape import FILE_MTIME, Shape, cell_text, columns_of, modified
-from erpcrm_bridge_csv.sheet import Refused, Row, Sheet
+from erpcrm_bridge_csv.sheet import Refused, Row, Sheet, Untold
 from erpcrm_bridge_csv.table import CELL_END, Span, Table
 
 _ATTEMPTS = 5
@@ -93,10 +93,10 @@ class _Lines:
         return [row for row in self.by_document.get(key, ()) if not row.gone]
 
     def require_readable(self, key: str) -> None:
-        """Raise Refused where the lines of the document are not surely whole."""
+        """Raise Untold where the lines of the document are not surely whole."""
         keys = [row.cells[self.key_at] for row in self.of(key)]
         if "" in keys or len(keys) != len(set(keys)) or key in self._unreadable:
-            raise Refused(f"its lines in {self.child.stream} cannot be read; mend the file first")
+            raise Untold(f"its lines in {self.child.stream} cannot be read; mend the file first")
 
     def drop_all(self, key: str) -> None:
         for row in self.of(key):
@@ -284,17 +284,19 @@ class _Draft:
                 return self._delete(one)
             return Rejected(one.ref, "record", "a CSV file has no moves: write the state as a field")
         except Refused as refused:
+            if isinstance(refused, Untold) and one.operation != "create":
+                return Stale(one.ref)  # whoever reads it again is told why it waits, and sees when its row is mended
             return Rejected(one.ref, "record" if refused.field is None else "field", refused.reason, refused.field)
 
     def _standing(self, key: str | None) -> Row | None:
-        """Return the row of ``key``, or None where it is gone. Raises Refused where it cannot be told, or two rows have it."""
+        """Return the row of ``key``, or None where it is gone. Raises Untold where it cannot be told, or two rows have it."""
         if not key:
             raise Refused("the write names no key")
         rows = [row for row in self._by_key.get(key, ()) if not row.gone]
         if len(rows) > 1:
-            raise Refused(f"{len(rows)} rows have its key; mend the file first")
+            raise Untold(f"{len(rows)} rows have its key; mend the file first")
         if key in self._unreadable:
-            raise Refused("a row that cannot be read may be it; mend the file first")
+            raise Untold("a row that cannot be read may be it; mend the file first")
         return rows[0] if rows else None
 
     def _delete(self, one: Write) -> Outcome:

@@ -396,8 +396,18 @@ def test_read_gives_what_exists_and_leaves_out_what_does_not(folder, opened):
 def test_read_never_passes_an_unreadable_row_off_as_a_record_that_is_gone(folder, opened, row):
     put(folder / "Account.csv", "Id,Name,Phone,Ref\n1,A,,\n" + row)
     assert len(opened().read(ACCOUNT, ["1"])) == 1
-    with pytest.raises(InputError, match="cannot be told"):
+    with pytest.raises(InputError, match="cannot be told") as untold:
         opened().read(ACCOUNT, ["1", "9"])
+    assert untold.value.keys == ("9",)
+
+
+def test_read_names_every_record_that_cannot_be_told_and_each_row_that_is_in_the_way(folder, opened):
+    put(folder / "Account.csv", "Id,Name,Phone,Ref\n1,A,,\n3,C\n2,B,,\n2,B,,\n")
+    with pytest.raises(InputError) as untold:
+        opened().read(ACCOUNT, ["1", "2", "3", "4"])
+    assert sorted(untold.value.keys) == ["2", "3"]
+    assert all(f"row {number}" in untold.value.message for number in (3, 4, 5))
+    assert [record.key for record in opened().read(ACCOUNT, ["1", "4"])] == ["1"]
 
 
 def test_keys_lists_rows_that_cannot_be_read_and_refuses_where_one_hides_its_key(folder, opened):

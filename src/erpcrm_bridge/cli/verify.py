@@ -39,7 +39,11 @@ def command(
 def _exit_code(found: Verified) -> int:
     if found.unknown or found.gone:
         return DIFFERENT
-    return WAITING if found.differences or found.waiting or found.unlinked else DONE
+    return WAITING if _waits(found) else DONE
+
+
+def _waits(found: Verified) -> bool:
+    return bool(found.differences or found.waiting or found.unlinked or found.untold)
 
 
 def _counted(differences: list[Difference]) -> Counter[tuple[str, str, str, str]]:
@@ -59,10 +63,15 @@ def _told(found: Verified, limit: int | None) -> dict[str, Any]:
             {"entity": d.entity, "golden_id": d.golden_id, "connection": d.connection, "stream": d.stream, "key": d.key, "field": d.path}
             for d in found.unknown[:limit]
         ],
-        "gone": [{"connection": connection, "stream": stream, "key": key} for connection, stream, key in found.gone],
+        "gone": _places(found.gone),
+        "untold": _places(found.untold),
         "waiting": found.waiting,
         "unlinked": found.unlinked,
     }
+
+
+def _places(found: list[tuple[str, str, str]]) -> list[dict[str, str]]:
+    return [{"connection": connection, "stream": stream, "key": key} for connection, stream, key in found]
 
 
 def _show(out: Output, flow: str, found: Verified, limit: int | None) -> None:
@@ -77,6 +86,10 @@ def _show(out: Output, flow: str, found: Verified, limit: int | None) -> None:
     if found.unlinked:
         out.line(f"{words.count(found.unlinked, 'record')} linked to nothing: in review, parked or waiting.")
         out.hint("Look: erpcrm-bridge parked")
+    if found.untold:
+        out.line(f"{words.count(len(found.untold), 'linked record')} that cannot be read now:")
+        out.table(("connection", "stream", "key"), found.untold[:limit])
+        out.hint("Look: erpcrm-bridge parked")
     if found.gone:
         out.error(f"{words.count(len(found.gone), 'linked record')} no longer there:")
         out.table(("connection", "stream", "key"), found.gone[:limit])
@@ -88,5 +101,5 @@ def _show(out: Output, flow: str, found: Verified, limit: int | None) -> None:
         )
     if found.unknown or found.gone:
         out.hint(f"Next: erpcrm-bridge sync {flow}, then erpcrm-bridge verify {flow}")
-    elif not (found.differences or found.waiting or found.unlinked):
+    elif not _waits(found):
         out.line("The systems are equal.")

@@ -8,7 +8,7 @@ from itertools import chain, islice
 import msgspec
 
 from erpcrm_bridge.connector import ListsKeys, PutsAway
-from erpcrm_bridge.errors import CursorExpired, PermissionDenied
+from erpcrm_bridge.errors import CursorExpired, InputError, PermissionDenied
 from erpcrm_bridge.model.records import Change, Record, Selection
 from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Store
 from erpcrm_bridge.sync import remap
@@ -263,8 +263,8 @@ def _reconcile(store: Store, run: RunNote, stream_id: int, side: Side, selection
         run.counts["moved"] += len(rows)
 
 
-def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[str], why: str) -> None:
-    found = [link for link in store.links_by_key(stream_id, keys).values() if link.state == "live"]
+def _missing(store: Store, run: RunNote, stream_id: int, side: Side, whys: Mapping[str, str]) -> None:
+    found = [link for link in store.links_by_key(stream_id, whys).values() if link.state == "live"]
     where = f"{side.connection} {side.stream.name}"
     rows = []
     for link in found:
@@ -279,7 +279,7 @@ def _missing(store: Store, run: RunNote, stream_id: int, side: Side, keys: list[
                 stream_id=stream_id,
                 key=link.key,
                 error="missing",
-                reason=f"{where} {link.key} {why}",
+                reason=f"{where} {link.key} {whys[link.key or '']}",
             )
         )
     with store.transaction(run.fence):
@@ -324,42 +324,42 @@ def read_again(store: Store, run: RunNote, side: Side, keys: list[str]) -> None:
         store.put_incoming(rows)
 
 
-def read_now(store: Store, side: Side, selection: Selection, keys: list[str]) -> tuple[dict[str, Record], list[str]]:
-    """Return the records that are there, by key, as they stand now, and the keys of those that this credential may not read (L9: they
-    keep no other from being read).
+def read_now(store: Store, side: Side, selection: Selection, keys: list[str]) -> tuple[dict[str, Record], dict[str, str]]:
+    """Return the records that are there, by key, as they stand now, and those that may not be read or cannot be told, by key with the
+    reason (L9: they keep no other from being read).
 
     One that stands as it stood before is asked for a second time: a replica that lags behind shows it so for a moment (L2).
     """
-    records, hidden = _readable(side, selection, keys)
+    records, untold = _readable(side, selection, keys)
     there = {record.key: record for record in records}
     heads = store.heads(side.stream_id, there)
     again = [key for key, record in there.items() if _stands_as_before(record.version, heads.get(key))]
     if again:
         there.update({record.key: record for record in _readable(side, selection, again)[0]})
-    return there, hidden
+    return there, untold
 
 
-def _readable(side: Side, selection: Selection, keys: list[str]) -> tuple[list[Record], list[str]]:
-    hidden: list[str] = []
-    while asked := [key for key in keys if key not in hidden]:
+def _readable(side: Side, selection: Selection, keys: list[str]) -> tuple[list[Record], dict[str, str]]:
+    untold: dict[str, str] = {}
+    while asked := [key for key in keys if key not in untold]:
         try:
-            return side.connector.read(selection, asked), hidden
-        except PermissionDenied as denied:
-            more = set(denied.keys).intersection(asked)
+            return side.connector.read(selection, asked), untold
+        except (PermissionDenied, InputError) as error:
+            more = set(error.keys).intersection(asked)
             if not more:  # it is about the stream
                 raise
-            hidden += sorted(more)
-    return [], hidden
+            untold |= dict.fromkeys(sorted(more), f"waits: {error.message} {error.way_out}".rstrip())
+    return [], untold
 
 
 def _read_by_key(store: Store, run: RunNote, side: Side, selection: Selection, keys: list[str], seq: int) -> list[IncomingRow]:
-    there, hidden = read_now(store, side, selection, keys)
+    there, untold = read_now(store, side, selection, keys)
     rows = [IncomingRow(side.stream_id, record.key, record.version, record.fields, seq) for record in there.values()]
-    if hidden:
-        _missing(store, run, side.stream_id, side, hidden, "may not be read with this credential, and waits")
-    absent = [key for key in keys if key not in there and key not in hidden]
+    absent = [key for key in keys if key not in there and key not in untold]
     if side.offers.tells_gone:
         rows.extend(IncomingRow(side.stream_id, key, "", None, seq) for key in absent)
     else:
-        _missing(store, run, side.stream_id, side, absent, "is not found, and the system cannot say whether it is gone or hidden")
+        untold |= dict.fromkeys(absent, "is not found, and the system cannot say whether it is gone or hidden")
+    if untold:
+        _missing(store, run, side.stream_id, side, untold)
     return rows

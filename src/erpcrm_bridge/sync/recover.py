@@ -150,9 +150,9 @@ def _settle_found(flow: Flow, store: Store, run: RunNote, side: Side, intention:
         read_again(store, run, side, [key])
         _drop(store, run, [intention])
         return
-    records = side.connector.read(side.selection, [key])
+    records, _ = read_now(store, side, side.selection, [key])
     if records:
-        _settle_known(flow, store, run, side, intention, link, records[0])
+        _settle_known(flow, store, run, side, intention, link, records[key])
         run.counts["recovered"] += 1
 
 

@@ -11,6 +11,7 @@ from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.merge import base_means
 from erpcrm_bridge.sync.notes import Progress, quiet
+from erpcrm_bridge.sync.pull import read_now
 from erpcrm_bridge.sync.references import refs_of
 from erpcrm_bridge.sync.settling import clash_paths, pending_paths
 
@@ -32,7 +33,8 @@ class Difference(Struct):
 
 class Verified(Struct):
     """``equal`` counts records that hold golden in every mapped field; ``waiting`` golden records wanted in a system and not there yet;
-    ``unlinked`` records that stand in a system and are linked to nothing (in review, parked, waiting)."""
+    ``unlinked`` records that stand in a system and are linked to nothing (in review, parked, waiting); ``untold``, by connection, stream
+    and key, linked records that may not be read, or cannot be told from those that are gone."""
 
     flow: str
     records: int = 0
@@ -41,6 +43,7 @@ class Verified(Struct):
     waiting: int = 0
     unlinked: int = 0
     gone: list[tuple[str, str, str]] = []
+    untold: list[tuple[str, str, str]] = []
 
     @property
     def unknown(self) -> list[Difference]:
@@ -56,6 +59,7 @@ def verify(flow: Flow, store: Store, progress: Progress = quiet) -> Verified:
             after = links[-1].id
             ours = [link for link in links if link.entity == side.entity and flow.side_of(link, {}) is side]
             result.waiting += sum(1 for link in ours if link.state == "wanted")
+            result.untold.extend((side.connection, side.stream.name, link.key or "") for link in ours if link.state == "missing")
             _compare(flow, store, side, [link for link in ours if link.state == "live" and link.key is not None], result)
             progress(f"verify {side.connection} {side.stream.name}", result.records)
     for (stream_id, _), count in store.count_incoming().items():
@@ -67,7 +71,9 @@ def verify(flow: Flow, store: Store, progress: Progress = quiet) -> Verified:
 def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result: Verified) -> None:
     if not links:
         return
-    records = {record.key: record for record in side.connector.read(side.selection, [link.key for link in links if link.key])}
+    records, untold = read_now(store, side, side.selection, [link.key for link in links if link.key])
+    result.untold.extend((side.connection, side.stream.name, key) for key in untold)
+    links = [link for link in links if link.key not in untold]
     goldens = store.golden([link.golden_id for link in links])
     clashes, pending = clash_paths(store, list(goldens)), pending_paths(store, list(goldens))
     told = [record.fields for record in records.values()]
