@@ -557,6 +557,7 @@ def test_lines_of_which_one_cannot_be_read_wait_as_one_and_the_record_flows(tmp_
     assert place(here, Town="Rom", Label="home")
     (parked,) = here.parked("field")
     assert (parked.field, parked.reason.partition("addresses: ")[2]) == ("addresses", "label: 'Odd' is not in the table")
+    assert {one.known for one in here.verify().differences} == {"parked"}
     (other,) = here.erp.all("Place")
     here.erp.edit("customer", customer, {"mail": "x@acme.example"}, {"Place": row_write(change={other: {"Street": "Weg 9"}})})
     here.sync_until_quiet()

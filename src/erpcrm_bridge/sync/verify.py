@@ -118,7 +118,9 @@ def _differences(
             side.stream.name,
             link.key or "",
             path,
-            "paused" if _pauses(side, path) else _why(path, link, frozen, pending, path in untouched or path in unreadable),
+            "paused"
+            if _pauses(side, path)
+            else _why(path, link, frozen, pending, path in untouched or path in unreadable or _list(path) in link.held),
         )
         for path in sorted(paths)
         if path in unreadable
@@ -132,7 +134,12 @@ def _differences(
 
 def _pauses(side: Side, path: str) -> bool:
     """Tell whether a path is compared as it was last known, for it cannot be read now."""
-    return bool(side.paused) and (path in side.paused or path.partition("/")[0] in side.paused)
+    return bool(side.paused) and (path in side.paused or _list(path) in side.paused)
+
+
+def _list(path: str) -> str:
+    """Return the list of whose lines a path is; for others the path itself."""
+    return path.partition("/")[0]
 
 
 def _flat(side: Side, link: LinkRow, fields: Fields, refs: dict[tuple[str, str], str], errors: list[FieldError]) -> Fields:
@@ -148,12 +155,12 @@ def _flat(side: Side, link: LinkRow, fields: Fields, refs: dict[tuple[str, str],
 
 def _why(path: str, link: LinkRow, frozen: frozenset[str], pending: frozenset[str], as_known: bool) -> str:
     """Return why a difference is known; what the system holds beyond what the bridge knows of is not."""
-    if path in frozen or path.partition("/")[0] in frozen:
+    if path in frozen or _list(path) in frozen:
         return "in clash"
     if path in pending:
         return "pending"
     if not as_known:
         return ""
-    if path in link.held or "*" in link.held:
+    if path in link.held or _list(path) in link.held or "*" in link.held:
         return "parked"
     return "not pushed yet" if link.dirty else ""
