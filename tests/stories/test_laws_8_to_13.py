@@ -33,7 +33,7 @@ from typing import Any, Protocol
 
 import pytest
 from msgspec import structs
-from stories.world import MAPPINGS, Died, World, row_write, says
+from stories.world import ABLE, MAPPINGS, Died, World, row_write, says
 
 from erpcrm_bridge.connector import Budget, Connector, Field, Outcome, Page, Problem, Rejected, Selection, Write
 from erpcrm_bridge.errors import ConfigError, PermissionDenied, QuotaExhausted, SchemaDrift
@@ -274,6 +274,26 @@ def test_a_record_that_comes_back_where_no_status_is_held_is_what_it_was_before_
     world.sync_until_quiet()
     assert says(world.crm.get("Account", account) or {}, Status="open")
     assert (world.erp.get("customer", customer) or {})["inactive"] == "no"
+
+
+def test_what_was_refused_of_a_copy_stays_parked_when_another_comes_back(make: Make) -> None:
+    able = structs.replace(ABLE, conditional=True)
+    specs = {"erp.customer": {"capabilities": able}}
+    world = make(roles=("crm", "erp", "shop"), rules={"customer": {"on_delete": "delete"}}, specs=specs)
+    account, customer = world.joined_customer()
+    (client,) = world.shop.all("client")
+    world.shop.delete("client", client)
+    world.erp.edit("customer", customer, {"tel": "1"})
+    world.sync_until_quiet()
+    world.erp.rights["bridge"] = Rights(hidden_records={"customer": (customer,)})
+    world.crm.edit("Account", account, {"Phone": "2"})
+    world.sync_until_quiet()
+    (refused,) = world.parked("record")
+    world.shop.restore("client", client)
+    world.erp.rights["bridge"] = Rights()
+    world.sync_until_quiet()
+    assert (world.erp.get("customer", customer) or {})["tel"] == "1"
+    assert [row.id for row in world.parked("record")] == [refused.id]
 
 
 def test_what_a_person_said_of_an_archived_record_stands_when_another_copy_comes_back(make: Make) -> None:

@@ -930,7 +930,7 @@ def _revive(flow: Flow, run: RunNote, work: Work, links: list[LinkRow], batch: B
     golden.state = "live"
     here = {member.link.id for member in work.members}
     others = [link for link in links if link.state == "live"]
-    batch.close.extend(f"record:{link.id}" for link in others)  # a delete that waits goes no more
+    batch.close.extend(f"record:{link.id}" for link in others if "*" not in link.held)  # a delete that waits goes no more
     stands = {member.link.stream_id for member in work.members} | {link.stream_id for link in links if link.state != "tombstone"}
     for link in links:
         side = flow.side(link.stream_id, link.entity)
