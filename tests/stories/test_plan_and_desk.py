@@ -43,6 +43,7 @@ from erpcrm_bridge.sync.merge import Candidate, Clash
 from erpcrm_bridge.sync.notes import new_run
 from erpcrm_bridge.sync.plan import read_steps
 from erpcrm_bridge.sync.settling import clash_row
+from erpcrm_bridge.testing.system import Rights
 
 
 class Make(Protocol):
@@ -833,6 +834,46 @@ def test_verify_names_what_is_in_clash_and_what_is_parked(make: Make) -> None:
         ("erp", "phone", "in clash"),
         ("crm", "status", "parked"),
     }
+
+
+def test_verify_knows_what_a_document_that_is_parked_whole_said_and_no_edit_since(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"))
+    world.sync()
+    world.crm.edit("Order", order, {"Total": Decimal(99), "Po": "new"})
+    world.sync()
+    assert {(d.connection, d.path, d.known) for d in world.verify().differences} == {
+        ("crm", "total", "parked"),
+        ("crm", "po_number", "parked"),
+    }
+    world.crm.edit("Order", order, {"Po": "newer"})
+    assert {(d.path, d.known) for d in world.verify().differences} == {("total", "parked"), ("po_number", "")}
+
+
+def test_verify_knows_an_order_that_waits_for_its_customer(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"))
+    world.sync()
+    other = world.crm.create("Account", {"Name": "Other"})
+    world.crm.rights["bridge"] = Rights(hidden_records={"Account": (other,)})
+    world.crm.edit("Order", order, {"Account": other})
+    world.sync()
+    assert world.parked("waiting")
+    assert [(d.connection, d.path, d.known) for d in world.verify().differences] == [("crm", "customer", "parked")]
+
+
+def test_verify_knows_what_waits_behind_a_brake(make: Make) -> None:
+    world = make(brakes={"reverts": 0})
+    world.opener = lambda name, _: Rewound(world.connect(name)) if name == "crm" else world.connect(name)
+    (key,) = many(world, 1)
+    for phone in ("new", None):
+        world.sync_until_quiet()
+        world.crm.edit("Account", key, {"Phone": phone})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    assert [(d.connection, d.path, d.known) for d in world.verify().differences] == [("crm", "phone", "not merged yet")]
 
 
 def test_a_line_tells_its_story_by_its_list(make: Make) -> None:

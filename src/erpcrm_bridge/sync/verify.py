@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.values import Fields, same
-from erpcrm_bridge.store import GoldenRow, LinkRow, Store
+from erpcrm_bridge.store import GoldenRow, IncomingRow, LinkRow, Store
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.merge import base_means
@@ -20,7 +20,8 @@ BATCH = 2_000
 
 class Difference(Struct):
     """A linked record whose system does not hold golden. ``known`` says why where the bridge knows it (in clash, parked, pending, not
-    pushed yet); an unknown difference is an edit that no run has read yet, or a mistake. ``key`` is the record's in its system."""
+    merged yet, not pushed yet); an unknown difference is an edit that no run has read yet, or a mistake. ``key`` is the record's in its
+    system."""
 
     entity: str
     golden_id: str
@@ -77,7 +78,8 @@ def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result:
     goldens = store.golden([link.golden_id for link in links])
     clashes, pending = clash_paths(store, list(goldens)), pending_paths(store, list(goldens))
     told = [record.fields for record in records.values()]
-    refs = refs_of(flow, store, side, [*told, *(link.base for link in links if link.base)])
+    unheard = {key: row for key, row in store.incoming(side.stream_id, records).items() if row.fields is not None}
+    refs = refs_of(flow, store, side, [*told, *(row.fields or {} for row in unheard.values()), *(link.base for link in links if link.base)])
     for link in links:
         result.records += 1
         held = records.get(link.key or "")
@@ -86,7 +88,7 @@ def _compare(flow: Flow, store: Store, side: Side, links: list[LinkRow], result:
             continue
         shown = frozenset(pending.get((link.golden_id, side.stream_id), ()))
         frozen = side.policies.frozen(clashes.get(link.golden_id, frozenset()))
-        found = _differences(side, link, goldens[link.golden_id], held.fields, refs, frozen, shown)
+        found = _differences(side, link, goldens[link.golden_id], held.fields, unheard.get(held.key), refs, frozen, shown)
         result.differences.extend(found)
         result.equal += not found
 
@@ -96,6 +98,7 @@ def _differences(
     link: LinkRow,
     golden: GoldenRow,
     fields: Fields,
+    unheard: IncomingRow | None,
     refs: dict[tuple[str, str], str],
     frozen: frozenset[str],
     pending: frozenset[str],
@@ -110,6 +113,11 @@ def _differences(
         paths |= {path for path in both if path.count("/") == 1 or path.split("/")[2] in compiled.readable & compiled.writable}
     unreadable = {error.path for error in errors}
     untouched = {path for path in paths if same(flat_said.get(path), flat_base.get(path)) or _pauses(side, path)}
+    waits = {}
+    if unheard is not None:  # what it said is stored, and golden does not hold it yet
+        flat_unheard = _flat(side, link, unheard.fields or {}, refs, [])
+        why = "not merged yet" if unheard.state == "new" else "parked"
+        waits = {path: why for path in paths if same(flat_said.get(path), flat_unheard.get(path))}
     return [
         Difference(
             golden.entity,
@@ -120,7 +128,9 @@ def _differences(
             path,
             "paused"
             if _pauses(side, path)
-            else _why(path, link, frozen, pending, path in untouched or path in unreadable or _list(path) in link.held),
+            else _why(
+                path, link, frozen, pending, waits.get(path, ""), path in untouched or path in unreadable or _list(path) in link.held
+            ),
         )
         for path in sorted(paths)
         if path in unreadable
@@ -153,12 +163,14 @@ def _flat(side: Side, link: LinkRow, fields: Fields, refs: dict[tuple[str, str],
     return flatten(said, side.mapping.lists)
 
 
-def _why(path: str, link: LinkRow, frozen: frozenset[str], pending: frozenset[str], as_known: bool) -> str:
+def _why(path: str, link: LinkRow, frozen: frozenset[str], pending: frozenset[str], waits: str, as_known: bool) -> str:
     """Return why a difference is known; what the system holds beyond what the bridge knows of is not."""
     if path in frozen or _list(path) in frozen:
         return "in clash"
     if path in pending:
         return "pending"
+    if waits:
+        return waits
     if not as_known:
         return ""
     if path in link.held or _list(path) in link.held or "*" in link.held:
