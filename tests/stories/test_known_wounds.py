@@ -591,7 +591,7 @@ def test_a_record_hidden_by_a_permission_is_not_deleted(make: Make, tells_gone: 
     assert world.erp.get("customer", customer) is not None
     assert world.erp_of(innocent)["town"] == "Ulm", "its neighbours are read"
     (row,) = world.parked("missing")
-    assert (row.key, "may not be read" in row.reason) == (account, tells_gone), "missing is told from not permitted"
+    assert (row.key, "may not see" in row.reason) == (account, tells_gone), "missing is told from not permitted"
     world.crm.rights["bridge"] = Rights()
     world.crm.edit("Account", account, {"City": "Bonn"})
     world.sync_until_quiet()
