@@ -35,8 +35,8 @@ import pytest
 from msgspec import structs
 from stories.world import ABLE, MAPPINGS, Died, World, row_write, says
 
-from erpcrm_bridge.connector import Budget, Connector, Field, Outcome, Page, Problem, Rejected, Selection, Write
-from erpcrm_bridge.errors import ConfigError, PermissionDenied, QuotaExhausted, SchemaDrift
+from erpcrm_bridge.connector import Budget, Connector, Field, Outcome, Page, Problem, Record, Rejected, Selection, Write
+from erpcrm_bridge.errors import ConfigError, InputError, PermissionDenied, QuotaExhausted, SchemaDrift
 from erpcrm_bridge.sync.desk import retry
 from erpcrm_bridge.testing.memory import MemoryConnector, Rights
 
@@ -534,6 +534,26 @@ def test_a_row_that_cannot_be_read_is_told_once_a_run_however_many_pages_follow(
     world.sync()
     assert [(row.key, row.attempts) for row in world.parked("row")] == [("0017", 2)]
     assert len(world.erp.all("customer")) == 7
+
+
+class _CannotTell(MemoryConnector):
+    """Tells changes, and cannot tell by its key how a document stands."""
+
+    def read(self, selection: Selection, keys: Sequence[str]) -> list[Record]:
+        if selection.stream == "Order":
+            raise InputError("Order: a row has no key.", keys=keys)
+        return super().read(selection, keys)
+
+
+def test_a_document_that_cannot_be_read_a_second_time_is_parked_alone(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, customer = world.joined_customer()
+    wrong = world.order_in_crm(account, ("P1", 1, "10"), Total=11)
+    world.crm.edit("Account", account, {"Phone": "5"})
+    world.opener = lambda name, _: (_CannotTell if name == "crm" else MemoryConnector)(world.systems[name])
+    world.sync()
+    assert [(row.kind, row.key, row.error) for row in world.parked()] == [("record", wrong, "total")]
+    assert says(world.erp.get("customer", customer) or {}, tel="5")
 
 
 def test_a_value_that_is_too_long_for_a_system_parks_its_field_alone(make: Make) -> None:

@@ -24,7 +24,7 @@ from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_compla
 from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, author_of, base_means, line_of, merge, same_all
 from erpcrm_bridge.sync.natural import NaturalKeys
 from erpcrm_bridge.sync.notes import RunNote, parked_row
-from erpcrm_bridge.sync.pull import ask_again
+from erpcrm_bridge.sync.pull import ask_again, read_now
 from erpcrm_bridge.sync.references import blocking, refs_of
 
 BATCH = 5_000
@@ -142,7 +142,7 @@ def settle(
     open_clashes = clashes_of(store, old)
     histories = store.histories(old, at_least=RETURNS)
     other_links = store.links_of(old) if beside is None else beside
-    _read_sums_again(flow, works)
+    _read_sums_again(flow, store, works)
     shapes = Shapes(flow, entity)
     for work in works:
         if not (work.new and _found_alike(flow, run, work, refs, shapes, batch)):
@@ -230,17 +230,19 @@ def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], 
     return found
 
 
-def _read_sums_again(flow: Flow, works: list[Work]) -> None:
-    """A document whose lines do not make its total is read again once (L10): it may have been read between two saves."""
+def _read_sums_again(flow: Flow, store: Store, works: list[Work]) -> None:
+    """A document whose lines do not make its total is read again once (L10): it may have been read between two saves. One that cannot be
+    told now is taken as it was read."""
     for work in works if any(side.mapping.lists for side in flow.all_sides()) else ():
         for member in work.members:
             if not member.side.mapping.lists or member.incoming.fields is None:
                 continue
             said, _ = _document(member, {}, [])
             if _sum_complaint(member.side, flow.policies[work.golden.entity].rules, said):
-                fresh = member.side.connector.read(member.side.selection, [member.incoming.key])
-                if fresh:
-                    member.incoming.fields, member.incoming.version = fresh[0].fields, fresh[0].version
+                key = member.incoming.key
+                fresh = read_now(store, member.side, member.side.selection, [key])[0].get(key)
+                if fresh is not None:
+                    member.incoming.fields, member.incoming.version = fresh.fields, fresh.version
 
 
 def _sum_complaint(side: Side, rules: EntityRules, said: Fields) -> str | None:
