@@ -715,16 +715,15 @@ def _meanings(world: World, plans: Sequence[Plan]) -> dict[str, str]:
 
 def _digest_of(world: World, body: Any, codes: Iterable[str]) -> str:
     texts = _texts(body)
-    streams = [*([world.stream] if world.stream is not None else ()), *(one for name, one in world.children.items() if name in texts)]
+    streams = {"": world.stream, **{f"{name}/": one for name, one in world.children.items() if name in texts}}
+    told = ((at, name, field.length) for at, one in streams.items() if one for name, field in one.fields.items() if name in texts)
     return digest(
         {
             "language": LANGUAGE,
             "body": _plain(body),
             "codes": _plain({kind: world.codes.get(kind, {}) for kind in codes}),
             "values": _plain({name: world.values.get(name) for name in _declared(body)}),
-            "lengths": [
-                _plain({name: f.length for name, f in one.fields.items() if f.length is not None and name in texts}) for one in streams
-            ],
+            "lengths": _plain({at + name: length for at, name, length in told if length is not None}),
         }
     )
 

@@ -440,6 +440,20 @@ def test_the_digest_stands_for_all_that_decides_and_for_nothing_else(compiled: C
     assert of(table % "true") != of(table % '"true"')
 
 
+def test_how_long_a_line_s_field_may_be_is_part_of_the_digest_where_it_is_told() -> None:
+    lists = "lists: {addresses: {child: {stream: Site, parent: A}, key: Id, write: keyed, fields: {line1: {external: Street}}}}\n"
+    spec = read(text_of("\n  name: {external: Name}\n" + lists))
+
+    def of(length: int | None = None, *, described: bool = True) -> CompiledMapping:
+        site = Stream("Site", {"Street": Field("Street", length=length)}, Capabilities())
+        children = {"Site": site} if described else {}
+        return compile_mapping(spec, codes={}, values={}, stream=None, children=children)
+
+    assert len({of(5).digest, of(6).digest, of().digest}) == 3
+    assert len({of(5).meanings["addresses"], of(6).meanings["addresses"]}) == 2
+    assert of().digest == of(described=False).digest
+
+
 def test_what_only_tells_of_a_rule_is_no_part_of_the_digest_but_a_field_or_a_value_may_be_called_so(compiled: Compile) -> None:
     def of(text: str) -> CompiledMapping:
         return compiled(text)
