@@ -1035,6 +1035,23 @@ def test_where_one_of_two_copies_is_deleted_the_other_takes_its_place_and_nothin
     assert [row.error for row in world.parked("review")] == ["deleted"]  # for their mail addresses differ, and nobody has said which it is
 
 
+@pytest.mark.parametrize("its_own", [True, False])
+def test_a_copy_takes_the_place_of_what_was_merged_into_it_and_of_nothing_that_was_merged_into_another(make: Make, its_own: bool) -> None:
+    world = make()
+    loser, winner = merged_in_crm(world)
+    other = world.joined_customer(Name="Bolt", Email="bolt@bolt.example")
+    world.sync_until_quiet()
+    (row,) = world.parked("review")
+    after_delete(world.store, row.id, then="merge", person="op", clock=world.clock)
+    world.sync_until_quiet()
+    into = loser[1] if its_own else other[1]
+    world.erp.merge("customer", winner[1], into)
+    world.sync_until_quiet()
+    links = [link for found in world.store.links_of([golden.id for golden in world.goldens()]).values() for link in found]
+    assert [link.state for link in links if link.key == loser[1]] == ["live" if its_own else "alias"]
+    assert [row.data["merged_into"] for row in world.parked("review")] == ([] if its_own else [into])
+
+
 def test_where_both_copies_are_deleted_the_rule_is_followed(make: Make) -> None:
     world = make(rules={"customer": {"on_delete": "delete"}})
     loser, winner = merged_in_crm(world)

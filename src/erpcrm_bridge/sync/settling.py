@@ -845,7 +845,9 @@ def _gone(
         if was == "tombstone":
             continue
         run.counts["gone"] += 1
-        if copy := copies.pop(link.stream_id, None):
+        copy = copies.get(link.stream_id)
+        if copy is not None and row.merged_into in (None, copy.key):
+            del copies[link.stream_id]
             _takes_its_place(copy, batch)
             continue
         if not others:
