@@ -276,6 +276,21 @@ def test_a_record_that_comes_back_where_no_status_is_held_is_what_it_was_before_
     assert (world.erp.get("customer", customer) or {})["inactive"] == "no"
 
 
+def test_a_copy_that_is_brought_back_while_another_is_deleted_is_put_before_a_person(make: Make) -> None:
+    world = make(roles=("crm", "erp", "shop"), rules={"customer": {"on_delete": "delete"}})
+    account, customer = world.joined_customer()
+    (client,) = world.shop.all("client")
+    world.shop.delete("client", client)
+    world.erp.edit("customer", customer, {"tel": "1"})  # so that it is asked about, and nothing else deleted
+    world.sync_until_quiet()
+    world.crm.delete("Account", account)
+    world.shop.restore("client", client)
+    world.sync_until_quiet()
+    assert world.shop.get("client", client) is not None
+    assert world.erp.get("customer", customer) is not None
+    assert [row.error for row in world.parked("review")] == ["deleted"]
+
+
 def test_what_was_refused_of_a_copy_stays_parked_when_another_comes_back(make: Make) -> None:
     able = structs.replace(ABLE, conditional=True)
     specs = {"erp.customer": {"capabilities": able}}

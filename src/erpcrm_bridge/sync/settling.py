@@ -379,7 +379,8 @@ def _merge_one(
         _revive(flow, run, work, links, batch)
     if gone:
         owed = any(_is_owed(golden, member, refs.get(member.side.connection, {})) for member in gone)
-        _gone(flow, run, work, gone, merged, batch, links, bool(merged.changes or merged.clashes or frozen or owed))
+        said_more = bool(merged.changes or merged.clashes or frozen or owed or work.restored)  # to bring a copy back says that it is to be
+        _gone(flow, run, work, gone, merged, batch, links, said_more)
         fields = unflatten(merged.fields, lists)
     if not sayings and golden.state == "live" and not merged.changes:
         _history(run, work, merged, [], gone, batch)
