@@ -178,3 +178,26 @@ def test_a_payment_waits_for_the_invoice_that_one_of_its_lines_pays(trade: Trade
     trade.sync()
     assert trade.row("Payment_Application__c.csv")["Invoice__c"] == trade.row("Invoice__c.csv")["Id"]
     assert trade.ok("parked", "--json").object["parked"] == []
+
+
+def test_two_invoices_of_one_number_for_two_customers_are_asked_about_and_neither_is_written_over(trade: Trade) -> None:
+    trade.sync()
+    group = trade.row("Account.csv", AccountNumber="C-2")["Id"]
+    head, lines = ERP["invoice_lines.csv"]
+    trade.export("invoices.csv", INVOICE, [*ERP["invoices.csv"][1], "70009,,1001,,17,06/01/2026,,Open,Euro,50.00,50.00"])
+    trade.export("invoice_lines.csv", head, [*lines, "9,70009,1,SCR-10,Screw,1000,0.05,50.00,Item"])
+    for file, told in (
+        ("Invoice__c.csv", {"Id": "I9", "Account__c": group, "Name": "17", "Invoice_Date__c": "2026-03-09", "CurrencyIsoCode": "EUR",
+                            "Total__c": "8.00"}),
+        ("Invoice_Line__c.csv", {"Id": "L9", "Invoice__c": "I9", "Line_Number__c": "1", "Product_Code__c": "X", "Amount__c": "8.00"}),
+    ):  # fmt: skip
+        (trade.folder / "crm" / file).write_text(_text(CRM[file].split(","), [*trade.rows(file), told], csv.QUOTE_ALL, "\n"))
+    before = trade.files()
+    assert trade.run("sync").code == 3
+    assert trade.files() == before
+    parked = trade.ok("parked").out
+    assert parked.count("same number as a record that may be the same") == 2
+    (doubted,) = [line.split()[0] for line in parked.splitlines() if "Invoice__c.csv I9" in line]
+    trade.ok("parked", "new", doubted)
+    trade.run("sync")
+    assert trade.row("Invoice__c.csv", Id="I9")["Total__c"] == "8.00"

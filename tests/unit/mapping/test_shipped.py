@@ -103,3 +103,10 @@ def test_a_money_document_is_never_deleted_by_a_sync(entity: str, tmp_path: Path
 @pytest.mark.parametrize("entity", MODELS)
 def test_each_list_of_an_entity_says_how_its_lines_are_matched(entity: str) -> None:
     assert set(LIBRARY.entities[entity].lists) == set(entity_spec(entity).lists)
+
+
+@pytest.mark.parametrize("entity", [entity for entity in MODELS if "number" in entity_spec(entity).fields and entity_spec(entity).lists])
+def test_no_document_is_bound_by_its_number_alone(entity: str) -> None:
+    """Two series give one number to documents of two customers."""
+    alone = [rule for rule in LIBRARY.entities[entity].match if rule.keys == ("number",)]
+    assert all(rule.review for rule in alone), entity
