@@ -201,3 +201,26 @@ def test_two_invoices_of_one_number_for_two_customers_are_asked_about_and_neithe
     trade.ok("parked", "new", doubted)
     trade.run("sync")
     assert trade.row("Invoice__c.csv", Id="I9")["Total__c"] == "8.00"
+
+
+def test_two_companies_of_a_group_whose_tax_ids_differ_are_not_made_one_by_their_name(trade: Trade) -> None:
+    for file in trade.files():
+        file.unlink()
+    text = (trade.folder / "config.yaml").read_text()
+    flow = "      legal_entity: {mappings: {crm: [csv-dataloader], erp: [csv-savedsearch]}, create_in: [crm]}\n"
+    head, _, _ = text.partition("      streams:\n")
+    (trade.folder / "config.yaml").write_text(head + text[text.index("  erp-files:\n") : text.index("      customer:")] + flow)
+    trade.export(
+        "subsidiaries.csv",
+        "Internal ID,External ID,Name,VAT Registration Number,Currency,Address 1,Address 2,City,State/Province,Zip,Country,Parent,Inactive",
+        ["2,,Globex Ltd,GB999,British pound,,,London,,,United Kingdom,,No"],
+    )
+    told = {"Id": "A", "Name": "Globex GmbH", "Tax_Id__c": "DE111", "CurrencyIsoCode": "EUR", "LegalEntityCity": "Bonn", "Status": "Active"}
+    address = [f"LegalEntity{part}" for part in ("Street", "City", "State", "PostalCode", "Country")]
+    columns = ["Id", "Bridge_Id__c", "Name", "Tax_Id__c", "CurrencyIsoCode", *address, "Status"]
+    (trade.folder / "crm" / "LegalEntity.csv").write_text(_text(columns, [told], csv.QUOTE_ALL, "\n"))
+    before = trade.files()
+    trade.ok("adopt", "--create", "legal_entity")
+    assert trade.run("apply", "--yes").code == 3
+    assert trade.files() == before
+    assert [row["kind"] for row in trade.ok("parked", "--json").object["parked"]] == ["review", "review"]
