@@ -206,3 +206,29 @@ def test_a_run_killed_while_it_maps_anew_loses_nothing_of_it(tmp_path: Path, dea
     changed.apply(plan)
     assert says(changed.erp.get("customer", customer) or {}, companyName="ACME")
     changed.assert_quiet()
+
+
+def test_what_moved_while_a_system_was_out_of_the_configuration_reaches_it_when_it_is_back(tmp_path: Path) -> None:
+    world = World(tmp_path, roles=("crm", "erp", "shop"), entities=("customer",))
+    account, _ = world.joined_customer()
+    client, _ = world.partner("crm", "Account", account, "shop")
+    with world.without("shop"):
+        world.crm.edit("Account", account, {"Email": "new@acme.example"})
+        world.sync_until_quiet()
+    world.sync_until_quiet()
+    assert says(world.shop.get("client", client) or {}, mail="new@acme.example")
+    world.assert_agree()
+
+
+def test_what_moved_on_both_sides_while_a_system_was_out_of_the_configuration_is_a_clash(tmp_path: Path) -> None:
+    world = World(tmp_path, roles=("crm", "erp", "shop"), entities=("customer",))
+    account, _ = world.joined_customer()
+    client, _ = world.partner("crm", "Account", account, "shop")
+    with world.without("shop"):
+        world.crm.edit("Account", account, {"Email": "crm@acme.example"})
+        world.sync_until_quiet()
+    world.shop.edit("client", client, {"mail": "shop@acme.example"})
+    world.sync_until_quiet()
+    (row,) = world.parked("clash")
+    assert {candidate["by"] for candidate in row.data["candidates"]} == {"crm", "shop"}
+    assert says(world.shop.get("client", client) or {}, mail="shop@acme.example")

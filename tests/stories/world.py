@@ -364,6 +364,16 @@ class World:
         self._codes[role] = tables
         self.settings = self._settings()
 
+    @contextmanager
+    def without(self, role: str) -> Iterator[None]:
+        """Take a system out of the configuration for a while."""
+        kept = self.systems
+        self.systems = {name: system for name, system in kept.items() if name != role}
+        self.settings = self._settings()
+        yield
+        self.systems = kept
+        self.settings = self._settings()
+
     def _settings(self) -> Settings:
         entities = {}
         for entity in self._entities:

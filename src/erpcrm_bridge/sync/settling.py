@@ -1017,8 +1017,8 @@ def _store_merge(
             and changed
             and link.id not in batch.dirty
         ):
-            side = flow.side_of(link, golden.fields)
-            if side is not None and any(path.partition("/")[0] in side.mapping.writable for path in changed):
+            side = flow.side_of(link, golden.fields)  # a system that this flow does not have now is told by the run that has it
+            if side is None or any(path.partition("/")[0] in side.mapping.writable for path in changed):
                 batch.dirty.add(link.id)
     if work.new and golden.state == "live":
         _want(flow, run, work, batch)
