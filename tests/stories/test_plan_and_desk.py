@@ -107,6 +107,21 @@ def test_a_policy_says_who_wins(make: Make, policy: Any, here: str | None, there
     world.assert_quiet()
 
 
+def test_words_of_a_union_that_its_author_never_said_stay_when_he_says_something_else(make: Make) -> None:
+    world = make(rules=phone_by("union"))
+    account, customer = world.joined_customer(Phone="a")
+    world.crm.edit("Account", account, {"Phone": "a;b"})
+    world.erp.edit("customer", customer, {"tel": "a;c"})
+    world.plan()  # merges, and writes nothing yet
+    world.crm.edit("Account", account, {"Phone": "a;b;d"})
+    world.sync_until_quiet()
+    assert phones(world, account, customer) == ("a;b;c;d", "a;b;c;d")
+    world.crm.edit("Account", account, {"Phone": "a;d"})  # in sight of all of them
+    world.sync_until_quiet()
+    assert phones(world, account, customer) == ("a;d", "a;d")
+    world.assert_quiet()
+
+
 @pytest.mark.parametrize("policy", ["ask", "non_empty", "newer"])
 def test_what_no_policy_settles_is_asked_and_both_keep_theirs(make: Make, policy: str) -> None:
     world = make(rules=phone_by(policy))

@@ -51,6 +51,10 @@ GOLDEN = "golden"
 """Stands as the name of who said golden's value, where that one is in the clash with another."""
 
 
+UNION = "rule:union"
+"""Says the words of several."""
+
+
 class Candidate(Struct):
     """One of the values that a clash is about."""
 
@@ -610,7 +614,9 @@ def settle_by_policy(candidates: list[Candidate], policy: FieldPolicy) -> tuple[
         return (None, "ask") if rivals else (latest, "newer")
     if rule == "union":
         words = sorted({word for candidate in ordered for word in split_words(candidate.values[0])})
-        return Candidate(ordered[0].by, ordered[0].role, ordered[0].version, [";".join(words) or None]), "union"
+        # Nobody has said all of it: who says something else next has moved on from his own words, and not from those of the others.
+        whole = Candidate(UNION, "", "", [";".join(words) or None])
+        return next((candidate for candidate in ordered if same_all(candidate.values, whole.values)), whole), "union"
     return None, "ask"
 
 
