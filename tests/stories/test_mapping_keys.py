@@ -22,6 +22,7 @@ from erpcrm_bridge.mapping import format as form
 from erpcrm_bridge.mapping.format import TestSpec
 from erpcrm_bridge.mapping.transforms import GROUP
 from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.sync.desk import found_new
 from erpcrm_bridge.testing.system import MemorySystem, StreamSpec
 from erpcrm_bridge_csv.connector import CsvFactory
 from erpcrm_bridge_csv.settings import CsvSettings
@@ -621,6 +622,25 @@ def test_two_mappings_of_one_entity_share_a_stream_and_each_reads_and_writes_its
     assert says(shared.crm.get("Account", client) or {}, Phone="11", Mobile="2")
     assert says(shared.crm.get("Account", partner) or {}, Phone="3", Mobile="44")
     shared.assert_agree()
+    shared.assert_quiet()
+
+
+def test_what_a_person_founds_is_created_once_however_many_mappings_share_the_stream(tmp_path: Path) -> None:
+    crm = {"fields": {**PARTNERS["customer/crm"]["fields"]}, "when": PARTNERS["customer/crm"]["when"]}
+    more = {"customer/crm-partners": PARTNERS["customer/crm-partners"]}
+    shared = world(tmp_path, crm, specs={"crm.Account": {"fields": fields("Kind", "Mobile")}}, mappings=more)
+    shared.crm.create("Account", {"Name": "Acme", "Kind": "client"})
+    customer = shared.erp.create("customer", {"companyName": "Acme", "mail": "other@acme.example"})
+    shared.sync()
+    (row,) = (row for row in shared.parked("review") if row.key == customer)
+    with shared.at_work() as (flow, store, _):
+        found_new(store, flow, row.id, person="pat", clock=shared.clock)
+    shared.sync_until_quiet()
+    assert len(shared.crm.all("Account")) == 2
+    assert sorted(link.state for link in shared.store.links_of([shared.golden_of("erp", "customer", customer)]).popitem()[1]) == [
+        "live",
+        "live",
+    ]
     shared.assert_quiet()
 
 

@@ -210,10 +210,8 @@ def want_everywhere(flow: Flow, store: Store, run: RunNote, entity: str) -> int:
         for golden in goldens:
             here = {link.stream_id for link in links.get(golden.id, [])}
             systems = {side.system for side in flow.sides[entity] if side.stream_id in here}
-            for side in flow.sides[entity]:
-                if side.create and side.system not in systems and golden.state == "live":
-                    systems.add(side.system)
-                    rows.append(LinkRow(run.link_ids.new(), golden.id, entity, side.stream_id, None, "wanted", True))
+            for side in flow.creating(entity, systems) if golden.state == "live" else ():
+                rows.append(LinkRow(run.link_ids.new(), golden.id, entity, side.stream_id, None, "wanted", True))
         with store.transaction(run.fence):
             seq = store.next_seq()
             for row in rows:

@@ -160,9 +160,9 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
     links = [LinkRow(run.link_ids.new(), golden.id, row.entity, row.stream_id or 0, row.key)] if before is None else []
     known = store.incoming(row.stream_id or 0, [row.key]).get(row.key)
     old = known is not None and known.seq <= int(store.fact(f"old until:{flow.name}") or -1)  # an adoption creates nothing by itself
-    for side in flow.sides.get(row.entity, []) if not old else ():
-        if side.create and side.stream_id != row.stream_id:
-            links.append(LinkRow(run.link_ids.new(), golden.id, row.entity, side.stream_id, None, "wanted", True))
+    stands = [side.system for side in flow.all_sides() if side.stream_id == row.stream_id]
+    for side in flow.creating(row.entity, stands) if not old else ():
+        links.append(LinkRow(run.link_ids.new(), golden.id, row.entity, side.stream_id, None, "wanted", True))
     with store.transaction():
         golden.seq = store.next_seq()
         store.add_golden([golden])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,6 +120,15 @@ class Flow:
         if len(sides) > 1 and fields is not None:
             return next((side for side in sides if side.mapping.applies(fields)), sides[0])
         return sides[0] if sides else None
+
+    def creating(self, entity: str, stands: Iterable[str]) -> Iterator[Side]:
+        """Yield a side for each system in which a record is to be created that ``stands`` in these: one, however many mappings
+        share its streams."""
+        here = set(stands)
+        for side in self.sides.get(entity, ()):
+            if side.create and side.system not in here:
+                here.add(side.system)
+                yield side
 
     def side_of(self, link: LinkRow, golden: Fields) -> Side | None:
         """Return the side that a link stands under: the one whose mapping settled it, or takes its base; for a record that is still to be

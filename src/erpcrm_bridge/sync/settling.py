@@ -1055,11 +1055,8 @@ def _want(flow: Flow, run: RunNote, work: Work, batch: Batch) -> None:
     golden = work.golden
     if any(member.incoming.seq <= run.old_until for member in work.members):
         return
-    here = {member.side.connection for member in work.members}
-    for side in flow.sides[golden.entity]:
-        if side.create and side.connection not in here:
-            here.add(side.connection)
-            batch.add_links.append(LinkRow(run.link_ids.new(), golden.id, golden.entity, side.stream_id, None, "wanted", True))
+    for side in flow.creating(golden.entity, [member.side.system for member in work.members]):
+        batch.add_links.append(LinkRow(run.link_ids.new(), golden.id, golden.entity, side.stream_id, None, "wanted", True))
 
 
 def _match_keys(flow: Flow, work: Work, said: Fields, before: Fields, changed: set[str], batch: Batch) -> None:
