@@ -155,6 +155,31 @@ def test_an_alias_that_is_parted_says_nothing_and_takes_nothing_along(tmp_path: 
     assert said(world) == {"crm": [MINE], "erp": [THEIRS]}
 
 
+@pytest.mark.parametrize("act", ["unlink", "unmerge"])
+def test_where_what_is_written_is_parted_its_second_copy_takes_its_place(tmp_path: Path, act: str) -> None:
+    world = World(tmp_path, create_in={"customer": []})
+    account = world.crm.create("Account", {"Name": "Acme"})
+    double = world.crm.create("Account", {"Name": "Acme", "Phone": "1"})
+    customer = world.erp.create("customer", {"companyName": "Acme", "vat": "1"})
+    world.sync()
+    with world.at_work() as (flow, store, _):
+        for here, there in ((f"erp:{customer}", f"crm:{account}"), (f"crm:{double}", f"crm:{account}")):
+            binding.link(flow, store, place(flow, store, here), place(flow, store, there), person="pat", clock=world.clock)
+    world.sync_until_quiet()
+    left = world.golden_of("erp", "customer", customer)
+    deed = part(world, act, f"crm:{account}")
+    assert f"crm:{double}, its second copy there, takes its place." in deed.says
+    world.sync_until_quiet()
+    assert {link.key: link.state for link in world.store.links_of([left])[left]} == {customer: "live", double: "live"}
+    assert says(world.erp.get("customer", customer) or {}, tel="1")
+    world.crm.edit("Account", double, {"Name": "Acme SE"})
+    world.erp.edit("customer", customer, {"mail": "new@acme.example"})
+    world.sync_until_quiet()
+    assert says(world.erp.get("customer", customer) or {}, companyName="Acme SE")
+    assert says(world.crm.get("Account", double) or {}, Email="new@acme.example")
+    assert says(world.crm.get("Account", account) or {}, Name="Acme", Email=None)
+
+
 def test_lines_in_clash_are_those_of_the_document_that_is_left_and_add_up(tmp_path: Path) -> None:
     world = World(tmp_path)
     account, _ = world.joined_customer()

@@ -19,6 +19,7 @@ from erpcrm_bridge.sync.desk import refer
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.notes import RunNote, new_run, parked_row
 from erpcrm_bridge.sync.pull import ask_again
+from erpcrm_bridge.sync.settling import take_its_place
 
 STANDS = ("live", "missing", "asleep")
 """States of a link whose record is thought to be there, and is written."""
@@ -167,6 +168,7 @@ def unlink(
         seq = store.next_seq()
         _keep_incoming(store, link, one.key, seq)
         part(flow, store, run, golden, link, seq)
+        _leave_to_its_copy(store, golden, link)
         store.drop_links([link.id])
         _close_link(store, run, link, person)
         store.set_incoming_state(link.stream_id, [one.key], "parked")
@@ -200,6 +202,7 @@ def unmerge(
         seq = store.next_seq()
         store.add_golden([GoldenRow(new_id, golden.entity, {}, {}, seq)])
         part(flow, store, run, golden, link, seq)
+        _leave_to_its_copy(store, golden, link)
         _move(store, link, one.key, new_id, seq, alias=False)
         _close_link(store, run, link, person)
         _follow(flow, store, run, one, golden, new_id, seq, person)
@@ -221,8 +224,23 @@ def _linked(store: Store, one: Place | GoldenRow) -> tuple[Place, LinkRow, Golde
 
 
 def _leaves(flow: Flow, store: Store, golden: GoldenRow, link: LinkRow) -> list[str]:
-    """Say which clashes a record is in no more once it is parted."""
-    return [f"What it says of {' + '.join(clash.unit)} leaves the clash." for clash in without(flow, store, golden, link)]
+    """Say who takes a record's place once it is parted, and which clashes it is in no more."""
+    copy, side = _second_copy(store, golden, link), flow.side(link.stream_id, link.entity)
+    taken = [f"{side.connection}:{copy.key}, its second copy there, takes its place."] if copy is not None and side is not None else []
+    return taken + [f"What it says of {' + '.join(clash.unit)} leaves the clash." for clash in without(flow, store, golden, link)]
+
+
+def _second_copy(store: Store, golden: GoldenRow, link: LinkRow) -> LinkRow | None:
+    """Return the alias that a golden record is left with in a system once the record that is written there is parted."""
+    copies = (other for other in store.links_of([golden.id])[golden.id] if (other.stream_id, other.state) == (link.stream_id, "alias"))
+    return None if link.state == "alias" else next(copies, None)
+
+
+def _leave_to_its_copy(store: Store, golden: GoldenRow, link: LinkRow) -> None:
+    if (copy := _second_copy(store, golden, link)) is not None:
+        take_its_place(copy)
+        store.update_links([copy])
+        ask_again(store, copy.stream_id, copy.key or "")
 
 
 def _refuse_open(store: Store, goldens: Sequence[GoldenRow]) -> None:

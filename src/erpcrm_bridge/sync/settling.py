@@ -849,7 +849,9 @@ def _gone(
         copy = copies.get(link.stream_id)
         if copy is not None and row.merged_into in (None, copy.key):
             del copies[link.stream_id]
-            _takes_its_place(copy, batch)
+            take_its_place(copy)
+            batch.update_links.append(copy)
+            batch.unread.append(copy)
             continue
         if not others:
             continue
@@ -872,13 +874,11 @@ def _gone(
             _want_no_more(left, batch)
 
 
-def _takes_its_place(copy: LinkRow, batch: Batch) -> None:
-    """Where one of two copies goes, its system still holds the record: the other copy, of which nothing was merged so far, is read and
-    merged from now on."""
+def take_its_place(copy: LinkRow) -> None:
+    """Where one of two copies goes, its system still holds the record: the other copy, of which nothing was merged so far, is to be read
+    and merged from now on."""
     copy.state, copy.base, copy.rules = "live", None, ""
     copy.dirty, copy.answered, copy.held, copy.pending, copy.line_keys = False, {}, {}, [], {}
-    batch.update_links.append(copy)
-    batch.unread.append(copy)
 
 
 def _no_longer_archived(store: Store, golden: GoldenRow, sayings: Sequence[Saying], merged: Merged) -> None:
