@@ -1081,6 +1081,42 @@ def test_where_both_copies_are_deleted_the_rule_is_followed(make: Make) -> None:
     assert world.crm.get("Account", winner[0]) is None
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_merges_in_a_chain_are_followed_in_whatever_order_they_are_answered(make: Make, first: int) -> None:
+    world = make()
+    (loser, theirs), (winner, others) = merged_in_crm(world)
+    world.sync_until_quiet()
+    last, own = world.joined_customer(Name="Bolt", Email="bolt@bolt.example")
+    world.crm.merge("Account", winner, last)
+    world.sync_until_quiet()
+    asked = sorted(world.parked("review"), key=lambda row: row.data["merged_into"] == last)
+    for row in (asked[first], asked[1 - first]):
+        after_delete(world.store, row.id, then="merge", person="op", clock=world.clock)
+        world.sync_until_quiet()
+    assert world.parked() == []
+    assert {world.golden_of("erp", "customer", key) for key in (theirs, others, own)} == {world.golden_of("crm", "Account", last)}
+    assert world.golden_of("crm", "Account", loser) == world.golden_of("crm", "Account", last)
+    world.assert_agree()
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_after_a_merge_a_copy_goes_over_where_that_of_the_winner_is_no_more(make: Make, deleted: bool) -> None:
+    world = make(rules={"customer": {"on_delete": "unlink"}})
+    loser, winner = merged_in_crm(world)
+    world.sync_until_quiet()
+    if deleted:
+        world.erp.delete("customer", winner[1])
+        world.sync_until_quiet()
+    question = next(row for row in world.parked("review") if row.data["merged_into"])
+    after_delete(world.store, question.id, then="merge", person="op", clock=world.clock)
+    world.sync_until_quiet()
+    world.crm.edit("Account", winner[0], {"Phone": "2"})
+    world.sync_until_quiet()
+    written = loser[1] if deleted else winner[1]
+    assert says(world.erp.get("customer", written) or {}, companyName="Acme", tel="2")
+    world.assert_agree()
+
+
 def test_after_a_merge_a_copy_goes_over_where_the_winner_had_none(make: Make) -> None:
     world = make(create_in={"customer": ["erp"]})
     loser = world.joined_customer(Name="Acme Old", Email="old@acme.example")

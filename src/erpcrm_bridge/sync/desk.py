@@ -247,9 +247,9 @@ def _merge(store: Store, row: ParkedRow, lost: GoldenRow, run: RunNote, seq: int
     """
     key, stream_id = row.data.get("merged_into"), row.stream_id or 0
     found = store.links_by_key(stream_id, [key]).get(key) if key else None
-    if found is None or found.state != "live" or found.golden_id == lost.id:
+    won = store.golden([found.golden_id])[found.golden_id] if found is not None else None  # merged further by now, it may be: then the last
+    if won is None or won.state == "gone" or won.id == lost.id:
         raise UsageError(f"{row.id}: what it was merged into is not linked.", way_out="Sync first, or keep the others.")
-    won = store.golden([found.golden_id])[found.golden_id]
     theirs = store.links_of([won.id])[won.id]
     moved, dropped = [], []
     for link in store.links_of([lost.id])[lost.id]:
@@ -257,9 +257,9 @@ def _merge(store: Store, row: ParkedRow, lost: GoldenRow, run: RunNote, seq: int
         if link.key is None:
             dropped.append(link.id)
             continue
-        takes_its_place = link.state == "live" and all(other.key is None for other in there)
+        takes_its_place = link.state == "live" and all(other.state in ("wanted", "tombstone", "alias") for other in there)
         if takes_its_place:
-            dropped.extend(other.id for other in there)
+            dropped.extend(other.id for other in there if other.key is None)
         moved.append(
             msgspec.structs.replace(
                 link, golden_id=won.id, state="live" if takes_its_place else "alias", dirty=takes_its_place, answered={}, held={}, seq=seq
