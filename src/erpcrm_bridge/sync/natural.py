@@ -24,6 +24,9 @@ _HALF = 1 << 63
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _MISSPELLED = 65
 """Of 100: as alike is a word to itself with two letters swapped or one wrong, from four letters on."""
+_NO_SPELLING = re.compile(r"[\d\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+"""What is never one for another by a slip of the pen: digits, and signs that are a word each."""
+_ROMAN = re.compile(r"[ivx]+")
 _WORD = re.compile(r"[^\W_]+")
 _NO_WORD = re.compile(r"[\W_]")
 _SMALL = bytes(ord(chr(n).lower()) if n < 128 and chr(n).isalnum() else ord(" ") for n in range(256))
@@ -310,22 +313,33 @@ def contradict(path: str, one: str, other: str) -> bool:
 
 def alike(left: str | None, right: str | None) -> float:
     """Return how alike two forms are, from 0 to 100. A word more, or quite another word, tells apart, however long the rest is: `Meyer
-    Tools Graz` is a branch of `Meyer Tools`, and no misspelling of it. What says nothing is like nothing."""
+    Tools Graz` is a branch of `Meyer Tools`, and no misspelling of it. So does another number: `Fund III` is not `Fund II`, nor `Shop 102`
+    `Shop 101`. What says nothing is like nothing."""
     if not left or not right:
         return 0.0
     if left == right:
         return 100.0
-    from rapidfuzz import fuzz
-
     ours, theirs = Counter(left.split()), Counter(right.split())
     rest, other_rest = sorted((ours - theirs).elements()), sorted((theirs - ours).elements())
     if len(rest) != len(other_rest):
-        return fuzz.ratio("".join(rest), "".join(other_rest))
+        return _likeness("".join(rest), "".join(other_rest))
     least, shared = 100.0, " ".join((ours & theirs).elements())
     left = right = shared
     while rest:  # the two words that are most alike are one word, and so on
-        likest, one, other = max((fuzz.ratio(one, other), one, other) for one in rest for other in other_rest)
+        likest, one, other = max((_likeness(one, other), one, other) for one in rest for other in other_rest)
         rest.remove(one)
         other_rest.remove(other)
         least, left, right = min(least, likest), f"{left} {one}", f"{right} {other}"
-    return fuzz.ratio(left, right) if least >= _MISSPELLED else least
+    return _likeness(left, right) if least >= _MISSPELLED else least
+
+
+def _likeness(one: str, other: str) -> float:
+    """Return how alike the letters of two different words are; less than of a misspelling where they differ in a number, or in a sign that
+    is a word."""
+    from rapidfuzz import fuzz
+
+    ratio: float = fuzz.ratio(one, other)
+    if ratio < _MISSPELLED:
+        return ratio
+    said_otherwise = _ROMAN.fullmatch(one) or _ROMAN.fullmatch(other) or _NO_SPELLING.findall(one) != _NO_SPELLING.findall(other)
+    return min(ratio, _MISSPELLED - 1) if said_otherwise else ratio

@@ -42,9 +42,17 @@ def test_different_names_keep_different_forms(one: str, other: str) -> None:
         ("Haid & Praxmarer Maschinenbau Wien", "Haid & Praxmarer Maschinenbau Graz", False),
         ("Nordwestdeutsche Lagerhausgesellschaft 1", "Nordwestdeutsche Lagerhausgesellschaft 2", False),
         ("Acme Tools", "Bolt Works", False),
+        ("Windpark Nord 101 GmbH", "Windpark Nord 102 GmbH", False),
+        ("Lagerhaus Wien 101", "Lagerhauswien 102", False),
+        ("Immobilien Fonds II", "Immobilien Fonds III", False),
+        ("Immobilien Fonds II", "Imobilien Fonds II", True),
+        ("Autohaus24 Wolfsberg", "Autohaus24 Wolfsbreg", True),
+        ("日本東京電力システム株式会社", "日本東京電気システム株式会社", False),
     ],
 )
-def test_a_letter_wrong_is_alike_and_a_word_more_or_another_is_not_however_long_the_rest(one: str, other: str, alike: bool) -> None:
+def test_a_letter_wrong_is_alike_and_a_word_more_or_another_or_a_number_is_not_however_long_the_rest(
+    one: str, other: str, alike: bool
+) -> None:
     assert (likeness(["name"], {"name": one}, {"name": other}) >= 90) is alike
     assert likeness(["name"], {"name": one}, {"name": other}) == likeness(["name"], {"name": other}, {"name": one})
 
