@@ -18,7 +18,7 @@ from xxhash import xxh3_64_intdigest
 from erpcrm_bridge.mapping import EntityRules, MatchRule
 from erpcrm_bridge.model.values import Fields, digest
 
-_FORMS = 3
+_FORMS = 4
 """Raised by whoever changes a form or a hash: what the store holds is then drawn anew."""
 _HALF = 1 << 63
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -33,7 +33,10 @@ _SMALL = bytes(ord(chr(n).lower()) if n < 128 and chr(n).isalnum() else ord(" ")
 """What each byte of ascii text is in small letters; a blank for what is no letter or digit."""
 _SIGNS = bytes(n for n in range(128) if not chr(n).isalnum())
 _LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i", "ð": "d"})
-_UMLAUTS = (("ae", "a"), ("oe", "o"), ("ue", "u"))
+_UMLAUT_U = re.compile("(?<![aeq])ue")
+"""How ü is spelled out; the `ue` of Bauer, Neuer and Quelle is none."""
+_SYLLABLES = re.compile("[\u0900-\u1aaf\u1b00-\u1cff\u3099\u309a\ua800-\uabff\U00011000-\U00011fff]")
+"""Scripts, of India and Thailand and others, and the kana, whose marks are no accents: another one is another vowel or consonant."""
 # Legal forms as single words after punctuation is gone; those of several words are joined first.
 _LEGAL = frozenset(
     [
@@ -130,9 +133,11 @@ def plain(text: str) -> str:
     text = text.casefold()
     if "." in text:
         text = _DOTTED.sub(_undotted, text)
-    text = unicodedata.normalize("NFKD", text.translate(_LETTERS).replace("’", ""))
-    text = "".join(c for c in text if not unicodedata.combining(c))
-    return " ".join(_WORD.findall(text.replace("'", "")))
+    text = unicodedata.normalize("NFKD", text.translate(_LETTERS).replace("’", "")).replace("'", "")
+    text = "".join(c for c in text if not unicodedata.combining(c) or _SYLLABLES.match(c))
+    if not _SYLLABLES.search(text):
+        return " ".join(_WORD.findall(text))
+    return " ".join("".join(c if c.isalnum() or (unicodedata.category(c)[0] == "M" and _SYLLABLES.match(c)) else " " for c in text).split())
 
 
 def _undotted(match: re.Match[str]) -> str:
@@ -146,8 +151,9 @@ def name_form(text: str) -> str:
         for phrase, instead in _JOINED:
             if phrase in words:
                 words = words.replace(phrase, instead)
-    for spelled, short in _UMLAUTS:
-        words = words.replace(spelled, short)
+    words = words.replace("ae", "a").replace("oe", "o")
+    if "ue" in words:
+        words = _UMLAUT_U.sub("u", words)
     kept = [word for word in words.split() if word not in _LEGAL]
     return " ".join(sorted(kept or words.split()))
 

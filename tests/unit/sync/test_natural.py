@@ -22,13 +22,29 @@ from erpcrm_bridge.sync.natural import NaturalKeys, agrees, contradict, form, li
         ("Straßenbau AG", "Strassenbau"),
         ("Łódź Sp. z o.o.", "Lodz sp z o o"),
         ("O'Brien Ltd", "OBrien Limited"),
+        ("Mu\u0308ller", "Müller"),
+        ("Bäuerle Zürich", "Baeuerle Zuerich"),
+        ("ガス ❤\ufe0f", "ｶﾞｽ"),
+        ("राम, दिल्ली", "दिल्ली राम"),
+        ("Ελλάς", "ΕΛΛΑΣ"),
     ],
 )
 def test_spellings_of_one_name_have_one_form(one: str, other: str) -> None:
     assert name_form(one) == name_form(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("Acme North", "Acme South"), ("Müller 1", "Müller 2"), ("AG", "GmbH")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Acme North", "Acme South"),
+        ("Müller 1", "Müller 2"),
+        ("AG", "GmbH"),
+        ("Bauer GmbH", "Baur GmbH"),
+        ("राम", "रीमा"),
+        ("กิน", "กุน"),
+        ("ガス", "カス"),
+    ],
+)
 def test_different_names_keep_different_forms(one: str, other: str) -> None:
     assert name_form(one) != name_form(other)
 
