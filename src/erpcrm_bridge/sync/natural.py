@@ -18,7 +18,7 @@ from xxhash import xxh3_64_intdigest
 from erpcrm_bridge.mapping import EntityRules, MatchRule
 from erpcrm_bridge.model.values import Fields, digest
 
-_FORMS = 4
+_FORMS = 5
 """Raised by whoever changes a form or a hash: what the store holds is then drawn anew."""
 _HALF = 1 << 63
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -110,6 +110,8 @@ _LEGAL = frozenset(
     ]
 )
 _NUMBERS = frozenset(["tax_id", "postal_code", "number", "po_number", "phone", "mobile"])
+_GIVEN = frozenset(["tax_id", "po_number", "phone", "mobile"])
+"""Numbers that people type in, and for which they type something where there is none."""
 _COUNTRY = "abcdefghijklmnopqrstuvwxyz0"
 _SCHEME = re.compile(r"^(?:https?://)?(?:www\.)?")
 _DOTTED = re.compile(r"\b(?:\w\.\s?){2,}")
@@ -163,6 +165,12 @@ def _number_form(text: str) -> str:
     return small.lstrip("0")
 
 
+def _counting_form(text: str) -> str:
+    """Return the form of a number that somebody gave out; empty where it counts nothing, as `n/a`, `none` and `DE000000000`."""
+    small = _number_form(text)
+    return small if any(c.isdigit() and c != "0" for c in small) else ""
+
+
 def _website_form(text: str) -> str:
     small = text.casefold()
     return (_SCHEME.sub("", small) if "://" in small else small.removeprefix("www.")).rstrip("/")
@@ -177,6 +185,8 @@ def _former(path: str) -> Callable[[str], str]:
     last = path.rsplit(".", 1)[-1]
     if last == "name" or last.endswith("_name"):
         return name_form
+    if last in _GIVEN:
+        return _counting_form
     if last in _NUMBERS:
         return _number_form
     if last == "website":

@@ -109,6 +109,13 @@ def test_a_name_of_nothing_but_a_legal_form_is_still_a_name() -> None:
         ("tax_id", None, None),
         ("tax_id", "--", None),
         ("number", "000", None),
+        ("tax_id", "n/a", None),
+        ("tax_id", "DE000000000", None),
+        ("tax_id", "ATU12345678", "atu12345678"),
+        ("po_number", "verbal", None),
+        ("phone", "ask reception", None),
+        ("number", "DRAFT", "draft"),
+        ("billing.postal_code", "HM CX", "hmcx"),
     ],
 )
 def test_each_kind_of_field_has_its_form(path: str, value: Any, expected: str | None) -> None:
