@@ -349,6 +349,29 @@ def test_a_line_more_than_there_are_slots_parks_the_list_and_nothing_else(tmp_pa
     kept.assert_agree()
 
 
+def test_a_line_of_which_a_slot_could_hold_nothing_parks_the_list_and_is_not_written_again_and_again(tmp_path: Path) -> None:
+    kept = slotted(tmp_path)
+    account, customer = kept.joined_customer()
+    site(kept, account, add=[{"Label": "no address yet"}, {"Street": "Weg 1", "Town": "Bonn"}])
+    kept.sync_until_quiet()
+    assert says(kept.erp.get("customer", customer) or {}, billStreet="Weg 1", shipStreet=None)
+    (parked,) = kept.parked("field")
+    assert (parked.field, parked.reason.partition(": ")[2]) == ("addresses", "a line would leave its slot empty, and read as removed")
+    kept.assert_quiet()
+    kept.assert_agree()
+    key = next(key for key, row in kept.crm.all("Site").items() if row["Street"])
+    site(kept, account, change={key: {"Label": "moved out", "Street": None, "Town": None}})
+    kept.sync_until_quiet()
+    assert says(kept.erp.get("customer", customer) or {}, billStreet="Weg 1", billTown="Bonn")
+    kept.assert_quiet()
+    kept.assert_agree()
+    site(kept, account, change={key: {"Street": "Weg 2"} for key in kept.crm.all("Site")})
+    kept.sync_until_quiet()
+    assert says(kept.erp.get("customer", customer) or {}, billStreet="Weg 2", billTown=None, shipStreet="Weg 2")
+    assert kept.parked() == []
+    kept.assert_quiet()
+
+
 def test_a_line_goes_into_the_slot_that_it_names(tmp_path: Path) -> None:
     kept = slotted(tmp_path, **NAMED)
     account = kept.crm.create("Account", {"Name": "Acme"})

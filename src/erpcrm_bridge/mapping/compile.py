@@ -78,7 +78,11 @@ class CompiledList:
         if fields.keys().isdisjoint(self.names):
             return None
         found = [{SLOT: slot, **{name: fields.get(at) for name, at in row.items()}} for slot, row in self.slots.items()]
-        return [row for row in found if any(value not in _NOTHING for name, value in row.items() if name != SLOT)]
+        return [row for row in found if self.shows(row)]
+
+    def shows(self, row: Fields) -> bool:
+        """Tell whether a slot that holds this is a row: one whose fields are all empty is free."""
+        return any(value not in _NOTHING for name, value in row.items() if name != SLOT)
 
     def in_slots(
         self, add: Mapping[str, Fields], change: Mapping[str, Mapping[str, Any]], remove: Iterable[str], *, create: bool

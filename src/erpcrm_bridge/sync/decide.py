@@ -414,10 +414,19 @@ def _one_list(
 
 
 def _into_slots(compiled: CompiledList, step: LineSteps, rows: Mapping[str, Fields], errors: list[FieldError]) -> None:
-    """Give each line that is to be added its slot: the one that its rules name, else the first that is free. One that fits none is left
-    out, and the list is parked."""
+    """Give each line that is to be added its slot: the one that its rules name, else the first that is free. One that fits none, or that
+    would leave its slot empty, is left out, and the list is parked."""
     if not compiled.slots:
         return
+    empty = [line_id for line_id, row in step.add.items() if not compiled.shows(row)]
+    emptied = [slot for slot, row in step.change.items() if not compiled.shows(rows[slot] | {name: new for name, (_, new) in row.items()})]
+    for line_id in empty:
+        del step.add[line_id]
+    for key in emptied:
+        del step.change[key]
+    if empty or emptied:
+        reason = "a line would leave its slot empty, and read as removed"
+        errors.append(FieldError(compiled.name, compiled.name, reason, transform=SLOTS))
     free = [slot for slot in compiled.slots if slot not in rows or slot in step.remove]
     named = {line_id: row[compiled.key] for line_id, row in step.add.items() if row.get(compiled.key) is not None}
     for line_id in sorted(step.add, key=lambda line_id: line_id not in named):
