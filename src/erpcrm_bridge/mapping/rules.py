@@ -399,7 +399,7 @@ LOSSES = ("PutGet", "GetPutGet", "fallback")
 def _to_no_effect(world: World, place: Path, spec: RuleSpec, rule: Rule) -> None:
     """Complain of what a rule says about the direction in which it does not go."""
     read_only = {"write": spec.write != "always", "overflow": spec.overflow != "error", "nulls": spec.nulls.out != "clear"}
-    written_only = {"nulls": spec.nulls.into != "set", "default": spec.default is not None and spec.nulls.out != "default"}
+    written_only = {"nulls": spec.nulls.into not in (None, "set"), "default": spec.default is not None and spec.nulls.out != "default"}
     said, which = {"to_canonical": (read_only, "read"), "from_canonical": (written_only, "written")}.get(rule.direction, ({}, ""))
     for key in (key for key, there in said.items() if there and key in spec.model_fields_set):
         what = f"`{key}` says what happens {'on the way out' if which == 'read' else 'on the way in'}, and the rule is only {which}"

@@ -262,6 +262,13 @@ def test_what_strangers_get_wrong_is_caught(tmp_path: Path, mistake: str, right:
     assert code in codes(everything(tmp_path, *seeded(right, wrong), wanted=code)), mistake
 
 
+@pytest.mark.parametrize("out", ["skip", "clear", "default"])
+def test_what_is_only_written_may_say_what_an_empty_value_does_there(tmp_path: Path, out: str) -> None:
+    default = ", default: x" if out == "default" else ""
+    rule = f"external: Website, direction: from_canonical, nulls: {{out: {out}}}{default}}}"
+    assert "compile" not in codes(everything(tmp_path, *seeded("external: Website}", rule)))
+
+
 # Each code
 
 
