@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from .cli_world import CliWorld
+from .cli_world import CliWorld, account
 
 
 def test_a_delete_against_an_edit_is_asked_and_answered(tmp_path: Path) -> None:
@@ -68,3 +69,23 @@ def test_verify_goes_on_where_a_record_cannot_be_told(tmp_path: Path) -> None:
     done = world.run("verify", "--json")
     assert (done.code, done.object["records"], done.object["equal"]) == (3, 5, 5)
     assert [one["key"] for one in done.object["untold"]] == ["001A"]
+
+
+@pytest.mark.parametrize("by", ["sync", "plan"])
+def test_a_key_that_a_restored_folder_gives_a_second_time_is_of_the_new_record_and_no_other(tmp_path: Path, by: str) -> None:
+    world = CliWorld(tmp_path)
+    world.join()
+    before = set(world.erp())
+    shutil.copytree(world.folder / "erp", world.folder / "backup")
+    world.write_crm([*world.crm().values(), account("001E", "Epsilon GmbH")])
+    world.ok("sync")
+    world.write_crm([*world.crm().values(), account("001F", "Zeta GmbH")])
+    plan = world.ok("plan", "--json").object["file"] if by == "plan" else ""
+    shutil.rmtree(world.folder / "erp")
+    shutil.copytree(world.folder / "backup", world.folder / "erp")  # with its note of the numbers that were given out
+    world.ok("apply", plan, "--yes") if by == "plan" else world.ok("sync")
+    world.ok("sync")
+    (key,) = world.erp().keys() - before
+    assert world.erp()[key]["Company Name"] == "Zeta GmbH"
+    assert (world.crm()["001E"]["Name"], world.crm()["001F"]["Name"]) == ("Epsilon GmbH", "Zeta GmbH")
+    world.ok("verify")

@@ -9,6 +9,7 @@ from copy import copy
 import msgspec
 
 from erpcrm_bridge.mapping import EntityRules
+from erpcrm_bridge.model.ids import is_golden_id
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, Store
 from erpcrm_bridge.sync.continuing import continue_records
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -125,7 +126,7 @@ def _linked_page(flow: Flow, store: Store, run: RunNote, entity: str, after: str
         return None
     beside = store.links_of([golden_id for golden_id, _ in groups])
     links = {link.id: copy(link) for of_golden in beside.values() for link in of_golden}  # what is merged is no longer as it stands
-    if replaced := _replaced(store, [row for _, rows in groups for row in rows], links):
+    if replaced := _replaced(flow, store, [row for _, rows in groups for row in rows], links):
         with store.transaction(run.fence):
             store.drop_links(replaced)
         return after, 0, True
@@ -170,14 +171,32 @@ def _taken_twice(
     return found
 
 
-def _replaced(store: Store, rows: list[IncomingRow], links: Mapping[str, LinkRow]) -> list[str]:
-    """Return the links of records that were deleted and came back, while another of their system stands in their place by now.
+def _replaced(flow: Flow, store: Store, rows: list[IncomingRow], links: Mapping[str, LinkRow]) -> list[str]:
+    """Return the links of records that were deleted and came back, while another of their system stands in their place by now; and of
+    those whose key was given a second time, to a record that was created since and carries the reference of its own.
 
-    Who such a record is, is asked anew: one golden record is not written to two records of one system (L3).
+    Who such a record is, is asked anew: one golden record is not written to two records of one system, nor two to one (L3).
     """
     back = [links[row.link_id] for row in rows if row.link_id and row.fields is not None and links[row.link_id].state == "tombstone"]
-    others = store.links_of(sorted({link.golden_id for link in back})) if back else {}
-    return [link.id for link in back if any(_stands_for(other, link) for other in others[link.golden_id])]
+    named = {row.link_id: id for row in rows if row.link_id and (id := _named(flow, row, links[row.link_id]))}
+    others = store.links_of(sorted({link.golden_id for link in back}.union(named.values()))) if back or named else {}
+    given_again = [
+        link_id
+        for link_id, id in named.items()
+        if any(o.key is None and o.stream_id == links[link_id].stream_id for o in others.get(id, ()))
+    ]
+    return [*(link.id for link in back if any(_stands_for(other, link) for other in others[link.golden_id])), *given_again]
+
+
+def _named(flow: Flow, row: IncomingRow, link: LinkRow) -> str | None:
+    """Return the golden id that a record has come to carry as its reference, where it is not that of its link."""
+    side = flow.side(row.stream_id, link.entity, row.fields)
+    external_id = side.selection.external_id if side is not None else None
+    if row.fields is None or link.base is None or external_id is None:
+        return None
+    reference = row.fields.get(external_id)
+    moved = reference not in (link.golden_id, link.base.get(external_id))
+    return str(reference) if moved and is_golden_id(reference) else None
 
 
 def _stands_for(other: LinkRow, link: LinkRow) -> bool:
