@@ -208,8 +208,10 @@ class Temporary:
                     digest.update(chunk)
                 out.flush()
                 if like is not None:
-                    with suppress(PermissionError):  # an owner of another group keeps the rights, not the owner
-                        os.fchown(out.fileno(), like.st_uid, like.st_gid)
+                    for owner in (like.st_uid, -1):  # a file is not given to others by everybody, but to a group of one's own it is
+                        with suppress(PermissionError):
+                            os.fchown(out.fileno(), owner, like.st_gid)
+                            break
                     os.fchmod(out.fileno(), like.st_mode & 0o7777)
                 os.fsync(out.fileno())
         self.digest = str(digest.hexdigest())

@@ -637,6 +637,20 @@ def test_rights_and_links_of_a_file_are_kept(folder, opened, tmp_path):
     assert real.stat().st_mode & 0o777 == 0o640
 
 
+def test_the_group_of_a_file_is_kept_where_its_owner_cannot_be(folder, opened, monkeypatch):
+    given: list[tuple[int, int]] = []
+
+    def fchown(descriptor: int, owner: int, group: int) -> None:
+        if owner != -1:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        given.append((owner, group))
+
+    (folder / "Account.csv").write_bytes(LOADER)
+    monkeypatch.setattr(os, "fchown", fchown)
+    opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"})])
+    assert given == [(-1, (folder / "Account.csv").stat().st_gid)]
+
+
 def test_two_bridges_that_write_at_once_both_get_through(folder, opened):
     (folder / "Account.csv").write_bytes(b"Id,Name,Phone,Ref\n")
     failures: list[BaseException] = []
