@@ -12,7 +12,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ _TEMPORARY = ".erpcrm-bridge.tmp"
 _CHUNK = 1 << 18
 _RIGHTS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ACCESS = "system.posix_acl_access"
+"""Where Linux keeps who else may do what with a file (acl(5)); what it makes of it for the group's rights stands in the mode."""
 
 
 class Stamp(NamedTuple):
@@ -38,6 +40,22 @@ class Stamp(NamedTuple):
 
 def stamp_of(stat: os.stat_result) -> Stamp:
     return Stamp(stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+class Rights(NamedTuple):
+    """Whose a file is, and who may do what with it; ``access`` is its access list, None where it has none."""
+
+    owner: int
+    group: int
+    mode: int
+    access: bytes | None
+
+
+def rights_of(descriptor: int) -> Rights:
+    stat, access = os.fstat(descriptor), None
+    with suppress(OSError):  # most have none, and not every file system knows of any
+        access = os.getxattr(descriptor, _ACCESS)
+    return Rights(stat.st_uid, stat.st_gid, stat.st_mode & 0o7777, access)
 
 
 def said(error: OSError, path: Path, doing: str) -> BridgeError:
@@ -165,8 +183,8 @@ class OpenFile:
         except FileNotFoundError:
             return False
 
-    def mode(self) -> os.stat_result:
-        return os.fstat(self._descriptor)
+    def rights(self) -> Rights:
+        return rights_of(self._descriptor)
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -197,7 +215,7 @@ class Temporary:
         self._path = target.with_name(f".{target.name}.{secrets.token_hex(6)}{_TEMPORARY}")
         self._placed = False
 
-    def fill(self, chunks: Iterator[bytes], like: os.stat_result | None) -> None:
+    def fill(self, chunks: Iterator[bytes], like: Rights | None) -> None:
         """Write the file and its bytes to the disk itself. It takes the rights and the owner of ``like``."""
         digest = xxh3_128()
         with telling(self.target, "written"):
@@ -208,11 +226,7 @@ class Temporary:
                     digest.update(chunk)
                 out.flush()
                 if like is not None:
-                    for owner in (like.st_uid, -1):  # a file is not given to others by everybody, but to a group of one's own it is
-                        with suppress(PermissionError):
-                            os.fchown(out.fileno(), owner, like.st_gid)
-                            break
-                    os.fchmod(out.fileno(), like.st_mode & 0o7777)
+                    _give(out.fileno(), like)
                 os.fsync(out.fileno())
         self.digest = str(digest.hexdigest())
 
@@ -227,6 +241,19 @@ class Temporary:
                 os.unlink(self._path)
 
 
+def _give(descriptor: int, rights: Rights) -> None:
+    """Give a new file these rights, and as much of whose it is as may be given away."""
+    for owner in (rights.owner, -1):  # a file is not given to others by everybody, but to a group of one's own it is
+        with suppress(PermissionError):
+            os.fchown(descriptor, owner, rights.group)
+            break
+    with suppress(OSError):  # the folder may have given it a list of its own
+        os.removexattr(descriptor, _ACCESS)
+    os.fchmod(descriptor, rights.mode)
+    if rights.access is not None:
+        os.setxattr(descriptor, _ACCESS, rights.access)
+
+
 def sync_folder(folder: Path) -> None:
     """Write the folder's own entries to the disk, so that a rename survives a power cut."""
     with telling(folder, "written"):
@@ -239,7 +266,10 @@ def sync_folder(folder: Path) -> None:
 
 def replace_text(target: Path, text: str) -> None:
     """Write ``text`` to ``target`` at once and durably."""
-    like = target.stat() if target.exists() else None
+    like = None
+    if target.exists():
+        with closing(OpenFile(target)) as file:
+            like = file.rights()
     temporary = Temporary(target)
     try:
         temporary.fill(iter([text.encode()]), like)

@@ -115,7 +115,7 @@ class Sheet:
         """Return the new file, written and on the disk, beside the old one."""
         temporary = Temporary(Path(os.path.realpath(self.path)))
         try:
-            temporary.fill(self._content(), None if self.table is None else self.table.file.mode())
+            temporary.fill(self._content(), None if self.table is None else self.table.file.rights())
         except BaseException:
             temporary.drop()
             raise

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -635,6 +636,21 @@ def test_rights_and_links_of_a_file_are_kept(folder, opened, tmp_path):
     assert (folder / "Account.csv").is_symlink()
     assert b"Mine" in real.read_bytes()
     assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_access_list_of_a_file_is_kept(folder, opened):
+    """One more user may read and write, the group may do nothing: of such a file the mode says that its group may."""
+    entries = [(1, 6, -1), (2, 6, 1), (4, 0, -1), (16, 6, -1), (32, 0, -1)]
+    access = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    path = folder / "Account.csv"
+    path.write_bytes(LOADER)
+    try:
+        os.setxattr(path, "system.posix_acl_access", access)
+    except OSError:
+        pytest.skip("this file system keeps no access lists")
+    opened("dataloader").write(ACCOUNT, [update("1", {"Name": "Mine"})])
+    assert b"Mine" in path.read_bytes()
+    assert os.getxattr(path, "system.posix_acl_access") == access
 
 
 def test_the_group_of_a_file_is_kept_where_its_owner_cannot_be(folder, opened, monkeypatch):
