@@ -756,6 +756,21 @@ def test_an_old_file_saved_over_the_new_one_trips_the_brake(tmp_path: Path) -> N
     assert {row["Billing City"] for row in world.erp().values()} == new
 
 
+def test_a_column_that_comes_and_goes_sets_no_record_back(tmp_path: Path) -> None:
+    world = CliWorld(tmp_path)
+    config = world.folder / "config.yaml"
+    config.write_text(config.read_text().replace("changed: null", "changed: null, reverts: 0"))
+    world.join()
+    world.ok("sync")
+    first, second = world.customers.read_bytes(), world.crm()
+    head, *rows = first.splitlines(keepends=True)
+    for more in (True, False, True, False):
+        lines = [head.replace(b"\r\n", b",Rating\r\n"), *(row.replace(b"\r\n", b",A\r\n") for row in rows)] if more else [head, *rows]
+        world.customers.write_bytes(b"".join(lines))
+        world.ok("sync")
+    assert (world.customers.read_bytes(), world.crm()) == (first, second)
+
+
 def test_a_changed_filter_deletes_and_overwrites_nothing(make: Make) -> None:
     world = make(rules={"customer": {"on_delete": "delete"}}, specs={"crm.Account": {"capabilities": NO_DELETES}})
     account, customer = world.joined_customer(Status="closed", City="Ulm")

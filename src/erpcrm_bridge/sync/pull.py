@@ -10,6 +10,7 @@ import msgspec
 from erpcrm_bridge.connector import ListsKeys, PutsAway
 from erpcrm_bridge.errors import CursorExpired, InputError, PermissionDenied
 from erpcrm_bridge.model.records import Change, Record, Selection
+from erpcrm_bridge.model.values import Fields, same
 from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Store
 from erpcrm_bridge.sync import remap
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -288,14 +289,18 @@ def _missing(store: Store, run: RunNote, stream_id: int, side: Side, whys: Mappi
 
 
 def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[IncomingRow], heads: Mapping[str, Head]) -> None:
-    """Count what the brakes look at: known records that are gone, and known records that stand again as they stood before.
+    """Count what the brakes look at: known records that are gone, and known records that stand again as they stood before, in what is
+    asked of them: a column that comes and goes sets none of it back.
 
     ``rows`` are about to be stored; what is stored already was counted when it came, however it came.
     """
     telling = [row for row in rows if _tells_of_damage(row, heads.get(row.key))]
     stored = store.incoming(stream_id, [row.key for row in telling]) if telling else {}
+    links = store.links_by_key(stream_id, [row.key for row in telling if row.fields is not None]) if telling else {}
     for row in telling:
-        before = stored.get(row.key)
+        before, link = stored.get(row.key), links.get(row.key)
+        if row.fields is not None and link is not None and link.base is not None and not _differs(row.fields, link.base):
+            continue
         if before is None or (before.version, before.fields is None) != (row.version, row.fields is None):
             run.counts[f"{'gone' if row.fields is None else 'reverts'} in {stream_id}"] += 1
 
@@ -304,6 +309,10 @@ def _tells_of_damage(row: IncomingRow, head: Head | None) -> bool:
     if row.fields is None:
         return head is not None and head.past is not None and head.past.state != "tombstone"
     return _stands_as_before(row.version, head)
+
+
+def _differs(fields: Fields, base: Fields) -> bool:
+    return any(name in base and not same(value, base[name]) for name, value in fields.items())
 
 
 def _stands_as_before(version: str, head: Head | None) -> bool:
