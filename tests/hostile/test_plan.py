@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from watch import NASTY_TEXTS, altered, ending, nasty_value, refused, searched
 
 from erpcrm_bridge.cli.choosing import chosen_plan
-from erpcrm_bridge.errors import BridgeError, InputError, UsageError
+from erpcrm_bridge.errors import BridgeError, InputError, StoreError, UsageError
 from erpcrm_bridge.model.values import pack
 from erpcrm_bridge.sync.decide import LineSteps, Step
 from erpcrm_bridge.sync.plan import PlanHead, Spool, check, newest, plan_folder, read_head, read_steps
@@ -27,14 +27,16 @@ STEPS = [
 ]
 
 
+HEAD = PlanHead("main", "run", "2026-05-01T07:25:37.000Z", "", {}, 0)
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a plan of three steps."""
     spool = Spool(tmp_path_factory.mktemp("plans"))
     for step in STEPS:
         spool.add(step)
-    head = PlanHead("main", "run", "2026-05-01T07:25:37.000Z", spool.fingerprint, spool.counts, spool.steps)
-    return spool.close(head).read_bytes()
+    return spool.close(msgspec.structs.replace(HEAD, fingerprint=spool.fingerprint, counts=spool.counts, steps=spool.steps)).read_bytes()
 
 
 def looked_through(path: Path) -> list[Step]:
@@ -156,3 +158,35 @@ def test_what_lies_among_the_plans_and_is_none_does_no_harm(tmp_path: Path, good
     (folder / "folder.plan").mkdir()
     os.mkfifo(folder / "pipe.plan")
     assert ending(lambda: newest(tmp_path, "main"), seconds=2) == folder / "a.plan"
+
+
+def test_a_folder_in_which_no_plan_can_be_laid_down_is_told_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "plans").write_text("no folder")
+    error = refused(lambda: Spool(tmp_path / "plans"))
+    assert isinstance(error, StoreError)
+    assert "plans: File exists" in error.message
+    assert "the rights on it" in error.way_out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "how", [lambda spool: spool.add(STEPS[0]), lambda spool: list(spool.steps_so_far()), lambda spool: spool.close(HEAD)]
+)
+def test_a_disk_that_is_full_while_steps_are_written_is_told_and_nothing_is_left(tmp_path: Path, how: Any) -> None:
+    spool = Spool(tmp_path)
+    spool.add(STEPS[0])
+    with open("/dev/full", "wb") as full:
+        os.dup2(full.fileno(), spool._file.fileno())
+    error = refused(lambda: [how(spool) for _ in range(1_000)])
+    assert isinstance(error, StoreError)
+    assert "No space left" in error.message
+    spool.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_steps_lie_in_a_file_that_nobody_else_sees(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.add(STEPS[0])
+    assert [one.link_id for one in spool.steps_so_far()] == [STEPS[0].link_id]
+    assert list(tmp_path.iterdir()) == []
+    spool.discard()

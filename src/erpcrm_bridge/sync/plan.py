@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from erpcrm_bridge.errors import InputError
+from erpcrm_bridge.errors import InputError, StoreError
 from erpcrm_bridge.model.values import UNREADABLE, pack, unpack, unpacker
 from erpcrm_bridge.sync.decide import Step
 
@@ -43,21 +46,25 @@ class PlanHead(Struct):
 
 
 class Spool:
-    """Steps on their way to disk. ``add`` them in order, then ``close`` with the head; nothing is kept in memory but counts."""
+    """Steps on their way to disk, in a file without a name, which is gone with its process. ``add`` them in order, then ``close`` with the
+    head; nothing is kept in memory but counts. Each method raises StoreError where the plans' folder cannot be written."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._body = folder / f".steps-{os.getpid()}"
-        self._file = os.fdopen(os.open(self._body, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        with _telling(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives until `close` or `discard`
         self._digest = hashlib.blake2b(digest_size=8)
         self.counts: dict[str, int] = {}
         self.steps = 0
 
     def add(self, step: Step) -> None:
-        line = pack(step)
-        self._digest.update(line + b"\n")
-        self._file.write(line + b"\n")
+        line = pack(step) + b"\n"
+        self._digest.update(line)
+        try:
+            self._file.write(line)
+        except OSError as error:
+            raise _refused(self._folder, error) from error
         name = f"{step.connection}:{step.operation}"
         self.counts[name] = self.counts.get(name, 0) + 1
         self.steps += 1
@@ -68,29 +75,46 @@ class Spool:
 
     def close(self, head: PlanHead) -> Path:
         """Write the plan's file, named by its fingerprint, and return its path."""
-        self._file.close()
         path = self._folder / f"{head.fingerprint}.plan"
         whole = path.with_suffix(".part")
-        with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(pack(head) + b"\n")
-            with self._body.open("rb") as body:
-                while block := body.read(1 << 20):
-                    file.write(block)
-        whole.replace(path)
-        self._body.unlink()
+        with _telling(self._folder), self._file:  # what closing it writes may be refused as well
+            try:
+                self._file.seek(0)
+                with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                    file.write(pack(head) + b"\n")
+                    shutil.copyfileobj(self._file, file, 1 << 20)
+                whole.replace(path)
+            except BaseException:
+                whole.unlink(missing_ok=True)
+                raise
         return path
 
     def steps_so_far(self) -> Iterator[Step]:
         """Yield the steps that were added, in order; none may be added afterwards."""
-        self._file.close()
-        with self._body.open("rb") as body:
-            for line in body:
-                yield _step_of(line)
+        with _telling(self._folder):
+            self._file.seek(0)
+        for line in self._file:
+            yield _step_of(line)
 
     def discard(self) -> None:
         """Throw the steps away."""
-        self._file.close()
-        self._body.unlink(missing_ok=True)
+        with suppress(OSError):  # of what no room was left for
+            self._file.close()
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _refused(folder, error) from error
+
+
+def _refused(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"No plan can be laid down in {folder}: {error.strerror}.",
+        way_out="Check that it is a folder, the rights on it and the room on its disk; then run again: nothing is lost.",
+    )
 
 
 def read_head(path: Path) -> PlanHead:
