@@ -89,3 +89,31 @@ def test_a_key_that_a_restored_folder_gives_a_second_time_is_of_the_new_record_a
     assert world.erp()[key]["Company Name"] == "Zeta GmbH"
     assert (world.crm()["001E"]["Name"], world.crm()["001F"]["Name"]) == ("Epsilon GmbH", "Zeta GmbH")
     world.ok("verify")
+
+
+@pytest.mark.parametrize("who", ["the bridge", "the system"])
+def test_a_number_that_is_given_anew_after_a_delete_is_no_return_of_the_deleted_record(tmp_path: Path, who: str) -> None:
+    world = CliWorld(tmp_path)
+    if who == "the system":
+        config = world.folder / "config.yaml"
+        config.write_text(config.read_text().replace("customers.csv: {assigns_keys: {bridge: counter}}", "customers.csv: {}"))
+    world.write_erp([row for key, row in world.erp().items() if key != "1003"])
+    world.join()
+    world.write_erp([row for key, row in world.erp().items() if key != "1002"])
+    assert world.run("sync").code == 0
+    archived = world.crm()["001B"]
+    assert archived["Active__c"] == "No"
+    world.write_crm([*world.crm().values(), account("001Z", "Zeta GmbH", VAT_Number__c="DE999999999")])
+    world.run("sync")
+    if who == "the system":
+        waiting = (world.folder / "erp" / "customers.new.csv").read_text().splitlines()[1]
+        with world.customers.open("a", newline="") as file:
+            file.write(f"1002{waiting}\r\n")
+        world.run("sync")
+    assert world.erp()["1002"]["Company Name"] == "Zeta GmbH"
+    assert world.crm()["001B"] == archived
+    assert "Zeta GmbH" in world.ok("explain", "erp-files:1002").out
+    assert world.run("sync").code == 0
+    assert world.crm()["001B"] == archived
+    assert len(world.erp()) == 2
+    assert world.run("verify").code == 0
