@@ -14,9 +14,9 @@ from erpcrm_bridge.errors import StoreError
 from erpcrm_bridge.settings import load
 from erpcrm_bridge.store import open_store
 from erpcrm_bridge.sync.run import run_flow
-from erpcrm_bridge.work import at_work
+from erpcrm_bridge.work import at_work, exclusively
 
-from .cli_world import FLOW, CliWorld, account
+from .cli_world import CONFIG, FLOW, CliWorld, account
 
 
 @pytest.fixture
@@ -53,6 +53,24 @@ def test_a_held_store_stops_what_writes_and_nothing_that_reads(joined: CliWorld)
             assert joined.run(*arguments).code == 0, arguments
     joined.ok("conflicts", "settle", id, "--take", "crm")
     joined.ok("sync")
+
+
+@pytest.mark.postgres
+def test_a_run_on_postgresql_stops_what_a_person_decides_of_its_flow(world: CliWorld, postgres_url: str) -> None:
+    (world.folder / "config.yaml").write_text(f"{CONFIG}store: {{url: '{postgres_url}'}}\n")
+    world.join()
+    id = world.clash()
+    decisions = [["conflicts", "settle", id, "--take", "crm"], ["parked", "retry", id], ["parked", "gone", id, "keep"]]
+    with open_store(postgres_url) as store, exclusively(store, FLOW):
+        for arguments in [*decisions, ["parked", "release", FLOW]]:
+            done = world.run(*arguments)
+            assert done.code == 5, arguments
+            assert "Way out:" in done.err
+        assert world.run("conflicts", "settle", "P0", "--take", "crm").code == 2
+        assert world.ok("conflicts", "--json").object["total"] == 1
+    world.ok(*decisions[0])
+    world.ok("sync")
+    assert world.erp()["1001"]["Phone"] == "+49 30 1111111"
 
 
 def test_a_missing_file_is_an_error_and_never_a_deletion(joined: CliWorld) -> None:

@@ -44,7 +44,7 @@ def settle(
 
     if (take is None) == (value is None):
         raise UsageError("Say which value holds.", way_out="--take CONNECTION, or --value VALUE")
-    with to_act(settings) as store:
+    with to_act(settings, id=id) as store:
         row = store.parked_by_id(id)
         own = typed(row.entity, row.field or "", value) if row is not None and value is not None else None
         row = settle_clash(store, id, take=take, value=own, person=session.person)

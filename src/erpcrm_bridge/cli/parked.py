@@ -59,7 +59,7 @@ def retry(ctx: typer.Context, id: Id) -> Answer:
     from erpcrm_bridge.cli.stores import to_act
     from erpcrm_bridge.sync import desk
 
-    with to_act(settings) as store:
+    with to_act(settings, id=id) as store:
         row = desk.retry(store, id)
     return _decided(row, "It is tried again by the next sync.")
 
@@ -105,7 +105,7 @@ def gone(ctx: typer.Context, id: Id, then: Annotated[Then, typer.Argument(help="
     from erpcrm_bridge.cli.stores import to_act
     from erpcrm_bridge.sync import desk
 
-    with to_act(settings) as store:
+    with to_act(settings, id=id) as store:
         row = desk.after_delete(store, id, then=then.value, person=session.person)
     said = {
         "keep": "Its copies stay.",
@@ -125,7 +125,7 @@ def release(ctx: typer.Context, flow: Annotated[str, typer.Argument(help="Whose 
     from erpcrm_bridge.cli.words import count
     from erpcrm_bridge.sync.desk import release_brake
 
-    with to_act(session.settings()) as store:
+    with to_act(session.settings(), flow=name) as store:
         released = release_brake(store, name, person=session.person)
 
     def show(out: Output) -> None:

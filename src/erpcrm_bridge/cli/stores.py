@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 from erpcrm_bridge.settings import Settings
 from erpcrm_bridge.store import Store, open_store
 
@@ -11,9 +14,18 @@ def to_read(settings: Settings) -> Store:
     return open_store(settings.store_url, read_only=True)
 
 
-def to_act(settings: Settings) -> Store:
-    """Open the store for what a person decides; an embedded one under its runner's lock. Raises StoreError, Locked."""
-    return open_store(settings.store_url, run_lock=settings.store_url.startswith("sqlite:"))
+@contextmanager
+def to_act(settings: Settings, *, flow: str | None = None, id: str | None = None) -> Iterator[Store]:
+    """Open the store for what a person decides of a flow, or of what is parked under ``id``, alone with it: a run of the flow holds records
+    in hand, and would write them over what was decided. An embedded store is held whole. Raises StoreError, Locked."""
+    from erpcrm_bridge.work import exclusively
+
+    embedded = settings.store_url.startswith("sqlite:")
+    with open_store(settings.store_url, run_lock=embedded) as store:
+        row = store.parked_by_id(id) if id is not None else None
+        name = row.flow if row is not None else flow
+        with exclusively(store, name, alone=embedded) if name is not None else nullcontext():
+            yield store
 
 
 def connections_by_system(settings: Settings, store: Store) -> dict[str, str]:
