@@ -585,6 +585,19 @@ def test_a_value_that_is_too_long_for_a_system_parks_its_field_alone(make: Make)
     assert world.parked() == []
 
 
+def test_a_field_that_both_systems_put_right_is_parked_no_longer_although_another_field_is_written_meanwhile(make: Make) -> None:
+    world = make(specs={"erp.customer": {"fields": {"mail": Field("mail", length=20)}}})
+    account, customer = world.joined_customer(Email=None)
+    world.crm.edit("Account", account, {"Email": "much.too.long.for.this@one.example"})
+    world.sync()
+    assert [(row.kind, row.field) for row in world.parked()] == [("field", "email")]
+    world.crm.edit("Account", account, {"Email": "short@one.example", "Phone": "1"})
+    world.erp.edit("customer", customer, {"mail": "short@one.example"})
+    world.sync()
+    assert says(world.erp.get("customer", customer) or {}, mail="short@one.example", tel="1")
+    assert world.parked() == []
+
+
 def test_a_field_that_could_not_be_put_on_a_create_stays_parked_and_goes_when_it_can(make: Make) -> None:
     world = make(specs={"erp.customer": {"fields": {"mail": Field("mail", length=20)}}})
     account = world.crm.create("Account", {"Name": "Acme", "Email": "much.too.long.for.this@one.example"})

@@ -16,7 +16,7 @@ from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Operation,
 from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedKind, ParkedRow, Store
 from erpcrm_bridge.sync.brake import KINDS
-from erpcrm_bridge.sync.decide import Decision, LineSteps, Step, decide, held_digest, is_dirty, placeholder
+from erpcrm_bridge.sync.decide import UNREADABLE, Decision, LineSteps, Step, decide, held_digest, is_dirty, placeholder
 from erpcrm_bridge.sync.doubles import doubles
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
@@ -639,7 +639,9 @@ def _settle(
                     dropped.append(intention)
             case Applied():
                 lines = [f"{name}.{path}" for name in step.lists for path in side.mapping.lists[name].writable]
+                was_held = link.held
                 news.extend(settle_applied(side, link, golden, step, write, outcome, refs))
+                closed.extend(f"field:{link.id}:{path}" for path in was_held if path not in link.held)
                 settled.append(link)
                 pushed.more = pushed.more or bool(news) or step.operation in ("create", "move")  # others may have waited for it
                 history.append(_history_row(run, side, step, outcome))
@@ -777,6 +779,8 @@ def settle_applied(
     }
     link.pending = [path for path in link.pending if path not in step.settles]
     link.dirty = is_dirty(golden.fields, link, mapping, said)
+    if not link.dirty:  # what could not be written stands there by now
+        link.held = {path: why for path, why in link.held.items() if why == UNREADABLE}
     if not surprising and mapping.applies(base):
         return []  # what this very write has given to another mapping is news, too
     return [IncomingRow(link.stream_id, outcome.key, outcome.version, outcome.fields, 0)]
