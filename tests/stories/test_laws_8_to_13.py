@@ -598,6 +598,20 @@ def test_a_field_that_both_systems_put_right_is_parked_no_longer_although_anothe
     assert world.parked() == []
 
 
+def test_a_field_that_was_put_right_beside_one_that_is_tried_again_is_parked_no_longer(make: Make) -> None:
+    world = make(specs={"erp.customer": {"fields": {"mail": Field("mail", length=20), "tel": Field("tel", length=5)}}})
+    account, customer = world.joined_customer(Email=None)
+    world.crm.edit("Account", account, {"Email": "much.too.long.for.this@one.example", "Phone": "123456"})
+    world.sync()
+    by_field = {row.field: row for row in world.parked()}
+    assert by_field.keys() == {"email", "phone"}
+    world.crm.edit("Account", account, {"Phone": "1"})
+    world.erp.edit("customer", customer, {"tel": "1"})
+    retry(world.store, by_field["email"].id)
+    world.sync()
+    assert [row.field for row in world.parked()] == ["email"]
+
+
 def test_a_field_that_could_not_be_put_on_a_create_stays_parked_and_goes_when_it_can(make: Make) -> None:
     world = make(specs={"erp.customer": {"fields": {"mail": Field("mail", length=20)}}})
     account = world.crm.create("Account", {"Name": "Acme", "Email": "much.too.long.for.this@one.example"})

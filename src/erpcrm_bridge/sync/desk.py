@@ -95,11 +95,13 @@ def retry(store: Store, parked_id: str, *, clock: Callable[[], float] = time.tim
             store.set_incoming_state(row.stream_id, [row.key], "new")
             ask_again(store, row.stream_id, row.key)
         links = store.links_of([row.golden_id]).get(row.golden_id, []) if row.golden_id else []
+        over = [row.subject]
         for link in links:
             if link.stream_id == row.stream_id and link.held:
+                over += [f"field:{link.id}:{path}" for path, why in link.held.items() if why != UNREADABLE]  # they are tried again, too
                 link.held, link.dirty = {path: why for path, why in link.held.items() if why == UNREADABLE}, True
                 store.update_links([link])
-        store.close_parked([row.subject], "tried again", instant(clock()))
+        store.close_parked(over, "tried again", instant(clock()))
     return row
 
 
