@@ -10,6 +10,7 @@ from tests.stories.world import World
 
 from erpcrm_bridge.errors import AdoptionNeeded
 from erpcrm_bridge.store import GoldenRow, LinkRow
+from erpcrm_bridge.sync.adopt import adoption
 from erpcrm_bridge.sync.references import refs_of
 
 
@@ -57,6 +58,19 @@ def test_an_adoption_creates_on_the_other_side_what_it_is_told_to(filled: World)
     filled.apply(filled.plan(adopting=True, creating=["customer"]))
     filled.sync_until_quiet()
     assert names(filled) == (["Acme", "Bolt", "Cask"], ["Acme", "Bolt", "Cask"])
+
+
+def test_an_adoption_clears_nothing_of_an_address_that_the_preferred_system_cannot_say(tmp_path: Path) -> None:
+    world = World(tmp_path, joined=False, mappings={"customer/erp": {"fields": {"billing.line1": None}}})
+    account = world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example", "Street": "Weg 1", "City": "Bonn"})
+    customer = world.erp.create("customer", {"companyName": "Acme", "mail": "info@acme.example", "town": "Ulm"})
+    world.adopt()
+    world.sync_until_quiet()
+    assert [(world.crm.get("Account", account) or {})[name] for name in ("Street", "City")] == ["Weg 1", "Bonn"]
+    assert (world.erp.get("customer", customer) or {})["town"] == "Bonn"
+    with world.at_work() as (flow, store, _):
+        assert [(one.field, one.rule, one.winner) for one in adoption(flow, store).differing] == [("billing", "only as a whole", "crm")]
+    world.close()
 
 
 def test_what_is_new_after_the_adoption_is_created_on_the_other_side(filled: World) -> None:

@@ -276,6 +276,9 @@ def test_a_system_that_carries_only_part_of_a_group_cannot_move_it(make: Make) -
     world.erp.edit("customer", customer, {"town": "Ulm"})
     world.sync()
     assert says(world.crm.get("Account", account) or {}, Street="Weg 1", City="Bonn", Zip="53111")
+    assert says(world.erp.get("customer", customer) or {}, town="Bonn")
+    (event,) = [event for event in story(world, "billing.city").events if event["what"] == "refused"]
+    assert (event["by"], event["values"], event["why"]) == ("erp", ["Ulm"], "it carries only a part of what moves as one")
 
 
 THREE = {"roles": ("crm", "erp", "shop")}

@@ -93,7 +93,11 @@ def _settled(flow: Flow, entity: str, history: Iterable[HistoryRow]) -> Iterator
             yield _field(path), data["rules"][path], data["by"][path]
         for refusal in data.get("refused") or ():
             path = refusal["unit"][0]
-            allowed = flow.policies[entity].policy(path).write_by or ()
+            policy = flow.policies[entity].policy(path)
+            if "holder" in refusal:
+                yield str(policy.group), "only as a whole", refusal["holder"]
+                continue
+            allowed = policy.write_by or ()
             yield _field(path), "write_by", ", ".join(sorted(connection for connection, role in flow.roles.items() if role in allowed))
 
 

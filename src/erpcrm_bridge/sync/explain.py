@@ -131,7 +131,7 @@ def _events(row: HistoryRow, path: str) -> list[dict[str, Any]]:
             "what": "refused",
             "by": refusal["by"],
             "values": _own(refusal["unit"], refusal["values"], path),
-            "why": "this role may not change the field",
+            "why": "it carries only a part of what moves as one" if "holder" in refusal else "this role may not change the field",
         }
         for refusal in data.get("refused") or ()
         if _concerns(refusal["unit"], path)

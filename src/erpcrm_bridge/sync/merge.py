@@ -86,11 +86,13 @@ class Change(Struct):
 
 
 class Refusal(Struct):
-    """An edit by a system that may not change the field; it is set back at the next push."""
+    """An edit by a system that may not change the field; it is set back at the next push. Where it may not because it carries only a part
+    of a group, ``holder`` is whose value stands."""
 
     unit: Unit
     by: str
     values: tuple[Any, ...]
+    holder: str | None = None
 
 
 class Merged(Struct):
@@ -418,13 +420,13 @@ def _merge_unit(
     anew: set[str] = set()  # by whom it is said of a record that was known: only the rules that read it are others
     converged: list[Saying] = []
     unheard: list[Refusal] = []
+    partial: list[Saying] = []  # who does not carry every member which golden holds or another says cannot move the group
+    filled = _filled(unit, golden, sayings, policy) if len(unit) > 1 else ()
     for saying in sayings:
         moved = [path for path in unit if path in saying.moved]
         if not moved:
             continue
-        if len(unit) > 1 and any(golden.get(path) is not None and not saying.carries(path) for path in unit):
-            continue  # a system that does not carry every member which golden holds cannot move the group
-        values = tuple([saying.said.get(path, golden.get(path)) for path in unit])
+        values = _said_of(unit, saying, golden)
         adopting = saying.before is None or any([path not in saying.before for path in moved])  # noqa: C419 - of one path most often
         if same_all(values, held):
             converged.append(saying)
@@ -434,6 +436,9 @@ def _merge_unit(
         if policy.write_by is not None and saying.role not in policy.write_by:
             refusal = Refusal(unit, saying.by, values)
             (unheard if adopting and all(value is None for value in held) else merged.refused).append(refusal)
+            continue
+        if filled and not all(map(saying.carries, filled)):
+            partial.append(saying)
             continue
         if saying.doubtful and unit not in frozen and not saying.doubtful.isdisjoint(moved):
             it = Candidate(saying.by, saying.role, saying.version, list(values), saying.order)
@@ -462,10 +467,19 @@ def _merge_unit(
             if unit[0] not in saying.moved and any(path.startswith(unit[0] + "/") for path in saying.moved)
         )
     clash = frozen.get(unit)
+    if partial and not edits and all(value is None for value in held):  # nobody can give the whole of what golden has nothing of
+        edits = [Candidate(it.by, it.role, it.version, list(_said_of(unit, it, golden)), it.order) for it in partial]
+        clash, partial = clash or Clash(list(unit), edits, "each says a part of what moves as one"), []
     if clash is not None:
         _into_open_clash(unit, clash, edits, converged, held, merged, roles)
     elif edits:
         _settle_edits(unit, held, edits, clean, anew, policy, authors, merged, roles, rewritten)
+    for saying in partial:
+        values = _said_of(unit, saying, merged.fields)
+        if not same_all(values, values_at(merged.fields, unit)):
+            winner = next((change.by for change in merged.changes if change.unit == unit), None)
+            holder = winner or (author_of_unit(unit, held, authors) or [""])[0]
+            merged.refused.append(Refusal(unit, saying.by, values, holder))
     in_clash = bool(unheard) and any(tuple(clash.unit) == unit for clash in merged.clashes)
     for refusal in unheard:
         now = values_at(merged.fields, unit)
@@ -473,6 +487,17 @@ def _merge_unit(
             merged.quiet.extend((refusal.by, path) for path in unit)
         elif not same_all(refusal.values, now):
             merged.refused.append(refusal)
+
+
+def _filled(unit: Unit, golden: Fields, sayings: list[Saying], policy: FieldPolicy) -> Unit:
+    """Return the members of a group that golden holds, or that a system says which moves it and may."""
+    held = [saying.said for saying in sayings if policy.write_by is None or saying.role in policy.write_by if saying.moved & {*unit}]
+    return tuple([path for path in unit if any(fields.get(path) is not None for fields in [golden, *held])])
+
+
+def _said_of(unit: Unit, saying: Saying, golden: Fields) -> tuple[Any, ...]:
+    """Return what a system says of a unit; for members that it does not say, what golden holds."""
+    return tuple([saying.said.get(path, golden.get(path)) for path in unit])
 
 
 def _settle_edits(

@@ -21,7 +21,20 @@ from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.founding import Shapes, all_of, differ, first_authors
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
-from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Saying, Unit, author_of, base_means, line_of, merge, same_all
+from erpcrm_bridge.sync.merge import (
+    Candidate,
+    Change,
+    Clash,
+    Merged,
+    Refusal,
+    Saying,
+    Unit,
+    author_of,
+    base_means,
+    line_of,
+    merge,
+    same_all,
+)
 from erpcrm_bridge.sync.natural import NaturalKeys
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import ask_again, read_now
@@ -1107,6 +1120,11 @@ def _plain_candidate(candidate: Candidate) -> dict[str, Any]:
     return {"by": candidate.by, "role": candidate.role, "version": candidate.version, "values": candidate.values}
 
 
+def _plain_refusal(refusal: Refusal) -> dict[str, Any]:
+    plain = {"unit": list(refusal.unit), "by": refusal.by, "values": list(refusal.values)}
+    return plain if refusal.holder is None else {**plain, "holder": refusal.holder}
+
+
 def _founded_by(work: Work, spoke: list[Member]) -> dict[str, Any]:
     return {"founded": {member.side.connection: member.incoming.key for member in spoke}, "how": work.how}
 
@@ -1133,7 +1151,7 @@ def _history(run: RunNote, work: Work, merged: Merged, spoke: list[Member], gone
         if losers:
             data["losers"] = losers
     if merged.refused:
-        data["refused"] = [{"unit": list(refusal.unit), "by": refusal.by, "values": list(refusal.values)} for refusal in merged.refused]
+        data["refused"] = [_plain_refusal(refusal) for refusal in merged.refused]
     if merged.clashes:
         data["clashes"] = [_plain(clash) for clash in merged.clashes]
     if became := {one.side.connection: [one.origin.golden.entity, one.origin.golden.id] for one in spoke if one.origin is not None}:

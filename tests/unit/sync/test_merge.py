@@ -144,7 +144,38 @@ def test_a_group_moves_whole(customer: Policies) -> None:
 def test_a_system_that_lacks_a_member_that_golden_holds_cannot_move_the_group(customer: Policies) -> None:
     before = {"billing.line1": "W 1", "billing.city": "Bonn"}
     part = saying("erp", {"billing.city": "Bonn"}, {"billing.city": "Ulm"}, carries=lambda path: path != "billing.line1")
-    assert merged_of(before, [part], customer).fields == before
+    merged = merged_of(before, [part], customer)
+    assert merged.fields == before
+    assert [(refusal.by, refusal.values, refusal.holder) for refusal in merged.refused] == [
+        ("erp", ("W 1", None, "Ulm", None, None, None), "crm")
+    ]
+
+
+@pytest.mark.parametrize("golden", [{}, {"billing.line1": "W 1", "billing.city": "Bonn"}])
+@pytest.mark.parametrize("street", ["W 1", "G 2"])
+def test_what_a_preferred_system_cannot_say_of_a_group_is_not_cleared_by_it(customer: Policies, golden: Fields, street: str) -> None:
+    """In which order they are told is without influence: it would not have moved the group a run later either."""
+    whole = {"billing.line1": "W 1", "billing.line2": "Tor 3", "billing.city": "Bonn"}
+    said = {"billing.line1": street, "billing.city": "Bonn"}
+    full = saying("crm", golden or None, whole)
+    part = saying("erp", golden or None, said, carries=lambda path: path != "billing.line2")
+    merged = merged_of(golden, [part, full], customer)
+    assert {path: value for path, value in merged.fields.items() if value is not None} == whole
+    assert [(refusal.by, refusal.values[0], refusal.holder) for refusal in merged.refused] == (
+        [] if street == "W 1" else [("erp", "G 2", "crm")]
+    )
+    assert merged.clashes == []
+
+
+def test_where_each_says_a_part_of_a_group_that_the_other_cannot_say_a_person_is_asked(customer: Policies) -> None:
+    one = saying("crm", None, {"billing.line1": "W 1", "billing.line2": "Tor 3"}, carries=lambda path: path != "billing.city")
+    other = saying("erp", None, {"billing.line1": "W 1", "billing.city": "Bonn"}, carries=lambda path: path != "billing.line2")
+    merged = merged_of({}, [one, other], customer)
+    (clash,) = merged.clashes
+    assert (merged.fields, merged.refused) == ({}, [])
+    later = saying("erp", other.said, {"billing.line1": "W 1", "billing.city": "Ulm"}, carries=other.carries)
+    again = merged_of({}, [later], customer, frozen={tuple(clash.unit): clash})
+    assert [candidate.values[2] for candidate in again.clashes[0].candidates] == [None, "Ulm"]
 
 
 def test_a_frozen_unit_takes_up_further_moves_and_nothing_flows(customer: Policies) -> None:
