@@ -73,6 +73,16 @@ def test_an_adoption_clears_nothing_of_an_address_that_the_preferred_system_cann
     world.close()
 
 
+def test_an_adoption_tells_of_an_address_only_the_fields_that_differ(tmp_path: Path) -> None:
+    world = World(tmp_path, joined=False)
+    world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example", "Street": "Weg 1", "City": "Bonn"})
+    world.erp.create("customer", {"companyName": "Acme", "mail": "info@acme.example", "addr": "Weg 1", "town": "Ulm"})
+    world.adopt()
+    with world.at_work() as (flow, store, _):
+        assert [(one.field, one.rule, one.winner) for one in adoption(flow, store).differing] == [("billing.city", "prefer erp", "erp")]
+    world.close()
+
+
 def test_what_is_new_after_the_adoption_is_created_on_the_other_side(filled: World) -> None:
     filled.adopt()
     filled.crm.create("Account", {"Name": "Dune", "Email": "info@dune.example"})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from erpcrm_bridge.model.values import same
 from erpcrm_bridge.store import HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.flow import Flow
 
@@ -89,7 +90,9 @@ def _settled(flow: Flow, entity: str, history: Iterable[HistoryRow]) -> Iterator
         data = row.data
         if "founded" not in data and "bound" not in data:
             continue
-        for path in data.get("losers") or ():
+        for path, losers in (data.get("losers") or {}).items():
+            if all(same(loser["values"][0], data["fields"][path][1]) for loser in losers):
+                continue  # it moves as one with fields that differ
             yield _field(path), data["rules"][path], data["by"][path]
         for refusal in data.get("refused") or ():
             path = refusal["unit"][0]
