@@ -491,8 +491,8 @@ def _merge_unit(
 
 def _filled(unit: Unit, golden: Fields, sayings: list[Saying], policy: FieldPolicy) -> Unit:
     """Return the members of a group that golden holds, or that a system says which moves it and may."""
-    held = [saying.said for saying in sayings if policy.write_by is None or saying.role in policy.write_by if saying.moved & {*unit}]
-    return tuple([path for path in unit if any(fields.get(path) is not None for fields in [golden, *held])])
+    movers = [it for it in sayings if not it.moved.isdisjoint(unit) and (policy.write_by is None or it.role in policy.write_by)]
+    return tuple([path for path in unit if any(fields.get(path) is not None for fields in (golden, *(it.said for it in movers)))])
 
 
 def _said_of(unit: Unit, saying: Saying, golden: Fields) -> tuple[Any, ...]:
