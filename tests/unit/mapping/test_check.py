@@ -562,6 +562,13 @@ def test_two_systems_that_rewrite_one_another_are_found_by_a_second_lap() -> Non
     assert check_fixpoint((plain, against()), (plain, against()), examples=EXAMPLES) == []
 
 
+def test_what_one_of_two_systems_refuses_is_rewritten_by_neither_nor_is_anything_beside_it() -> None:
+    few = "external: Website, via: [{map: {pairs: {W: www.a.example}}}], default: www.a.example}"
+    plain, narrow = read(GOOD), read(edited(("external: Website}", few)), "other")
+    assert check_fixpoint((plain, against()), (narrow, against()), examples=EXAMPLES) == []
+    assert check_fixpoint((narrow, against()), (plain, against()), examples=EXAMPLES) == []
+
+
 def test_the_same_mapping_is_always_tried_with_the_same_values() -> None:
     broken = read(edited(("external: Website}", "external: Website, get: Website, put: \"website + '/'\"}")))
     assert check_laws(broken, against(), examples=EXAMPLES) == check_laws(broken, against(), examples=EXAMPLES)

@@ -65,20 +65,18 @@ def check_fixpoint(left: tuple[MappingSpec, Against], right: tuple[MappingSpec, 
         if other is None or not paths or plan.rule.state or other.rule.state:
             continue
 
-        def lap(values: Fields) -> Fields | None:
-            for part in (here, there):
-                values = values | {path: None for path in values if path in part.readable} | (part.there_and_back(values) or {})
-            return values
+        def lap(values: Fields) -> Fields:
+            return there.rendered(here.rendered(values))
 
         def moves(values: Fields, paths: Sequence[str] = paths) -> bool:
             once = lap(values)
-            twice = lap(once) if once is not None else None
-            return twice is not None and any(not same(once.get(path), twice.get(path)) for path in paths if once is not None)
+            twice = lap(once)
+            return any(not same(once.get(path), twice.get(path)) for path in paths)
 
         found = _counterexample(here.golden(plan), moves, examples)
         if found is not None:
-            once = lap(found) or {}
-            twice = lap(once) or {}
+            once = lap(found)
+            twice = lap(once)
             way = " -> ".join(_told(values, paths) for values in (found, once, twice))
             what = f"{right[0].name} ({right[1].connection}) and this mapping rewrite one another: {way}"
             report.add("LAW", "fixpoint", plan.place, what, "let both write the same values, or let one of them be read only")
@@ -146,6 +144,16 @@ class _Part:
         unread: list[FieldError] = []
         back = self.get(created(self.world, self.plans, written), golden, unread)
         return back | {error.path: _GONE for error in unread}
+
+    def rendered(self, golden: Fields) -> Fields:
+        """Return what golden is once it was written to a new record and read back. What a rule refuses to write is parked, and stays."""
+        errors: list[FieldError] = []
+        unread: list[FieldError] = []
+        back = self.get(created(self.world, self.plans, self.put(golden, None, True, errors)), golden, unread)
+        refused = {error.rule for error in errors}
+        stay = {path: golden[path] for plan in self.plans if plan.rule.name in refused for path in plan.rule.canonical if path in golden}
+        emptied = {path: None for path in golden if path in self.readable}
+        return golden | emptied | back | {error.path: _GONE for error in unread} | stay
 
     def written(self, golden: Fields) -> Fields:
         return self.put(golden, None, True, [])
