@@ -380,3 +380,25 @@ def test_lists_can_be_narrowed_to_one_record(joined: CliWorld) -> None:
     assert joined.ok("conflicts", "list", "--json").object["total"] == 2
     (shown,) = joined.ok("conflicts", "list", "--record", "erp-files:1002", "--json").object["clashes"]
     assert shown["record"] == "Beta GmbH"
+
+
+@pytest.mark.parametrize(("said", "there"), [("bind", 1), ("new", 2)])
+def test_nothing_is_created_beside_a_record_of_which_a_person_is_asked_whether_it_is_the_same(
+    world: CliWorld, said: str, there: int
+) -> None:
+    world.join()
+    config = world.folder / "config.yaml"
+    config.write_text(config.read_text().replace("creates: null", "creates: 0"))
+    world.write_crm([*world.crm().values(), account("001O", "Omega GmbH", Email__c="")])
+    assert world.run("sync").code == 4
+    world.write_erp([*world.erp().values(), customer("1009", "OMEGA GMBH", Email="")])
+    config.write_text(config.read_text().replace("creates: 0", "creates: null"))
+    world.ok("parked", "release", "main")
+    assert world.run("sync").code == 3
+    assert [key for key, row in world.erp().items() if "OMEGA" in row["Company Name"].upper()] == ["1009"]
+    (asked,) = world.ok("parked", "list", "--kind", "review", "--json").object["parked"]
+    golden = [asked["others"][0]["golden"]] if said == "bind" else []
+    world.ok("parked", said, asked["id"], *golden)
+    world.ok("sync")
+    assert sum("OMEGA" in row["Company Name"].upper() for row in world.erp().values()) == there
+    world.ok("verify")

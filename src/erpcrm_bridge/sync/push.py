@@ -59,6 +59,7 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
         goldens: dict[str, GoldenRow] = {}
         for side in flow.sides[entity]:
             creating: set[str] = set()
+            asked = _asked_about(store, run, side)
             after = ""
             seen = 0
             while links := store.dirty_links(side.stream_id, after, BATCH):
@@ -70,7 +71,7 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
                     id: golden for id, golden in goldens.items() if id in wanted
                 }  # of the batch before, that of another side it may be
                 goldens |= store.golden(wanted - goldens.keys())
-                for decision in _decide_batch(flow, store, run, side, ours, goldens, planned):
+                for decision in _decide_batch(flow, store, run, side, ours, goldens, planned, asked):
                     if decision.step is not None:
                         spool.add(decision.step)
                         if decision.step.operation == "create":
@@ -86,8 +87,21 @@ def _unheard(store: Store, side: Side, links: list[LinkRow]) -> set[str]:
     return {key for key, row in rows.items() if row.state in ("parked", "waiting")}
 
 
+def _asked_about(store: Store, run: RunNote, side: Side) -> set[str]:
+    """Return the golden records that a record of this stream may be: a person is asked, and none is created beside it meanwhile."""
+    rows = store.parked(flow=run.flow, kinds=["review"], errors=["ambiguous"], limit=1_000_000)
+    return {other["golden"] for row in rows if row.stream_id == side.stream_id for other in row.data.get("others", ()) if "golden" in other}
+
+
 def _decide_batch(
-    flow: Flow, store: Store, run: RunNote, side: Side, links: list[LinkRow], goldens: dict[str, GoldenRow], planned: set[str]
+    flow: Flow,
+    store: Store,
+    run: RunNote,
+    side: Side,
+    links: list[LinkRow],
+    goldens: dict[str, GoldenRow],
+    planned: set[str],
+    asked: set[str],
 ) -> list[Decision]:
     if not links:
         return []
@@ -118,6 +132,8 @@ def _decide_batch(
         )
         if decision.step is not None and link.base is not None and not side.mapping.applies(link.base):
             decision.step.becomes = side.entity
+        if decision.step is not None and golden.id in asked and decision.step.operation == "create":
+            continue
         if decision.step is not None and golden.id in twins and decision.step.operation == "create":
             parked.append(_double_row(run, side, decision.step, twins[golden.id]))
             continue
