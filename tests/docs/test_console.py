@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from erpcrm_bridge.store import open_store
 
 sys.path.insert(0, str(Path(__file__).parent))  # import-mode=importlib puts no folder of tests on the path
 
@@ -50,6 +56,27 @@ def test_each_block_of_a_document_is_run_or_is_a_file_or_a_drawing(document: Pat
             assert f"`{block.name}`" in above, f"{here}: the line above the block names the file that it is"
         else:
             assert block.language in ("console", "text"), f"{here}: {block.language or 'a block without language'} is never run"
+
+
+def test_the_copy_of_the_store_that_is_shown_is_whole_though_its_log_was_not_taken_in(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "restore-after-losing-the-store.md").read_text(encoding="utf-8")
+    copying = next(
+        one.text for block in blocks(page) if block.language == "console" for one in commands(block) if "store.backup" in one.text
+    )
+    (tmp_path / ".erpcrm-bridge").mkdir()
+    path = tmp_path / ".erpcrm-bridge" / "store.db"
+    with open_store(f"sqlite:///{path}") as store:
+        store.set_fact("first", "1")
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+        reader.execute("SELECT count(*) FROM fact").fetchall()
+        with open_store(f"sqlite:///{path}") as store:
+            store.set_fact("second", "2")
+    assert path.with_name("store.db-wal").stat().st_size
+    subprocess.run(
+        copying, shell=True, check=True, cwd=tmp_path, env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    )
+    with open_store(f"sqlite:///{tmp_path / 'store.backup'}") as store:
+        assert (store.fact("first"), store.fact("second")) == ("1", "2")
 
 
 def test_a_command_that_is_only_shown_is_shown_somewhere_and_shows_no_output() -> None:
