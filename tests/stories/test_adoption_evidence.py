@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 import sys
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 import msgspec
@@ -156,6 +158,18 @@ def test_ids_are_heeded_from_the_day_on_which_they_are_declared(tmp_path: Path) 
     world.erp.create("customer", {"companyName": "Bolt"})
     world.sync()
     assert (bound(world), how(world)) == (1, ["cross id"])
+
+
+def test_what_is_too_long_for_an_id_of_another_system_stops_nothing(tmp_path: Path, store_url: str) -> None:
+    note = msgspec.structs.replace(text("NetSuiteId"), length=10_000)
+    specs = {"crm.Account": {"fields": {"NetSuiteId": note}}}
+    world = world_of(tmp_path, {"linked_by": {"crm": "NetSuiteId"}}, specs=specs, create_in={"customer": []}, store_url=store_url)
+    linked_for_long(world, NetSuiteId="".join(random.Random(1).choices(ascii_letters, k=9_000)))
+    world.erp.create("customer", {"companyName": "Bolt"})
+    world.sync()
+    assert bound(world) == 0
+    world.assert_quiet()
+    world.store.close()
 
 
 def test_a_cross_id_that_the_system_lacks_or_that_a_mapping_writes_is_refused(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@ tracebacks."""
 
 from __future__ import annotations
 
+import random
 import resource
 import signal
 import time
 from pathlib import Path
+from string import ascii_letters, digits
 
 import pytest
 
@@ -145,6 +147,27 @@ def test_a_row_that_cannot_be_read_parks_itself_alone(joined: CliWorld) -> None:
     assert joined.ok("parked", "--json").object["counts"] == {"row": 1}
     joined.customers.write_bytes(whole)
     joined.ok("sync")
+
+
+@pytest.mark.parametrize("rows", [1, 2], ids=["alone", "twice"])
+@pytest.mark.parametrize("torn", [False, True], ids=["whole", "torn"])
+def test_a_key_that_is_too_long_parks_its_row_alone(world: CliWorld, store_url: str, torn: bool, rows: int) -> None:
+    (world.folder / "config.yaml").write_text(f"{CONFIG}store: {{url: '{store_url}'}}\n")
+    world.join()
+    long = "".join(random.Random(1).choices(ascii_letters + digits, k=9_000))
+    before = world.accounts.read_text()
+    world.write_crm([*world.crm().values(), *[account(long, "Alfa Romeo")] * rows])
+    if torn:
+        world.accounts.write_text(before + f'"{long}","Torn"\n' * rows)
+    world.edit_erp("1001", Phone="+49 30 1111111")
+    assert world.run("sync").code == 3
+    assert world.crm()["001A"]["Phone"] == "+49 30 1111111"
+    parked = world.ok("parked", "--json").object["parked"]
+    assert {row["kind"] for row in parked} == {"row"}
+    assert all(len(row["reason"]) < 300 for row in parked)
+    world.accounts.write_text(before)
+    world.ok("sync")
+    assert world.ok("parked", "--json").object["total"] == 0
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from erpcrm_bridge.store.rows import (
     ParkedRow,
     Past,
     RunRow,
+    may_be_key,
 )
 from erpcrm_bridge.store.store import Store, open_store
 
@@ -34,5 +35,6 @@ __all__ = [
     "Past",
     "RunRow",
     "Store",
+    "may_be_key",
     "open_store",
 ]

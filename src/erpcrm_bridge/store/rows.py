@@ -22,6 +22,14 @@ ParkedKind: TypeAlias = Literal["clash", "field", "record", "review", "waiting",
 """clash: a field moved apart. field, record: could not be mapped or was refused. review: may be another record. waiting: the waiting
 room. missing: neither there nor known to be gone. intention: may exist. row: could not be read."""
 
+LONGEST_KEY = 2_000
+"""Bytes of UTF-8: PostgreSQL's indexes take no entry of more than 2,704, with what stands beside the key."""
+
+
+def may_be_key(text: str) -> bool:
+    """Tell whether ``text`` is short enough for a key: a longer one cannot be looked up, and is not to be stored as one."""
+    return len(text) * 4 <= LONGEST_KEY or len(text.encode()) <= LONGEST_KEY
+
 
 class GoldenRow(Struct):
     """A golden record. ``fields`` by canonical path, lists by name (each line a dict with its ``id``); ``authors`` by path, ``*`` for all

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from erpcrm_bridge.model.values import Fields
-from erpcrm_bridge.store import LinkRow, Store
+from erpcrm_bridge.store import LinkRow, Store, may_be_key
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.natural import cross_form
 from erpcrm_bridge.sync.nodes import Nodes
@@ -17,7 +17,7 @@ BATCH = 5_000
 def carried(side: Side, fields: Fields | None) -> str | None:
     """Return the key of another system's record that a record of this side carries; None where it carries none."""
     value = (fields or {}).get(side.cross) if side.cross else None
-    return str(value) if value else None
+    return str(value) if value and may_be_key(str(value)) else None
 
 
 def noted(settled: Iterable[tuple[Side, LinkRow]]) -> list[tuple[str, str]]:

@@ -9,9 +9,10 @@ import msgspec
 
 from erpcrm_bridge.connector import ListsKeys, PutsAway
 from erpcrm_bridge.errors import CursorExpired, InputError, PermissionDenied
-from erpcrm_bridge.model.records import Change, Record, Selection
-from erpcrm_bridge.model.values import Fields, same
-from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Store
+from erpcrm_bridge.model.records import Change, Problem, Record, Selection
+from erpcrm_bridge.model.values import Fields, digest, same
+from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Store, may_be_key
+from erpcrm_bridge.store.rows import LONGEST_KEY
 from erpcrm_bridge.sync import remap
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.hashes import Hashes
@@ -178,6 +179,7 @@ def _read(
         if unmet is not None:
             unmet.meet(heads)
         moved: list[IncomingRow] = []
+        found = [*page.problems]
         for change in map(page.changes.__getitem__, news):
             head = heads.get(change.key)
             if head is not None:
@@ -192,13 +194,17 @@ def _read(
                     continue
             if head is None and (change.record is None or not any(side.mapping.applies(change.record.fields) for side in sides)):
                 continue
+            if head is None and not may_be_key(change.key):
+                found.append(_too_long(change.key))
+                continue
             moved.append(incoming_row(stream_id, change, seq))
         problems: list[ParkedRow] = []
-        for problem in page.problems:
-            subject = f"row:{stream_id}:{problem.key or problem.where}"
+        for problem in found:
+            key = problem.key if problem.key and may_be_key(problem.key) else None
+            subject = f"row:{stream_id}:{key or problem.where}"
             reason = f"{name} {problem.where}: {problem.reason}"
             problems.append(
-                parked_row(run, "row", subject, sides[0].entity, stream_id=stream_id, key=problem.key, error="unreadable", reason=reason)
+                parked_row(run, "row", subject, sides[0].entity, stream_id=stream_id, key=key, error="unreadable", reason=reason)
             )
         unreadable.update(row.subject for row in problems)
         read += len(keys)
@@ -219,6 +225,11 @@ def _read(
         run.counts["read"] += len(keys)
         run.counts["moved"] += len(moved)
         run.progress(f"read {name}", read)
+
+
+def _too_long(key: str) -> Problem:
+    where = f"{key[:40]}… ({digest(key)})"
+    return Problem(where, None, f"its key has {len(key.encode()):,} bytes, and one of more than {LONGEST_KEY:,} cannot be linked")
 
 
 def incoming_row(stream_id: int, change: Change, seq: int) -> IncomingRow:
