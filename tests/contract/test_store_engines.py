@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +308,42 @@ def test_a_server_that_is_away_is_an_error_without_the_password() -> None:
     with pytest.raises(StoreError, match="cannot be reached") as caught:
         open_store("postgresql://bridge:hunter2@127.0.0.1:1/none")
     assert "hunter2" not in str(caught.value) + repr(caught.value.__cause__)
+
+
+@contextmanager
+def database(server: str, encoding: str) -> Iterator[str]:
+    """Yield the URL of an empty database in an encoding of its own."""
+    name = f"in_{encoding.lower()}_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        yield server.replace("/postgres", f"/{name}")
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("client", ["LATIN1", "SQL_ASCII"])
+@pytest.mark.parametrize("encoding", ["UTF8", "SQL_ASCII"])
+def test_every_text_is_kept_whatever_encoding_the_database_is_in(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch, encoding: str, client: str
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", client)
+    with database(postgres_server, encoding) as url:
+        for text in ("Łódź", "東京 🏭"):  # in a store that is made, and one that is there
+            with open_store(url) as store:
+                store.set_fact(text, text)
+                store.add_links([LinkRow(text, "G1", "customer", 1, text)])
+                assert store.fact(text) == text
+                assert store.links([text])[text].key == text
+
+
+@pytest.mark.postgres
+def test_a_database_that_cannot_hold_every_text_is_refused(postgres_server: str) -> None:
+    with database(postgres_server, "LATIN1") as url:
+        with pytest.raises(StoreError, match="encoding") as caught:
+            open_store(url)
+        assert "UTF8" in caught.value.way_out
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT to_regclass('store_version')").fetchone() == (None,)
 
 
 @pytest.mark.postgres

@@ -481,7 +481,10 @@ class PostgresEngine:
         return self._db
 
     def _connect(self) -> psycopg.Connection[Values]:
-        return self._driver.connect(self._url, autocommit=True, connect_timeout=PATIENCE, application_name=f"erpcrm-bridge {whoami()}")
+        # whatever PGCLIENTENCODING or the database says: every text is a str, and any character may come
+        return self._driver.connect(
+            self._url, autocommit=True, connect_timeout=PATIENCE, application_name=f"erpcrm-bridge {whoami()}", client_encoding="utf8"
+        )
 
     def _take_lock(self) -> None:
         key = "hashtext('erpcrm-bridge run'), hashtext(current_schema())"
@@ -507,6 +510,10 @@ class PostgresEngine:
             return
         if self.read_only:
             _too_old(where, version) if version else _not_there(where)
+        encoding = self.rows("SHOW server_encoding")[0][0]
+        if not version and encoding not in ("UTF8", "SQL_ASCII"):  # the latter takes bytes as they come
+            what, way_out = _POSTGRES_TROUBLES["22P05"]
+            raise StoreError(what.format(where=where), way_out=way_out)
         _upgrade("postgresql", self._connect)
 
     @contextmanager
@@ -518,6 +525,7 @@ class PostgresEngine:
 
 
 _POSTGRES_TROUBLES = {
+    "22P05": ("The encoding of the database of {where} has not every character.", "Make it anew: createdb -E UTF8 -T template0."),
     "53100": ("There is no room left on the disk of the server of {where}.", "Make room; nothing was lost, the next run goes on."),
     "53300": ("The server of {where} takes no more connections.", "Raise max_connections, or run fewer workers."),
     "42501": ("The user of {where} may not do this: {error}.", "Grant the right, or name another user."),
