@@ -347,6 +347,31 @@ def test_a_database_that_cannot_hold_every_text_is_refused(postgres_server: str)
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("/postgres", "/gone", 'database "gone" does not exist'),
+        ("bridge@", "nobody:hunter2@", 'role "nobody" does not exist'),
+        ("/postgres", "/postgres?options=-cnone%3D1", 'parameter "none"'),
+    ],
+)
+def test_a_server_that_refuses_the_connection_is_told_in_its_words(postgres_server: str, old: str, new: str, said: str) -> None:
+    with pytest.raises(StoreError, match=said) as caught:
+        open_store(postgres_server.replace(old, new))
+    assert caught.value.way_out
+    assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.postgres
+def test_a_statement_that_the_server_ends_for_its_length_is_told_as_that(postgres_url: str) -> None:
+    with open_store(postgres_url) as store:
+        store._db.run("SET statement_timeout = 50")
+        with pytest.raises(StoreError, match="statement timeout") as caught:
+            store._db.rows("SELECT pg_sleep(5)")
+    assert "statement_timeout" in caught.value.way_out
+
+
+@pytest.mark.postgres
 def test_a_server_that_ends_the_session_is_an_error_and_nothing_is_kept(postgres_url: str) -> None:
     store = open_store(postgres_url)
     (pid,) = store._db.rows("SELECT pg_backend_pid()")[0]

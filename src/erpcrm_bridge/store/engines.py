@@ -527,21 +527,23 @@ class PostgresEngine:
 _POSTGRES_TROUBLES = {
     "22P05": ("The encoding of the database of {where} has not every character.", "Make it anew: createdb -E UTF8 -T template0."),
     "53100": ("There is no room left on the disk of the server of {where}.", "Make room; nothing was lost, the next run goes on."),
-    "53300": ("The server of {where} takes no more connections.", "Raise max_connections, or run fewer workers."),
     "42501": ("The user of {where} may not do this: {error}.", "Grant the right, or name another user."),
     "25006": ("The store {where} can only be read here.", "Name the primary server, not a standby."),
+    "57014": ("The server of {where} was not left the time: {error}.", "Nothing was lost; give the user a longer statement_timeout."),
     "57": ("The server of {where} is going down or coming up.", "Nothing was lost; run again when it is up."),
     "08": ("The server of {where} went away.", "Nothing was lost; run again when it is back."),
-    "28": ("The server of {where} refuses the user.", "Check the user and its password."),
-    "3D": ("The database of {where} does not exist.", "createdb makes it."),
     "XX": ("The store {where} is damaged: {error}.", "Restore it from a backup."),
 }
+_REFUSED = re.compile(r"connection to server .* failed: FATAL:\s+(.+)")
+"""Where no connection comes about the driver tells no state, but the server's words: they name users and databases, never a password."""
 
 
 def _postgres_trouble(error: psycopg.Error, where: str) -> StoreError:
     # message_primary names tables and constraints, except in class 22, which quotes values; detail and context do so always
     state = error.sqlstate or ""
     text = "" if state.startswith("22") else error.diag.message_primary or ""
+    if refused := _REFUSED.search("" if state else str(error)):
+        return StoreError(f"The server of {where} says: {refused[1]}.", way_out="Correct the store's url, or let the server have it so.")
     if not state and type(error).__name__ in ("OperationalError", "ConnectionTimeout"):
         return StoreError(
             f"The server of {where} cannot be reached, or went away.", way_out="Start it, or correct the store's url; then run again."
