@@ -190,6 +190,12 @@ def test_a_template_that_does_more_than_hold_a_number_is_refused(tmp_path: Path,
     assert isinstance(refused(lambda: opened(tmp_path, flow_style(config))), ConfigError)
 
 
+def test_who_assigns_keys_is_told_in_the_forms_that_it_may_have(tmp_path: Path) -> None:
+    error = refused(lambda: opened(tmp_path, flow_style(_with_stream(assigns_keys="counter"))))
+    assert isinstance(error, ConfigError)
+    assert "{bridge: counter}" in error.complaints[0].way_out
+
+
 def _with_stream(**stream: Any) -> dict[str, Any]:
     connection = {"connector": "csv", "settings": {"folder": "./crm", "streams": {"A.csv": stream}}}
     return {**CONFIG, "connections": {**CONFIG["connections"], "crm": connection}}

@@ -1421,6 +1421,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("PassthroughSpec.except", "passthrough: [{match: .*__c, except: [Score]}]", "nothing passes it"),
     ("MappingFile.passthrough", "passthrough: {match: .*__c}", "list"),
     ("MappingFile.assigns_keys", "assigns_keys: nobody", "assigns its keys itself"),
+    ("MappingFile.assigns_keys", "assigns_keys: counter", "write 'nobody', or write keys with their values"),
     ("AssignsSpec.bridge", "assigns_keys: {bridge: dice}", "'uuid'"),
     ("AssignsSpec.template", "assigns_keys: {bridge: uuid, template: 7}", "text"),
     ("AssignsSpec.start", "assigns_keys: {bridge: counter, start: one}", "whole number"),

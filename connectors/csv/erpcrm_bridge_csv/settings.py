@@ -87,7 +87,9 @@ class StreamSettings(_Strict):
     quote: str | None = None
     newline: Literal["lf", "crlf"] | None = None
     quoting: Literal["all", "minimal"] | None = None
-    assigns_keys: Assigns | None = None
+    assigns_keys: Assigns | None = Field(
+        default=None, description='{bridge: uuid}, {bridge: counter}, {bridge: template, template: "A{n}"}, or nobody'
+    )
     parent: Parent | None = None
     drop: Drop | None = None
 

@@ -264,13 +264,23 @@ def parse(model: type[MappingFile] | type[EntityFile], document: Document) -> Ma
         return model.model_validate(document.value)
     except ValidationError as error:
         findings = Findings(document)
-        seen: set[Path] = set()
+        forms: dict[Path, tuple[str, list[str]]] = {}
+        chosen: set[Path] = set()
         for problem in error.errors(include_url=False):
             path = _path_in(document.value, problem["loc"])
-            # Where a value may be one of several shapes, pydantic says what each of them lacks: the first says enough.
-            if path not in seen or problem["type"] == "missing":
-                findings.add(path, *_words(model, path, problem))
-            seen.add(path)
+            what, way_out = _words(model, path, problem)
+            chosen.update(path[:end] for end in range(len(path)))
+            if problem["type"] == "missing":
+                findings.add(path, what, way_out)
+                chosen.add(path)
+                continue
+            # Where a value may be one of several shapes, pydantic says what each of them lacks: the first says enough, each is a way out.
+            ways = forms.setdefault(path, (what, []))[1]
+            if way_out not in ways:
+                ways.append(way_out)
+        for path, (what, ways) in forms.items():
+            if path not in chosen:  # else it is of the shape in which something is wrong
+                findings.add(path, what, ", or ".join(ways))
         raise ConfigError(f"{document.file} is not as the mapping language has it.", complaints=findings.complaints) from None
 
 

@@ -60,9 +60,9 @@ def complaints_of(
         else:
             forms.setdefault((*above, *fork), []).append(what)
     for fork, whats in forms.items():
-        found.append(
-            document.complaint(fork, f"{_name(fork)} fits none of its forms: {'; or '.join(dict.fromkeys(whats))}", "choose one form")
-        )
+        described = _description(model, fork[len(above) :])
+        what = f"{_name(fork)} fits none of its forms: {'; or '.join(dict.fromkeys(whats))}"
+        found.append(document.complaint(fork, what, f"write {described}" if described != _CORRECT else "choose one form"))
     return found
 
 
