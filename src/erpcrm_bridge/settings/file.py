@@ -154,7 +154,7 @@ class BrakesSection(Section):
 
 
 class ScheduleSection(Section):
-    """When the flow runs by itself."""
+    """When the flow runs by itself: read, and not carried out yet. Until then `erpcrm-bridge sync` is called from cron."""
 
     every: Span | None = Field(None, description="time from one run to the next, such as 15m")
     cron: Cron | None = Field(None, description="minute, hour, day of the month, month, day of the week")
@@ -162,13 +162,13 @@ class ScheduleSection(Section):
 
 
 class FlowSection(Section):
-    """Connections in roles, the entities that move between them, and when."""
+    """Connections in roles, and the entities that move between them."""
 
     roles: dict[Name, str] = Field(description="what each connection is to this flow, such as {crm: NAME, erp: NAME}")
     entities: dict[str, EntitySection] = Field(description="what moves, such as customer")
     policies: dict[str, PoliciesSection] = Field(default_factory=dict, description="who may write and who wins, by entity")
     brakes: BrakesSection = Field(default_factory=BrakesSection, description="limits that stop the writing")
-    schedule: ScheduleSection | None = Field(None, description="{every: 15m} or {cron: …, zone: …}; without it, only by hand")
+    schedule: ScheduleSection | None = Field(None, description="{every: 15m} or {cron: …, zone: …}; nothing runs by it yet, use cron")
 
 
 class ConfigFile(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from erpcrm_bridge import registry
 from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.settings import Brakes, ScheduleSettings, SecretBook, Settings, connector_settings, flow_names, load
 
@@ -101,6 +103,22 @@ def test_the_example_is_valid() -> None:
     settings = load(ROOT / "config.example.yaml", {})
     assert set(settings.flows) == {"customers-and-orders"}
     assert {name: c.settings["folder"] for name, c in settings.connections.items()} == {"crm-files": "./crm", "erp-files": "./erp"}
+
+
+def test_what_the_example_shows_commented_out_of_a_connector_that_is_there_is_valid_too(tmp_path: Path) -> None:
+    text = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
+    shown = re.findall(r"^  # (\w+):\n  #   connector: (\w+)$", text, re.MULTILINE)
+    there = [name for name, connector in shown if connector in registry.names()]
+    assert there == ["odoo"]
+    lines = [line.replace("# ", "", 1) if re.match("  # (odoo:|  )", line) and "odoo" in line else line for line in text.splitlines()]
+    (tmp_path / "config.yaml").write_text("\n".join(lines), encoding="utf-8")
+    connection = load(tmp_path / "config.yaml", {"ODOO_KEY": "k3y-of-odoo"}).connections["odoo"]
+    assert connector_settings(connection, registry.factory("odoo"))
+
+
+def test_the_example_does_not_promise_a_schedule_that_nothing_carries_out() -> None:
+    above = (ROOT / "config.example.yaml").read_text(encoding="utf-8").partition("    # schedule:")[0].splitlines()[-1]
+    assert "# LATER:" in above
 
 
 @pytest.mark.parametrize(
