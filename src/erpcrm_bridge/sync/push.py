@@ -59,7 +59,7 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
         goldens: dict[str, GoldenRow] = {}
         for side in flow.sides[entity]:
             creating: set[str] = set()
-            asked = _asked_about(store, run, side)
+            asked: set[str] | None = None
             after = ""
             seen = 0
             while links := store.dirty_links(side.stream_id, after, BATCH):
@@ -71,7 +71,9 @@ def decide_all(flow: Flow, store: Store, run: RunNote, spool: Spool) -> None:
                     id: golden for id, golden in goldens.items() if id in wanted
                 }  # of the batch before, that of another side it may be
                 goldens |= store.golden(wanted - goldens.keys())
-                for decision in _decide_batch(flow, store, run, side, ours, goldens, planned, asked):
+                if asked is None and any(link.key is None for link in ours):
+                    asked = _asked_about(store, run, side)
+                for decision in _decide_batch(flow, store, run, side, ours, goldens, planned, asked or set()):
                     if decision.step is not None:
                         spool.add(decision.step)
                         if decision.step.operation == "create":
