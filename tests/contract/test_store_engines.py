@@ -396,6 +396,7 @@ def test_a_value_that_postgresql_refuses_is_not_quoted(postgres_url: str) -> Non
     [
         ("postgresql://u:pa:ss@h/d", "postgresql://u:***@h/d"),
         ("postgresql://u@h/d?password=x&a=b", "postgresql://u@h/d?password=***&a=b"),
+        ("postgresql://u@h/d?password=x y&a=b", "postgresql://u@h/d?password=***&a=b"),
         ("postgresql://u:p@ss@h/d", "postgresql://u:***@h/d"),
         ("sqlite:///a/b.db", "sqlite:///a/b.db"),
     ],

@@ -107,7 +107,7 @@ def open_engine(url: str, *, read_only: bool, run_lock: bool) -> Engine:
 
 def shown(url: str) -> str:
     """Return ``url`` without its password, fit for a message."""
-    return re.sub(r"(password=)[^&\s]*", r"\1***", re.sub(r"(://[^/@]*?:)[^/]*@", r"\1***@", url))
+    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"(://[^/@]*?:)[^/]*@", r"\1***@", url))
 
 
 def _not_there(where: str) -> NoReturn:
