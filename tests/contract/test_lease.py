@@ -45,6 +45,22 @@ def test_nothing_is_concluded_about_a_worker_of_another_machine(store_url: str, 
         refuse(store)
 
 
-def refuse(store: Store) -> None:
-    with pytest.raises(Locked), exclusively(store, "trade"):
+def test_flows_beside_one_another_never_work_at_once_and_what_is_due_of_the_other_stays_so(store_url: str) -> None:
+    with open_store(store_url) as store, open_store(store_url) as other:
+        store.touch("prices")
+        store.touch("stock")
+        with exclusively(store, "trade", ["prices"]):
+            refuse(other, "prices", "trade")
+            refuse(other, "stock", "prices")
+            refuse(other, "prices")
+            with exclusively(other, "stock"):
+                pass
+        assert store.due() == ["prices"]
+        with exclusively(other, "prices", ["trade"]):
+            refuse(store)
+        assert store.due() == ["trade"]  # who was refused wants it still
+
+
+def refuse(store: Store, flow: str = "trade", *beside: str) -> None:
+    with pytest.raises(Locked), exclusively(store, flow, beside):
         pass

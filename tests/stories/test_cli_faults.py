@@ -75,6 +75,21 @@ def test_a_run_on_postgresql_stops_what_a_person_decides_of_its_flow(world: CliW
     assert world.erp()["1001"]["Phone"] == "+49 30 1111111"
 
 
+@pytest.mark.postgres
+def test_two_flows_that_share_records_never_run_at_once_on_postgresql(world: CliWorld, postgres_url: str) -> None:
+    """Each has whole golden records in hand, and would store them without what the other has merged meanwhile."""
+    flow = CONFIG[CONFIG.index(f"  {FLOW}:") :]
+    other = flow.replace(f"  {FLOW}:", "  others:", 1)
+    store_at = f"store: {{url: '{postgres_url}'}}\n"
+    (world.folder / "config.yaml").write_text(CONFIG + store_at)
+    world.join()
+    (world.folder / "config.yaml").write_text(CONFIG + other + store_at)
+    with open_store(postgres_url) as store, exclusively(store, "others"):
+        done = world.run("sync", FLOW)
+        assert (done.code, "Another run of others is at work." in done.err) == (5, True)
+    world.ok("sync", FLOW)
+
+
 def test_a_missing_file_is_an_error_and_never_a_deletion(joined: CliWorld) -> None:
     before = joined.customers.read_bytes()
     joined.customers.rename(joined.folder / "aside.csv")

@@ -16,15 +16,15 @@ def to_read(settings: Settings) -> Store:
 
 @contextmanager
 def to_act(settings: Settings, *, flow: str | None = None, id: str | None = None) -> Iterator[Store]:
-    """Open the store for what a person decides of a flow, or of what is parked under ``id``, alone with it: a run of the flow holds records
-    in hand, and would write them over what was decided. An embedded store is held whole. Raises StoreError, Locked."""
+    """Open the store for what a person decides of a flow, or of what is parked under ``id``, alone with it: a run of it, or of one beside
+    it, has records in hand, and would write them over what was decided. An embedded store is held whole. Raises StoreError, Locked."""
     from erpcrm_bridge.work import exclusively
 
     embedded = settings.store_url.startswith("sqlite:")
     with open_store(settings.store_url, run_lock=embedded) as store:
         row = store.parked_by_id(id) if id is not None else None
         name = row.flow if row is not None else flow
-        with exclusively(store, name, alone=embedded) if name is not None else nullcontext():
+        with exclusively(store, name, settings.beside(name), alone=embedded) if name is not None else nullcontext():
             yield store
 
 

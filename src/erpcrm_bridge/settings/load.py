@@ -122,6 +122,15 @@ class Settings:
         """Return ``text`` without the secrets that were read."""
         return self.secrets.redact(text)
 
+    def beside(self, flow: str) -> list[str]:
+        """Return the other flows that know records of this one: those with an entity, or a connection, of its."""
+        own = self.flows.get(flow)
+        if own is None:
+            return []
+        entities, connections = own.entities.keys(), set(own.roles.values())
+        shares = {it.name for it in self.flows.values() if entities & it.entities.keys() or not connections.isdisjoint(it.roles.values())}
+        return sorted(shares - {flow})
+
 
 class HasSettings(Protocol):
     """What is needed of a connector's factory here."""

@@ -159,6 +159,7 @@ _MINE = "WHERE key = ? AND fence = ? AND lease_until IS NOT NULL"
 _RENEW = f"UPDATE work SET lease_until = {{now}} + ? {_MINE}"
 _FINISH = f"UPDATE work SET done_seq = taken_seq, lease_owner = NULL, lease_until = NULL, attempts = 0 {_MINE}"
 _POSTPONE = f"UPDATE work SET due_at = {{now}} + ?, lease_owner = NULL, lease_until = NULL {_MINE}"
+_GIVE_BACK = f"UPDATE work SET lease_owner = NULL, lease_until = NULL {_MINE}"
 _DUE = """
     SELECT key FROM work WHERE pending_seq > done_seq AND due_at <= {now} AND (lease_until IS NULL OR lease_until <= {now})
     ORDER BY due_at, key"""
@@ -730,6 +731,10 @@ class Store:
     def postpone(self, fence: Fence, seconds: float) -> None:
         """Give a lease back with its work not done, and due again after so many seconds. FenceLost where another worker has it."""
         self._as_holder(_POSTPONE, fence, seconds)
+
+    def give_back(self, fence: Fence) -> None:
+        """Give a lease back of which no work was taken: what is pending is due when it was. FenceLost where another worker has it."""
+        self._as_holder(_GIVE_BACK, fence)
 
     def due(self) -> list[str]:
         """Return the keys whose work is pending, due and leased by nobody; the longest due first."""

@@ -6,8 +6,8 @@ import gc
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from erpcrm_bridge.errors import BridgeError, Locked
@@ -23,14 +23,15 @@ GARBAGE = 400_000
 
 @contextmanager
 def at_work(settings: Settings, name: str, opener: Opener = open_connection) -> Iterator[tuple[Flow, Store, Fence]]:
-    """Open the store, take its runner's lock (SQLite) and the flow's lease, open the flow; let go of all at the end.
+    """Open the store, take its runner's lock (SQLite) or the leases of the flow and of those beside it, open the flow; let go of all at the
+    end.
 
     Raises Locked, StoreError, ConfigError, UsageError and what connectors raise on describing.
     """
     embedded = settings.store_url.startswith("sqlite:")
     with (
         open_store(settings.store_url, run_lock=embedded) as store,
-        exclusively(store, name, alone=embedded) as fence,
+        exclusively(store, name, settings.beside(name), alone=embedded) as fence,
         opened(settings, name, store, opener) as flow,
         _seldom_collecting(),
     ):
@@ -49,35 +50,46 @@ def _seldom_collecting() -> Iterator[None]:
 
 
 @contextmanager
-def exclusively(store: Store, flow: str, *, alone: bool = False) -> Iterator[Fence]:
-    """Hold the lease of a flow's work row, renewed from a thread of its own so that a long call does not lose it.
+def exclusively(store: Store, flow: str, beside: Iterable[str] = (), *, alone: bool = False) -> Iterator[Fence]:
+    """Hold the lease of a flow's work row, renewed from a thread of its own so that a long call does not lose it; those of the flows
+    ``beside`` it, which would write the records that it has in hand, are held with it.
 
-    Raises Locked where another worker holds it. A worker that died on this machine holds nothing, nor does any where the caller is
-    ``alone``, with the runner's lock in hand; what one elsewhere held is free when its lease runs out. The work asked for by then counts
-    as done when the block ends well, and stays due when it does not.
+    Raises Locked where another worker holds one of them. A worker that died on this machine holds nothing, nor does any where the caller is
+    ``alone``, with the runner's lock in hand: then nothing is beside it. What one elsewhere held is free when its lease runs out. The work
+    of the flow asked for by then counts as done when the block ends well, and stays due when it does not.
     """
     store.touch(flow)
-    holder = store.holder(flow)
-    fence = store.lease(flow, _owner(os.getpid()), LEASE_SECONDS, dead=holder if holder and (alone or _is_dead(holder)) else None)
+    fences: dict[str, Fence] = {}
+    with ExitStack() as held:
+        for key in sorted({flow} if alone else {flow, *beside}):  # in one order: of two that want the same, one gets all of it
+            fences[key] = _leased(store, key, alone)
+            if key != flow:
+                held.callback(store.give_back, fences[key])
+        stop = threading.Event()
+        renewer = threading.Thread(target=_renew, args=(store.url, fences.values(), stop), name=f"lease {flow}", daemon=True)
+        renewer.start()
+        ended_well = False
+        try:
+            yield fences[flow]
+            ended_well = True
+        finally:
+            stop.set()
+            renewer.join()
+            if ended_well:
+                store.finish(fences[flow])
+            else:
+                store.postpone(fences[flow], 0)
+
+
+def _leased(store: Store, key: str, alone: bool) -> Fence:
+    holder = store.holder(key)
+    fence = store.lease(key, _owner(os.getpid()), LEASE_SECONDS, dead=holder if holder and (alone or _is_dead(holder)) else None)
     if fence is None:
         raise Locked(
-            f"Another run of {flow} is at work.",
+            f"Another run of {key} is at work.",
             way_out=f"Wait for it to end; what a dead worker held is free after {LEASE_SECONDS:.0f} seconds.",
         )
-    stop = threading.Event()
-    renewer = threading.Thread(target=_renew, args=(store.url, fence, stop), name=f"lease {flow}", daemon=True)
-    renewer.start()
-    ended_well = False
-    try:
-        yield fence
-        ended_well = True
-    finally:
-        stop.set()
-        renewer.join()
-        if ended_well:
-            store.finish(fence)
-        else:
-            store.postpone(fence, 0)
+    return fence
 
 
 def _owner(pid: int) -> str:
@@ -99,11 +111,9 @@ def _is_dead(owner: str) -> bool:
     return pid.isdigit() and bool(_machine()) and owner == _owner(int(pid)) and is_gone(pid)
 
 
-def _renew(url: str, fence: Fence, stop: threading.Event) -> None:
+def _renew(url: str, fences: Iterable[Fence], stop: threading.Event) -> None:
     while not stop.wait(LEASE_SECONDS / 3):
-        try:
-            with open_store(url) as store:
+        for fence in fences:
+            # Where it may not be renewed it runs out: then the fence refuses the next settle, which is safe.
+            with suppress(BridgeError), open_store(url) as store:
                 store.renew(fence, LEASE_SECONDS)
-        except BridgeError:
-            # The lease may run out: then the fence refuses the next settle, which is safe.
-            continue
