@@ -838,6 +838,66 @@ def test_a_document_that_does_not_add_up_does_not_pass(make: Make) -> None:
     assert [row.error for row in world.parked()] == ["total"]
 
 
+def test_an_amount_is_not_written_into_a_document_that_is_kept_in_another_currency(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"))
+    world.sync_until_quiet()
+    key, before = world.partner("crm", "Order", order, "erp")
+    line = (world.crm.get("Order", order) or {})["OrderItem"][0]["Id"]
+    world.crm.edit(
+        "Order",
+        order,
+        {"Currency": "USD", "Total": Decimal(11), "Po": "new"},
+        {"OrderItem": row_write(change={line: {"Price": 11, "Amount": 11}})},
+    )
+    world.sync()
+    assert world.erp.get("salesorder", key) == before
+    assert [(row.kind, row.field, row.key) for row in world.parked()] == [("field", "currency", key)]
+    assert {"currency", "total"} <= {difference.path for difference in world.verify().differences}
+    world.assert_quiet()
+    world.erp.edit("salesorder", key, {"cur": "USD"})
+    world.sync()
+    assert says(world.erp.get("salesorder", key) or {}, cur="USD", total=Decimal(11), po="new")
+    assert world.parked() == []
+    world.assert_agree()
+
+
+def test_a_changed_currency_alone_is_told_where_no_update_can_write_it(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"))
+    world.sync_until_quiet()
+    key, _ = world.partner("crm", "Order", order, "erp")
+    world.crm.edit("Order", order, {"Currency": "USD"})
+    world.sync()
+    assert [(row.kind, row.field, row.key) for row in world.parked()] == [("field", "currency", key)]
+    world.crm.edit("Order", order, {"Currency": "EUR", "Po": "new"})
+    world.sync()
+    assert says(world.erp.get("salesorder", key) or {}, cur="EUR", po="new")
+    assert world.parked() == []
+
+
+def test_amounts_of_two_currencies_are_not_added_up(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"), ("P2", 1, "5"))
+    world.sync_until_quiet()
+    key, held = world.partner("crm", "Order", order, "erp")
+    world.crm.edit("Order", order, {"Currency": "USD"})
+    row = next(row["line"] for row in held["items"] if row["item"] == "P2")
+    world.erp.edit("salesorder", key, {"total": Decimal(17)}, {"items": row_write(change={row: {"rate": 7, "amount": 7}})})
+    world.sync()
+    assert says(world.crm.get("Order", order) or {}, Currency="USD", Total=Decimal(15))
+    assert [row.error for row in world.parked()] == ["total", "total"]
+    world.crm.edit("Order", order, {"Currency": "EUR"})
+    for row in world.parked():
+        retry(world.store, row.id)
+    world.sync_until_quiet()
+    assert says(world.crm.get("Order", order) or {}, Currency="EUR", Total=Decimal(17))
+    assert world.parked() == []
+
+
 def test_a_document_of_which_a_part_was_written_when_the_bridge_died_is_written_to_its_end(make: Make) -> None:
     world = make(entities=("customer", "order"))
     account, _ = world.joined_customer()

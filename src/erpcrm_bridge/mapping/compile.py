@@ -179,6 +179,8 @@ class CompiledMapping:
     """The paths of state fields with moves."""
     unread: frozenset[str]
     """Paths that are written and never read, and take neither a reference nor moves: golden and base alone decide what is written."""
+    denominated: dict[str, frozenset[str]]
+    """By a currency that no update writes: the paths, lists by name, whose amounts an update writes in it."""
     _applies: Callable[[Fields], bool] | None = field(repr=False)
     _get: Callable[..., Fields] = field(repr=False)
     _put: Callable[..., Fields] = field(repr=False)
@@ -329,6 +331,7 @@ def compile_mapping(
         written=tuple(sorted(_writable(plans) - lists.keys())),
         stateful=frozenset(path for plan in plans if plan.rule.state for path in plan.rule.canonical),
         unread=_writable([plan for plan in plans if plan.rule.reference is None and plan.rule.state is None]) - _readable(plans),
+        denominated=_denominated(plans, line_plans),
         _applies=when[0] if when else None,
         _get=get,
         _put=put,
@@ -604,6 +607,22 @@ def _readable(plans: Sequence[Plan]) -> frozenset[str]:
 def _writable(plans: Sequence[Plan]) -> frozenset[str]:
     """Return the canonical paths of which a change is to be written: where a rule is only written, each that its expression reads."""
     return frozenset(path for plan in plans if plan.puts for path in (plan.rule.canonical if plan.gets else plan.touched_by))
+
+
+def _denominated(plans: Sequence[Plan], lists: Mapping[str, Sequence[Plan]]) -> dict[str, frozenset[str]]:
+    """Return what an update writes in a currency that it does not write itself."""
+    fixed = {path for plan in plans if plan.gets and not _updates(plan) for path in plan.rule.canonical}
+    found: dict[str, set[str]] = {}
+    for name, of_one in (("", plans), *lists.items()):
+        for plan in filter(_updates, of_one):
+            for transform in plan.via:
+                if transform.name == "money" and transform.argument and transform.argument.path in fixed:
+                    found.setdefault(transform.argument.path, set()).update([name] if name else plan.rule.canonical)
+    return {path: frozenset(amounts) for path, amounts in found.items()}
+
+
+def _updates(plan: Plan) -> bool:
+    return plan.puts and plan.rule.write != "create_only"
 
 
 def _affected(world: World, plans: Sequence[Plan], lists: Mapping[str, CompiledList]) -> dict[str, frozenset[str]]:

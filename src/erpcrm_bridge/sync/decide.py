@@ -256,12 +256,19 @@ def _update(
     with_paused = {path for path in wanted if path in paused and (path in state_paths or path not in mapping.paused)} if paused else set()
     wanted -= with_paused
     errors: list[FieldError] = [FieldError(path, path, f"paused: {paused[path]}", paused=True) for path in sorted(with_paused)]
+    elsewhere, of_money = _in_other_money(golden, mapping, before)
+    apart = bool(elsewhere & (wanted | held))
+    wanted -= elsewhere
     plain = wanted - state_paths
     put = mapping.put(golden.fields, base, refs_out, errors, create=False, paths=plain, said=before) if plain else {}
     withheld = _withheld(errors, unit)
     if withheld & wanted - {error.path for error in errors}:
         put = mapping.put(golden.fields, base, refs_out, [], create=False, paths=plain - withheld, said=before)
     lists, line_errors, list_answers = _list_steps(golden, link, mapping, base, frozen | held, refs_in, refs_out)
+    if apart or elsewhere & lists.keys():
+        errors += of_money
+        if elsewhere & mapping.lists.keys():
+            return Decision(errors=errors)  # the document waits as a whole (L9)
     for name in dict.fromkeys(name for name in (*lists, *(error.path.partition(".")[0] for error in line_errors)) if name in paused):
         lists.pop(name, None)
         if name not in held:
@@ -301,6 +308,20 @@ def _update(
         return _move(golden, link, mapping, connection, move, before.get(move), moves, refs_out, decision)
     decision.answered = {path: digest(golden.fields.get(path)) for path in settles} | list_answers
     return decision
+
+
+def _in_other_money(golden: GoldenRow, mapping: CompiledMapping, before: Fields) -> tuple[frozenset[str], list[FieldError]]:
+    """Return what cannot be written because the record is kept in another currency than golden is in, and no update changes that: a number
+    of the one is no amount in the other (L10)."""
+    found, errors = frozenset[str](), list[FieldError]()
+    for path, amounts in mapping.denominated.items():
+        kept, meant = before.get(path), golden.fields.get(path)
+        if kept is not None and meant is not None and kept != meant and any(golden.fields.get(of) not in (None, []) for of in amounts):
+            found |= {path, *amounts}
+            errors.append(
+                FieldError(path, path, f"the record is kept in {kept}, which no update changes: amounts in {meant} are not written")
+            )
+    return found, errors
 
 
 def _move(

@@ -46,6 +46,7 @@ RETURNS = 4
 ON_DELETE = "rule:on_delete"
 """The author of what a delete elsewhere has made of a record."""
 _STATUS = ("status",)
+_CURRENCY = "currency"
 _NO_PATHS: frozenset[str] = frozenset()
 
 
@@ -380,6 +381,7 @@ def _merge_one(
         _total_follows_lines(policies.rules, golden, merged, frozen, sayings)
         fields = unflatten(merged.fields, lists)
         complaint = next((c for member, _ in spoke if (c := _sum_complaint(member.side, policies.rules, fields))), None)
+        complaint = complaint or _other_money(policies.rules, merged, sayings)
         if complaint:
             for member, _ in spoke:
                 _park_record(run, member, "total", f"after the merge {complaint}", batch, golden.id)
@@ -442,6 +444,19 @@ def _total_follows_lines(
         merged.clashes = [clash for clash in merged.clashes if tuple(clash.unit) != unit]
         if unit in frozen:
             merged.settled.append(unit)
+
+
+def _other_money(rules: EntityRules, merged: Merged, sayings: Sequence[Saying]) -> str | None:
+    """Return why a document's total and lines are no sum: some of it was said in another currency than the document is in."""
+    counted = {name for lines, rule in rules.lists.items() if rule.sums_to for name in (lines, rule.sums_to)}
+    currency = merged.fields.get(_CURRENCY)
+    for saying in sayings:
+        held = saying.said.get(_CURRENCY)
+        if held is None or currency is None or held == currency:
+            continue
+        if any(change.by == saying.by and path.partition("/")[0] in counted for change in merged.changes for path in change.unit):
+            return f"it is in {currency}, and {saying.by} holds it in {held}: its amounts are not taken"
+    return None
 
 
 def _fall_asleep(run: RunNote, member: Member, batch: Batch) -> None:
