@@ -252,6 +252,8 @@ STRANGE: list[tuple[str, str, str, str]] = [
     ("a loss that there is not", "external: Website}", 'external: Website, accept_loss: ["PutGett: why"]}', "compile"),
     ("a state to write that there is not", "write: {archived: No}", "write: {archivd: No, archived: No}", "unknown-canonical"),
     ("a test that gives a misspelt field", '{Name: " Acme', '{Nmae: x, Name: " Acme', "test"),
+    ("a test that expects a misspelt field to be absent", "{name: Acme GmbH,", "{nmae: $absent, name: Acme GmbH,", "test"),
+    ("a test that expects nothing to be written to a misspelt field", "    expect:", "    back: {Nmae: $untouched}\n    expect:", "test"),
     ("a value that the connection does not declare", "$connection.currency", "$connection.curency", "value-undeclared"),
     ("a text written as another's", "via: [{code: {of: term}}]", "via: [{map: {pairs: {T30: 30 days net}, write: {none: T30}}}]", "PutGet"),
 ]

@@ -18,6 +18,7 @@ from erpcrm_bridge.mapping.library import Library
 from erpcrm_bridge.mapping.overlay import Overlaid
 from erpcrm_bridge.mapping.rules import Plan, near, table_of
 from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.model.fields import field_at
 from erpcrm_bridge.settings.yaml import Path
 
 _DELETED = {"isdeleted", "deleted", "active", "isactive", "inactive", "isinactive", "archived", "isarchived"}
@@ -51,7 +52,7 @@ def check_mapping(library: Library, spec: MappingSpec) -> list[Finding]:
 
 
 def _shown_to_nobody(report: Report, spec: MappingSpec, compiled: CompiledMapping) -> None:
-    """A test that gives a field which nothing of the mapping reads tests something else than its author meant. What an overlay's base gave
+    """A test that names a field which nothing of the mapping knows tests something else than its author meant. What an overlay's base gave
     to a rule that is another one now is no mistake."""
     if spec.body.passthrough:
         return
@@ -62,12 +63,22 @@ def _shown_to_nobody(report: Report, spec: MappingSpec, compiled: CompiledMappin
     read |= {name for name in (key.id, key.external_id, key.version, *key.natural) if name}
     read |= {name for body in spec.body.lists.values() for name in (body.inline, body.child.stream if body.child else None) if name}
     heads = {re.split(r"[.\[]", name)[0] for name in read} | read
+    entity = entity_spec(spec.entity)
     for number, test in enumerate(spec.body.tests):
-        here = test.direction == "to_canonical" and (own is None or ("tests", number) in own)
-        for name in test.given if here else ():
-            if name not in heads and name.partition(".")[0] not in heads and not any(name.startswith(prefix) for prefix in slots):
-                what = f"`{test.name}` gives `{name}`, which no rule reads"
-                report.add("ERROR", "test", ("tests", number, "given"), what, near(name, heads))
+        if own is not None and ("tests", number) not in own:
+            continue
+        inward = test.direction == "to_canonical"
+        external, canonical = [("given", "base", "back"), ("expect",)] if inward else [("base", "expect"), ("given",)]
+        for part in external:
+            for name in getattr(test, part) or ():
+                if name not in heads and name.partition(".")[0] not in heads and not any(name.startswith(prefix) for prefix in slots):
+                    what = f"`{test.name}` {'gives' if part == 'given' else 'names'} `{name}`, which no rule reads or writes"
+                    report.add("ERROR", "test", ("tests", number, part), what, near(name, heads))
+        for part in canonical:
+            for name in getattr(test, part):
+                if name not in entity.lists and field_at(entity.fields, name) is None:
+                    what = f"`{test.name}` names `{name}`: a {spec.entity} has no such field"
+                    report.add("ERROR", "test", ("tests", number, part), what, near(name, entity.fields))
 
 
 def plans_of(compiled: CompiledMapping) -> Iterator[tuple[str, Plan]]:
