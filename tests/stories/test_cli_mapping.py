@@ -68,6 +68,14 @@ def test_without_laws_only_what_stands_there_is_checked(world: CliWorld, own: Pa
     assert world.run("mapping", "check", "customer/accounts", "--no-laws").code == 0
 
 
+def test_a_rule_that_cannot_be_compiled_is_one_mistake(world: CliWorld, own: Path) -> None:
+    own.write_text(own.read_text().replace("lower", "lowercase", 1))
+    done = world.run("mapping", "check", "customer/accounts", "--no-laws")
+    assert done.code == 1
+    assert done.err.count("there is no transform `lowercase`") == 1
+    assert "1 mistake. " in done.err
+
+
 def test_a_sample_of_real_records_tells_counts_and_no_value(world: CliWorld) -> None:
     world.write_crm([account("001A", "Alpha GmbH") | {"Active__c": "Confidential"}, account("001B", "Beta GmbH")])
     done = world.ok("mapping", "check", "customer/csv-dataloader", "--no-laws", "--sample", "10")

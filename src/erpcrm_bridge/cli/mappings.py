@@ -93,7 +93,8 @@ def check(
             for spec in here.values():
                 if spec.name not in wanted:
                     continue
-                one = Checked(spec.name, connection, [*found[spec.name].findings, *check_fit(library, spec, against)], pinned=pinned)
+                fit = [finding for finding in check_fit(library, spec, against) if finding not in found[spec.name].findings]
+                one = Checked(spec.name, connection, [*found[spec.name].findings, *fit], pinned=pinned)
                 if examples:
                     one.findings += check_laws(spec, against, examples=examples)
                 if samples and connector is not None:
