@@ -337,6 +337,10 @@ def test_a_cursor_is_kept_by_flow_and_stream(store: Store) -> None:
     assert (store.cursor("main", CRM), store.cursor("main", ERP), store.cursor("other", CRM)) == ("c2", None, None)
     store.set_cursor("main", CRM, None)
     assert store.cursor("main", CRM) is None
+    for flow, stream in (("main", CRM), ("other", CRM), ("main", ERP)):
+        store.set_cursor(flow, stream, "c3")
+    store.forget_cursors(CRM)
+    assert (store.cursor("main", CRM), store.cursor("other", CRM), store.cursor("main", ERP)) == (None, None, "c3")
 
 
 # golden records and links

@@ -756,6 +756,23 @@ def test_an_old_file_saved_over_the_new_one_trips_the_brake(tmp_path: Path) -> N
     assert {row["Billing City"] for row in world.erp().values()} == new
 
 
+@pytest.mark.parametrize("by", ["sync", "apply"])
+def test_a_file_that_is_again_as_it_was_before_the_bridge_wrote_to_it_is_read(tmp_path: Path, by: str) -> None:
+    world = CliWorld(tmp_path)
+    world.join()
+    world.ok("sync")
+    old = world.customers.read_bytes()
+    world.edit_crm("001A", BillingCity="Ulm")
+    if by == "apply":
+        world.ok("plan")
+    world.ok(*(("apply", "--yes") if by == "apply" else ("sync",)))
+    assert world.customers.read_bytes() != old
+    world.customers.write_bytes(old)  # an export that knows nothing of what was written, or a backup
+    world.ok("sync")
+    assert world.crm()["001A"]["BillingCity"] == world.erp()["1001"]["Billing City"] == ""
+    world.ok("verify")
+
+
 def test_a_column_that_comes_and_goes_sets_no_record_back(tmp_path: Path) -> None:
     world = CliWorld(tmp_path)
     config = world.folder / "config.yaml"

@@ -668,7 +668,8 @@ class DyingStore:
 
 
 READS = frozenset(name for name in dir(Store) if not name.startswith("_")) - {
-    "set_connection_identity", "set_fact", "put_incoming", "set_incoming_state", "drop_incoming", "set_cursor", "add_golden", "put_golden",
+    "set_connection_identity", "set_fact", "put_incoming", "set_incoming_state", "drop_incoming", "set_cursor", "forget_cursors",
+    "add_golden", "put_golden",
     "add_links", "update_links", "set_dirty", "add_match_keys", "order_match_keys", "drop_match_keys", "forget_match_keys",
     "add_intentions", "drop_intentions",
     "set_intention_handle", "park", "close_parked", "add_history", "put_run", "set_adopted", "note_writes", "trip",

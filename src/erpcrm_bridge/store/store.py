@@ -401,6 +401,11 @@ class Store:
                     (flow, stream_id, value),
                 )
 
+    def forget_cursors(self, stream_id: int) -> None:
+        """Let each flow read a stream in full the next time."""
+        with self._within():
+            self._db.run("DELETE FROM cursor WHERE stream_id = ?", (stream_id,))
+
     # golden records
 
     def golden(self, ids: Iterable[str]) -> dict[str, GoldenRow]:

@@ -577,6 +577,8 @@ def _carry_out(flow: Flow, store: Store, run: RunNote, side: Side, parts: list[_
     noted = {intention.link_id: intention.id for intention in intentions}
     kind = KINDS[operation]
     with store.transaction(run.fence):
+        if side.offers.incremental == "full":  # as it was when it was read it may be again, and its bases are not those of then
+            store.forget_cursors(side.stream_id)
         store.add_intentions(intentions)
         del intentions  # of many thousands they are not held meanwhile
         if run.counted:
