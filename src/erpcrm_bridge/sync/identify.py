@@ -9,6 +9,7 @@ person unless another rule, or what hangs on the records, tells it apart.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, combinations, compress
@@ -18,12 +19,14 @@ from msgspec import Struct
 
 from erpcrm_bridge.mapping import MatchRule
 from erpcrm_bridge.sync.natural import agree, alike, contradict, cross_form
-from erpcrm_bridge.sync.nodes import GOLDEN, Nodes, Numbered
+from erpcrm_bridge.sync.nodes import GOLDEN, Node, Nodes, Numbered
 
 TOO_MANY = 200
 """A key that more records than these share tells nobody apart: nothing is compared by likeness under it."""
 NAMED = 20
 """As many others a doubt names at most, the likeliest first."""
+REMEMBERED = 50
+"""Of so many keys that doubts are about, those who share them are held at a time."""
 PART = 20_000
 """As many keys, about, are looked through together for those that several nodes share."""
 PARTS = 12
@@ -61,6 +64,8 @@ class Doubt(Struct):
     related: list[int] = []
 
 
+_Forms: TypeAlias = tuple[str | None, ...]
+_Seen: TypeAlias = tuple[int, tuple[int, str], _Forms]
 Related: TypeAlias = Mapping[tuple[int, str], Mapping[tuple[int, str], int]]
 """For a record, by its stream and key, how many of the records that hang on it are the same as some that hang on another."""
 
@@ -102,6 +107,14 @@ def identify(
     return joining.result(list(dict.fromkeys(path for rule in rules for path in rule.compare)))
 
 
+class _Bucket(Struct):
+    """The nodes that a doubt is about: how many of them stand in each stream, and whether one was deleted."""
+
+    members: tuple[int, ...]
+    streams: Mapping[int, int]
+    gone: bool
+
+
 class Identified:
     """What was found out; it is told one by one, from the nodes, as often as it is asked for."""
 
@@ -122,6 +135,7 @@ class Identified:
         self._doubts = doubts
         self._compared = [nodes.paths.index(path) for path in compared]
         self._related = related
+        self._seen: dict[int, list[_Seen]] = {}
 
     def groups(self) -> Iterator[Group]:
         """Yield the groups, in the order of their first members."""
@@ -145,24 +159,31 @@ class Identified:
 
     def doubts(self) -> Iterator[Doubt]:
         """Yield the doubts, in the order of their records."""
+        nodes = self._nodes
+        standing = _laid_end_to_end("i", nodes.standing(), len(nodes)) if self._doubts else array("i")
+        known: dict[int, _Bucket] = {}
         for i in sorted(self._doubts):
-            yield self._doubt(i)
+            why, members = self._doubts[i]
+            bucket = known.get(id(members))
+            if bucket is None:
+                streams = Counter(chain.from_iterable(nodes.places.named[standing[j]] for j in members))
+                bucket = _Bucket(members, streams, not nodes.gone.isdisjoint(members))
+                if len(members) > TOO_MANY:  # in a smaller one it is soon found again
+                    known[id(members)] = bucket
+            yield self._doubt(i, why, bucket)
 
-    def _doubt(self, i: int) -> Doubt:
-        why, members = self._doubts[i]
-        me, others = self._nodes[i], [j for j in members if j != i]
-        double = any(self._nodes[j].stands_in(me.stream_id) for j in others)
+    def _doubt(self, i: int, why: str, bucket: _Bucket) -> Doubt:
+        me = self._nodes[i]
+        double = bucket.streams[me.stream_id] > 1
         reason = f"same {why} as another record of its own system" if double else f"same {why} as a record that may be the same"
-        if any(j in self._nodes.gone for j in members):
+        if bucket.gone:
             reason = "carries the id of a record that was deleted"
         known = self._related.get((me.stream_id, me.key), {})
         rated = []
-        for j in others[:TOO_MANY]:
-            other = self._nodes[j]
-            held = [(mine, yours) for at in self._compared if (mine := me.forms[at]) is not None and (yours := other.forms[at]) is not None]
+        for who, forms in self._likest(me, [(who, forms) for j, who, forms in self._first(bucket.members) if j != i], known):
+            held = [(mine, yours) for at in self._compared if (mine := me.forms[at]) is not None and (yours := forms[at]) is not None]
             score = round(min(alike(mine, yours) for mine, yours in held)) if held else None
-            who = (GOLDEN, other.golden_id) if other.golden_id else (other.stream_id, other.key)
-            rated.append((known.get((other.stream_id, other.key), 0), score, who))
+            rated.append((known.get(who, 0), score, who))
         rated.sort(key=lambda one: (-one[0], -(one[1] or 0), one[2]))
         del rated[NAMED:]
         return Doubt(
@@ -174,6 +195,31 @@ class Identified:
             [score for _, score, _ in rated],
             [number for number, *_ in rated],
         )
+
+    def _first(self, members: tuple[int, ...]) -> list[_Seen]:
+        """Return the first members of a bucket: who they are, and the forms of what is looked at."""
+        found = self._seen.get(id(members))
+        if found is None:
+            if len(self._seen) >= REMEMBERED:
+                self._seen.clear()
+            found = self._seen[id(members)] = []
+            for j in members[: TOO_MANY + 1]:
+                node = self._nodes[j]
+                found.append((j, (GOLDEN, node.golden_id) if node.golden_id else (node.stream_id, node.key), node.forms))
+        return found
+
+    def _likest(
+        self, me: Node, others: list[tuple[tuple[int, str], _Forms]], known: Mapping[tuple[int, str], int]
+    ) -> list[tuple[tuple[int, str], _Forms]]:
+        """Return those of many that may be the likest, after a quick look at the first field that is compared; all, if they are few."""
+        at = next((at for at in self._compared if me.forms[at]), None)
+        if at is None or len(others) <= 2 * NAMED:
+            return others
+        from rapidfuzz import fuzz, process
+
+        written = [forms[at] for _, forms in others]
+        near = {j for *_, j in process.extract(me.forms[at], written, scorer=fuzz.token_ratio, limit=2 * NAMED)}
+        return [other for j, other in enumerate(others) if j in near or other[0] in known]
 
 
 class _Joining:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import permutations
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from erpcrm_bridge.mapping import MatchRule
 from erpcrm_bridge.sync import identify as identification
 from erpcrm_bridge.sync.identify import TOO_MANY, Doubt, Group
-from erpcrm_bridge.sync.natural import agrees, cross_form
+from erpcrm_bridge.sync.natural import agrees, alike, cross_form
 from erpcrm_bridge.sync.nodes import Node, Nodes
 
 TAX, NAME = MatchRule(("tax_id",), {}, False), MatchRule(("name",), {}, False)
@@ -246,6 +248,31 @@ def test_a_key_that_very_many_share_is_not_compared_by_likeness() -> None:
     crowd = [told(CRM, str(at), {"postal": "1", "name": "Acme Tools"}) for at in range(TOO_MANY + 1)]
     assert identify(crowd, (rule,)).doubts == []
     assert len(identify(crowd[:TOO_MANY], (rule,)).groups) == TOO_MANY  # all of one system: nothing that this rule could bind
+
+
+@pytest.mark.parametrize("crowd", [500, 1_000])
+def test_what_very_many_share_costs_each_of_them_the_same(crowd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, compared = Counter[int](), Counter[str]()
+
+    class Counting(Nodes):
+        def __getitem__(self, i: int) -> Node:
+            read[i] += 1
+            return super().__getitem__(i)
+
+    def counting(left: str | None, right: str | None) -> float:
+        compared[left or ""] += 1
+        return alike(left, right)
+
+    monkeypatch.setattr(identification, "alike", counting)
+    rules = (MatchRule(("tax_id", "name"), {"name": 90}, False), MatchRule(("tax_id",), {}, True))
+    shared = [told(CRM + at % 2, str(at), {"tax_id": "DE1", "name": f"Firm {at:b} {at}"}) for at in range(crowd)]
+    with Counting(rules) as nodes:
+        nodes.add([one.node for one in shared], [one.fields for one in shared])
+        doubts = list(identification.identify(nodes, rules).doubts())
+    assert (len(doubts), {doubt.double for doubt in doubts}, {len(doubt.others) for doubt in doubts}) == (crowd, {True}, {20})
+    assert all(doubt.scores == sorted(doubt.scores, reverse=True) for doubt in doubts)  # type: ignore[type-var] # all are compared
+    assert max(read.values()) <= 2
+    assert max(compared.values()) <= 40
 
 
 SPELLED = ["Acme Tools GmbH", "acme tools", "Acme Toosl", "Tools Acme AG", "Acme", "Bolt Works", "Bolt Wroks Ltd", "---", None]
