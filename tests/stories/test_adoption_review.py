@@ -148,7 +148,9 @@ def test_one_spoiled_line_is_told_with_its_place_and_harms_nothing(
     spoil(rows[line - 2])
     review.save(rows)
     before = review.file.read_bytes()
-    assert said.format(line=line) in review.refused()
+    told = review.refused()
+    assert said.format(line=line) in told
+    assert "run again: erpcrm-bridge adopt --review" in told
     assert review.file.read_bytes() == before
     assert review.world.run("explain", "crm-files:001N").code == 2  # bound to nothing
 

@@ -177,7 +177,7 @@ def carry_out(flow: Flow, store: Store, path: Path, *, person: str, clock: Calla
             complaints.append(Complaint(str(path), line, 1, str(error), "clear the cell"))
     complaints.extend(_contradictions(path, decided, known, large))
     if complaints:
-        raise ConfigError(f"{path} cannot be carried out; nothing was done.", complaints=sorted(complaints, key=lambda one: one.line))
+        raise _refused(path, sorted(complaints, key=lambda one: one.line))
     for pair in _growing([pair for _, pair in same], set(large)):
         _link(flow, store, pair, person, do=True, clock=clock)
     different = {id for id, (_, what) in decided.items() if what == DIFFERENT}
@@ -251,7 +251,7 @@ def _decided(path: Path, known: dict[str, Pair], complaints: list[Complaint]) ->
     head = [cell.strip().casefold() for cell in next(rows, (0, []))[1]]
     if "decide" not in head or "pair" not in head:
         complaint = Complaint(str(path), 1, 1, "this is no review: it has no columns `decide` and `pair`", "name another file")
-        raise ConfigError(f"{path} cannot be carried out; nothing was done.", complaints=[complaint])
+        raise _refused(path, [complaint])
     decide, pair = head.index("decide"), head.index("pair")
     for line, row in rows:
         if not any(cell.strip() for cell in row):
@@ -276,6 +276,11 @@ def _decided(path: Path, known: dict[str, Pair], complaints: list[Complaint]) ->
     return found
 
 
+def _refused(path: Path, complaints: Sequence[Complaint]) -> ConfigError:
+    way_out = f"Correct it, save it, then run again: erpcrm-bridge adopt --review {path}"
+    return ConfigError(f"{path} cannot be carried out; nothing was done.", way_out=way_out, complaints=complaints)
+
+
 def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the line on which it begins."""
     begins = 1
@@ -285,7 +290,7 @@ def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
             begins = reader.line_num + 1
     except csv.Error as error:
         complaint = Complaint(str(path), begins, 1, f"not a table any more: {error}", "mend the quotes, or delete the file and run again")
-        raise ConfigError(f"{path} cannot be carried out; nothing was done.", complaints=[complaint]) from None
+        raise _refused(path, [complaint]) from None
 
 
 def _contradictions(path: Path, decided: dict[str, tuple[int, str]], known: dict[str, Pair], large: dict[Who, str]) -> Iterator[Complaint]:
