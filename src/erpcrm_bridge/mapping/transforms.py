@@ -681,7 +681,7 @@ def _wall_time(options: dict[str, Any], _setting: Setting) -> Transform:
         return _utc_text(moment)
 
     def put(value: Any) -> str:
-        local = _moment(value).astimezone(zone).replace(tzinfo=None)
+        local = _moment(_instant_get(value)).astimezone(zone).replace(tzinfo=None)
         return _written(local, form) if form else local.isoformat(timespec="seconds")
 
     return Transform("wall_time", "retract", get, put)
@@ -712,8 +712,13 @@ def _utc_naive_get(value: Any) -> str:
     return _utc_text(moment)
 
 
+def _instant_put(value: Any) -> Any:
+    _instant_get(value)  # a field of an installation's own may hold what is no moment
+    return value
+
+
 def _utc_naive_put(value: Any) -> str:
-    return _moment(value).strftime("%Y-%m-%d %H:%M:%S")
+    return _moment(_instant_get(value)).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _fixed(name: str, law: Law, get: Function, put: Function | None = None, **more: Any) -> Callable[[Any, Any], Transform]:
@@ -744,7 +749,7 @@ BUILDERS: dict[str, tuple[Callable[[Any, Setting], Transform], dict[str, type], 
     "money": (_money, {"currency": str, **_NUMBER_OPTIONS}, ("currency",)),
     "date": (_date, {"format": str}, ()),
     "wall_time": (_wall_time, {"tz": str, "format": str}, ("tz",)),
-    "instant": (_fixed("instant", "retract", _instant_get, put_code="v"), {}, ()),
+    "instant": (_fixed("instant", "retract", _instant_get, _instant_put), {}, ()),
     "utc_naive": (_fixed("utc_naive", "retract", _utc_naive_get, _utc_naive_put), {}, ()),
     "lines": (_lines, {"n": int}, ("n",)),
     "join": (_join, {"sep": str}, ()),

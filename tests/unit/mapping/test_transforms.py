@@ -170,11 +170,19 @@ def test_a_transform_refuses_rather_than_guesses(entry: Any, paths: tuple[str, .
         ({"date": {"format": "%m/%d/%y"}}, ("due_date",), "1926-05-01"),
         ({"lines": {"n": 2}}, ("billing.line1", "billing.line2"), ("a\nb", "c")),
         ("decimal", ("quantity",), "12"),
+        ("instant", ("name",), "Gamma"),
+        ("instant", ("name",), "2026-05-01T09:25:37"),
+        ("utc_naive", ("name",), "2026-05-01T09:25:37"),
+        ({"wall_time": {"tz": "Europe/Berlin"}}, ("name",), "2026-05-01T09:25:37"),
     ],
 )
 def test_what_cannot_be_written_is_refused(entry: Any, paths: tuple[str, ...], value: Any) -> None:
     with pytest.raises(Refused):
         back(made(entry, *paths), value)
+
+
+def test_a_moment_of_another_offset_is_written_as_the_moment_that_it_is() -> None:
+    assert back(made("utc_naive", "name"), "2026-05-01T12:00:00+02:00") == "2026-05-01 10:00:00"
 
 
 def test_an_unknown_option_value_is_shown_and_cut() -> None:
