@@ -224,3 +224,22 @@ def test_two_companies_of_a_group_whose_tax_ids_differ_are_not_made_one_by_their
     assert trade.run("apply", "--yes").code == 3
     assert trade.files() == before
     assert [row["kind"] for row in trade.ok("parked", "--json").object["parked"]] == ["review", "review"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_rate_of_another_base_currency_is_no_rate_of_the_crm(trade: Trade, told: bool) -> None:
+    for file in trade.files():
+        file.unlink()
+    text = (trade.folder / "config.yaml").read_text()
+    flow = "      exchange_rate: {mappings: {crm: [csv-dataloader], erp: [csv-savedsearch]}, create_in: []}\n"
+    head, _, _ = text.partition("      streams:\n")
+    own = "    values: {currency: EUR}\n" if told else ""
+    (trade.folder / "config.yaml").write_text(head + own + text[text.index("  erp-files:\n") : text.index("      customer:")] + flow)
+    pounds = [f"{n},,British pound,{base},05/01/2026,{rate}" for n, base, rate in ((1, "US Dollar", "1.25"), (2, "Euro", "1.15"))]
+    trade.export("currency_rates.csv", "Internal ID,External ID,Currency,Base Currency,Effective Date,Exchange Rate", pounds)
+    rate = {"Id": "R1", "IsoCode": "GBP", "StartDate": "2026-05-01", "ConversionRate": "0.87"}
+    (trade.folder / "crm" / "DatedConversionRate.csv").write_text(_text(list(rate), [rate], csv.QUOTE_ALL, "\n"))
+    trade.ok("adopt")
+    trade.run("apply", "--yes")
+    assert trade.row("DatedConversionRate.csv")["ConversionRate"] == ("0.869565" if told else "0.87")
+    assert len(trade.ok("parked", "--json").object["parked"]) == (0 if told else 3)
