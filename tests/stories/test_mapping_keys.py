@@ -1125,6 +1125,32 @@ def test_a_create_waits_for_what_is_required_and_goes_without_what_is_not(tmp_pa
     assert says(here.erp_of(child), parent=here.partner("crm", "Account", parent, "erp")[0])
 
 
+@story("RuleSpec.required", "ListSpec.fields")
+def test_a_line_is_not_made_without_what_is_required_of_it(tmp_path: Path) -> None:
+    of_erp = MAPPINGS["order/erp"]["lists"]["lines"]
+    lines = {**of_erp, "fields": {**of_erp["fields"], "unit_price": {"external": "rate", "via": ["decimal"], "required": True}}}
+    here = World(tmp_path, entities=("customer", "order"), mappings={"order/erp": {"lists": {"lines": lines}}})
+    account, _ = here.joined_customer()
+    order = here.order_in_crm(account, ("P1", 1, "10"))
+    here.sync_until_quiet()
+    document = here.partner("crm", "Order", order, "erp")[0]
+    bare = here.order_in_crm(account, Total=5, Number="SO-2")
+    lone = here.crm.create("OrderItem", {"Order": bare, "Product": "P2", "Qty": 1, "Amount": 5})
+    extra = here.crm.create("OrderItem", {"Order": order, "Product": "P2", "Qty": 1, "Amount": 5})
+    here.crm.edit("Order", order, {"Total": 15})
+    here.sync_until_quiet()
+    assert [row["item"] for row in (here.erp.get("salesorder", document) or {})["items"]] == ["P1"]
+    assert len(here.erp.all("salesorder")) == 1
+    assert [row.reason.partition(": ")[2] for row in here.parked("field")] == ["it is required of a new line, and empty"] * 2
+    for line in (lone, extra):
+        here.crm.edit("OrderItem", line, {"Price": 5})
+    here.sync_until_quiet()
+    assert [row["rate"] for row in (here.erp.get("salesorder", document) or {})["items"]] == [10, 5]
+    assert len(here.erp.all("salesorder")) == 2
+    assert here.parked() == []
+    here.assert_quiet()
+
+
 @story("RuleSpec.overflow")
 def test_a_text_that_is_too_long_parks_its_field_or_is_cut_without_halving_a_character(tmp_path: Path) -> None:
     short = {"erp.customer": {"fields": fields(tel=Field("", length=6), vat=Field("", length=4))}}

@@ -123,6 +123,11 @@ class CompiledList:
         put = self._put(line, document, base_row, refs, own, create=create, paths=paths)
         return self._told(put, own, errors)
 
+    def unfilled(self, row: Fields) -> list[str]:
+        """Return the fields of a line that are required on a create, and that a new row leaves empty."""
+        required = [plan for plan in self._plans if plan.rule.required and plan.puts]
+        return [plan.rule.canonical[0] for plan in required if any(row.get(name) is None for name in plan.externals)]
+
     def guessed(self, row: Fields) -> frozenset[str]:
         """Return the fields of a line whose values here are a fallback's: what the row holds was not understood."""
         return _guessed(self._world, self._guessing, row)

@@ -160,10 +160,9 @@ def _create(
         put = mapping.put({path: value for path, value in fields.items() if path not in failed}, None, refs_out, [], create=True)
     lists: dict[str, LineSteps] = {}
     for name, compiled in mapping.lists.items():
-        added = {
-            line["id"]: compiled.put(line, golden.fields, None, refs_out, errors, create=True) for line in golden.fields.get(name) or ()
-        }
-        lists[name] = LineSteps(add=added)
+        lists[name] = LineSteps(
+            add={line["id"]: _new_line(compiled, line, golden.fields, refs_out, errors) for line in golden.fields.get(name) or ()}
+        )
         _into_slots(compiled, lists[name], {}, errors)
     sorted_out = _sort_out(errors, mapping, put, frozen, paused)
     if sorted_out.blocked or sorted_out.held:
@@ -410,7 +409,7 @@ def _one_list(
         key = keys.get(line["id"])
         if key is None or key not in rows:
             if stem not in frozen:
-                step.add[line["id"]] = compiled.put(line, golden.fields, None, refs_out, errors, create=True)
+                step.add[line["id"]] = _new_line(compiled, line, golden.fields, refs_out, errors)
             continue
         kept.add(key)
         before = compiled.get(rows[key], golden.fields, refs_in, [])
@@ -432,6 +431,17 @@ def _one_list(
     step.remove = sorted(gone)
     _into_slots(compiled, step, rows, errors)
     return step
+
+
+def _new_line(compiled: CompiledList, line: Fields, document: Fields, refs_out: Refs, errors: list[FieldError]) -> Fields:
+    """Return the row of a line that is to be made. What is required of it and empty is an error, and the list waits."""
+    known = len(errors)
+    row = compiled.put(line, document, None, refs_out, errors, create=True)
+    failed = {error.path for error in errors[known:]}
+    for path in (f"{compiled.name}.{field}" for field in compiled.unfilled(row)):
+        if path not in failed:
+            errors.append(FieldError(path, path, "it is required of a new line, and empty"))
+    return row
 
 
 def _into_slots(compiled: CompiledList, step: LineSteps, rows: Mapping[str, Fields], errors: list[FieldError]) -> None:
