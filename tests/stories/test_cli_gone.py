@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .cli_world import CliWorld, account
+from .cli_world import CliWorld, account, customer
 
 
 def test_a_delete_against_an_edit_is_asked_and_answered(tmp_path: Path) -> None:
@@ -116,4 +116,27 @@ def test_a_number_that_is_given_anew_after_a_delete_is_no_return_of_the_deleted_
     assert world.run("sync").code == 0
     assert world.crm()["001B"] == archived
     assert len(world.erp()) == 2
+    assert world.run("verify").code == 0
+
+
+@pytest.mark.parametrize("name", ["Sigma AG", "Epsilon GmbH"])
+def test_a_number_that_people_give_anew_is_no_return_of_what_the_bridge_had_made_under_it(tmp_path: Path, name: str) -> None:
+    """What the bridge makes carries its reference; what comes under the same number without it, somebody has entered."""
+    world = CliWorld(tmp_path)
+    world.join()
+    before = dict(world.erp())
+    world.write_crm([*world.crm().values(), account("001E", "Epsilon GmbH", VAT_Number__c="DE555555555")])
+    world.ok("sync")
+    (key,) = world.erp().keys() - before.keys()
+    assert world.erp()[key]["External ID"]
+    world.write_erp([*before.values()])  # a backup of the ERP
+    world.run("sync")
+    tax_id = {"Sigma AG": "DE777777777", "Epsilon GmbH": "DE555555555"}[name]
+    world.write_erp([*before.values(), customer(key, name, **{"VAT Registration Number": tax_id})])
+    world.run("sync")
+    world.run("sync")
+    named = [row["Name"] for row in world.crm().values()]
+    assert (named.count("Epsilon GmbH"), named.count("Sigma AG")) == (1, int(name == "Sigma AG"))
+    assert world.erp()[key]["Company Name"] == name
+    assert world.run("sync").code == 0
     assert world.run("verify").code == 0

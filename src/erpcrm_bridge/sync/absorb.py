@@ -10,6 +10,7 @@ import msgspec
 
 from erpcrm_bridge.mapping import EntityRules
 from erpcrm_bridge.model.ids import is_golden_id
+from erpcrm_bridge.model.values import same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, Store
 from erpcrm_bridge.sync.continuing import continue_records
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -173,30 +174,38 @@ def _taken_twice(
 
 def _replaced(flow: Flow, store: Store, rows: list[IncomingRow], links: Mapping[str, LinkRow]) -> list[str]:
     """Return the links of records that were deleted and came back, while another of their system stands in their place by now; and of
-    those whose key was given a second time, to a record that was created since and carries the reference of its own.
+    those whose key was given a second time: to a record that was created since and carries the reference of its own, or that lacks the
+    reference which the deleted one carried.
 
     Who such a record is, is asked anew: one golden record is not written to two records of one system, nor two to one (L3).
     """
     back = [links[row.link_id] for row in rows if row.link_id and row.fields is not None and links[row.link_id].state == "tombstone"]
-    named = {row.link_id: id for row in rows if row.link_id and (id := _named(flow, row, links[row.link_id]))}
+    carried = {row.link_id: _carried(flow, row, links[row.link_id]) for row in rows if row.link_id}
+    named = {link_id: reference for link_id, reference in carried.items() if reference and reference != links[link_id].golden_id}
     others = store.links_of(sorted({link.golden_id for link in back}.union(named.values()))) if back or named else {}
-    given_again = [
+    replaced = [link.id for link in back if carried[link.id] == "" or any(_stands_for(other, link) for other in others[link.golden_id])]
+    given_again = (
         link_id
         for link_id, id in named.items()
-        if any(o.key is None and o.stream_id == links[link_id].stream_id for o in others.get(id, ()))
-    ]
-    return [*(link.id for link in back if any(_stands_for(other, link) for other in others[link.golden_id])), *given_again]
+        if any(other.key is None and other.stream_id == links[link_id].stream_id for other in others.get(id, ()))
+    )
+    return list(dict.fromkeys([*replaced, *given_again]))
 
 
-def _named(flow: Flow, row: IncomingRow, link: LinkRow) -> str | None:
-    """Return the golden id that a record has come to carry as its reference, where it is not that of its link."""
+def _carried(flow: Flow, row: IncomingRow, link: LinkRow) -> str | None:
+    """Return the golden id that a record carries now as its reference; "" where it has lost that of its link, None where it says nothing
+    new of it."""
     side = flow.side(row.stream_id, link.entity, row.fields)
     external_id = side.selection.external_id if side is not None else None
-    if row.fields is None or link.base is None or external_id is None:
+    if (
+        row.fields is None
+        or link.base is None
+        or external_id not in row.fields
+        or same(row.fields[external_id], link.base.get(external_id))
+    ):
         return None
-    reference = row.fields.get(external_id)
-    moved = reference not in (link.golden_id, link.base.get(external_id))
-    return str(reference) if moved and is_golden_id(reference) else None
+    reference = row.fields[external_id]
+    return str(reference) if is_golden_id(reference) else "" if link.base.get(external_id) == link.golden_id else None
 
 
 def _stands_for(other: LinkRow, link: LinkRow) -> bool:
