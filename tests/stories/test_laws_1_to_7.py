@@ -872,6 +872,23 @@ def test_an_optional_reference_read_before_its_target_fills_in_when_the_target_c
     assert world.parked() == []
 
 
+def test_what_cannot_be_read_stays_parked_when_the_target_of_a_reference_comes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    mother = world.crm.create("Account", {"Name": "Mother"})
+    child = world.crm.create("Account", {"Name": "Child", "Parent": mother, "Status": "perhaps"})
+    world.crm.rights["bridge"] = Rights(hidden_records={"Account": (mother,)})
+    world.sync()
+    world.crm.rights["bridge"] = Rights()
+    world.crm.edit("Account", mother, {"City": "Bonn"})
+    world.sync_until_quiet()
+    assert [(row.key, row.field) for row in world.parked()] == [(child, "status")]
+    customer, _ = world.partner("crm", "Account", child, "erp")
+    world.erp.edit("customer", customer, {"inactive": "yes"})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", child) or {}, Status="perhaps")
+    assert [(row.key, row.field) for row in world.parked()] == [(child, "status")]
+
+
 def test_a_cleared_reference_is_cleared_and_a_moved_one_follows(tmp_path: Path) -> None:
     world = World(tmp_path)
     one = world.crm.create("Account", {"Name": "One", "Email": "1@a.example"})

@@ -19,6 +19,7 @@ from erpcrm_bridge.sync.lines import lines_sum, sum_complaint
 from erpcrm_bridge.sync.natural import drawn_by
 from erpcrm_bridge.sync.notes import RunNote
 from erpcrm_bridge.sync.pull import read_again, read_asked
+from erpcrm_bridge.sync.remap import is_unreadable
 from erpcrm_bridge.sync.settling import BATCH, Member, Work, draw_match_keys, settle
 
 LINKED = 2_000
@@ -250,7 +251,8 @@ def want_everywhere(flow: Flow, store: Store, run: RunNote, entity: str) -> int:
 
 
 def _wake_references(flow: Flow, store: Store, run: RunNote, entity: str) -> bool:
-    """Bring back records of ``entity`` with a pending reference whose target has come: they are merged again from their base."""
+    """Bring back records of ``entity`` with a pending reference whose target has come: they are merged again from their base, or, where
+    that lacks what could not be understood, as they are read now."""
     woken = False
     by_subject = [
         row
@@ -265,7 +267,11 @@ def _wake_references(flow: Flow, store: Store, run: RunNote, entity: str) -> boo
             continue
         if link.key in store.incoming(link.stream_id, [link.key]):
             continue
-        with store.transaction(run.fence):
-            store.put_incoming([IncomingRow(link.stream_id, link.key, link.version, link.base, link.seq)])
+        side = flow.side_of(link, {})
+        if side is not None and is_unreadable(link):
+            read_again(store, run, side, [link.key])
+        else:
+            with store.transaction(run.fence):
+                store.put_incoming([IncomingRow(link.stream_id, link.key, link.version, link.base, link.seq)])
         woken = True
     return woken

@@ -52,7 +52,7 @@ def from_bases(store: Store, run: RunNote, stream_id: int, sides: list[Side], se
         for key, link in ours.items():
             if key in known or link.state != "live" or link.rules in settled:
                 continue
-            if link.base is not None and not _is_unreadable(link) and _holds(selection, link.base):
+            if link.base is not None and not is_unreadable(link) and _holds(selection, link.base):
                 rows.append(IncomingRow(stream_id, key, link.version, link.base, link.seq))
             else:
                 to_read.append(key)
@@ -77,7 +77,7 @@ def _look_again(store: Store, run: RunNote, selection: Selection, rows: list[Inc
     return sorted(lacking)
 
 
-def _is_unreadable(link: LinkRow) -> bool:
+def is_unreadable(link: LinkRow) -> bool:
     """Tell whether the base keeps what a field held before it could not be understood: what it holds now is not known."""
     return UNREADABLE in link.held.values()
 
