@@ -243,3 +243,31 @@ def test_a_rate_of_another_base_currency_is_no_rate_of_the_crm(trade: Trade, tol
     trade.run("apply", "--yes")
     assert trade.row("DatedConversionRate.csv")["ConversionRate"] == ("0.869565" if told else "0.87")
     assert len(trade.ok("parked", "--json").object["parked"]) == (0 if told else 3)
+
+
+@pytest.mark.parametrize(("day", "asked"), [("2026-06-01", True), ("2026-05-01", False)])
+def test_two_orders_that_a_customer_calls_off_under_one_number_are_not_made_one(trade: Trade, day: str, asked: bool) -> None:
+    trade.sync()
+    config, flow = trade.folder / "config.yaml", "mappings: {crm: [csv-dataloader], erp: [csv-savedsearch]}, create_in: [crm, erp]}\n"
+    text = config.read_text().replace("    brakes:", f"      order: {{{flow}    brakes:")
+    config.write_text(text.replace("savedsearch}", "savedsearch, streams: {salesorders.csv: {assigns_keys: {bridge: counter}}}}"))
+    head, line = (
+        "Internal ID,External ID,Document Number,PO/Check Number,Customer,Date,Status,Currency,Amount",
+        "Line Unique Key,Sales Order",
+    )
+    trade.export("salesorders.csv", head, ["501,,SO-1,PO-4711,1001,05/01/2026,Billed,Euro,10.00"])
+    trade.export("salesorder_lines.csv", f"{line},Line ID,Item,Memo,Quantity,Item Rate,Amount", ["1,501,1,SCR-10,Screw,100,0.10,10.00"])
+    account = trade.row("Account.csv", AccountNumber="C-1")["Id"]
+    for file, row in (
+        ("Order.csv", f"Id,Bridge_Id__c,OrderNumber,PoNumber,AccountId,EffectiveDate,Status,CurrencyIsoCode,TotalAmount\n"
+                      f"801A,,00000007,PO-4711,{account},{day},Draft,EUR,7.00\n"),
+        ("OrderItem.csv", "Id,OrderId,OrderItemNumber,ProductCode,Description,Quantity,UnitPrice,TotalPrice\n"
+                          "802A,801A,1,SCR-10,Screw,70,0.10,7.00\n"),
+    ):  # fmt: skip
+        (trade.folder / "crm" / file).write_text(row)
+    trade.run("adopt")
+    trade.run("apply", "--yes")
+    order = trade.row("Order.csv")
+    assert order["OrderNumber"] == ("00000007" if asked else "SO-1")
+    assert (b"10.00" in (trade.folder / "erp" / "salesorders.csv").read_bytes()) == asked
+    assert ("same customer + po_number" in trade.run("parked").out) == asked
