@@ -81,6 +81,7 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
         findings.take("mappings", error)
         return findings
     findings.complaints += [complaint for one in flows for complaint in _listed_wrongly(settings, one, library)]
+    findings.complaints += [complaint for one in flows for complaint in _founded_elsewhere(settings, one, library)]
     uses = [use for one in flows for use in uses_of(settings, one, library)]
     specs = {use.spec.name: use.spec for use in uses} if flow else library.specs
     for name, spec in sorted(specs.items()):
@@ -143,6 +144,24 @@ def _listed_wrongly(settings: Settings, flow: FlowSettings, library: Library) ->
                 elif spec.connector != connection.connector:
                     what = f"{entity}/{name} is a mapping for {spec.connector}, and {connection.name} is {connection.connector}"
                     yield flow.origin.complaint(place, what, "name a mapping for that connector")
+
+
+def _founded_elsewhere(settings: Settings, flow: FlowSettings, library: Library) -> Iterator[Complaint]:
+    """Yield each role in which a flow is to create what another flow, by the same mapping of the same connection, may take first: what is
+    linked already the flow creates nowhere."""
+    taken = {(use.connection.name, use.spec.name, use.spec.entity) for use in uses_of(settings, flow, library)}
+    for name in settings.beside(flow.name):
+        other = settings.flows[name]
+        shared = [use for use in uses_of(settings, other, library) if (use.connection.name, use.spec.name, use.spec.entity) in taken]
+        for entity, part in flow.entities.items():
+            made = {other.roles[role] for role in other.entities[entity].create_in} if entity in other.entities else set()
+            for index, role in enumerate(part.create_in):
+                there = flow.roles[role]
+                use = next((use for use in shared if use.spec.entity == entity and use.connection.name != there), None)
+                if use is not None and there not in made:
+                    what = f"a {entity} that {name} takes from {use.connection.name} before {flow.name} does is never created in {there}"
+                    way_out = f"join {there} in {name} as well, in a role of its own and its create_in, or remove {role} here"
+                    yield flow.origin.complaint(("entities", entity, "create_in", index), what, way_out)
 
 
 def _hold_against(name: str, description: Description, settings: Settings, library: Library, uses: list[Use], findings: Findings) -> None:

@@ -178,6 +178,29 @@ def test_a_flow_that_names_no_mappings_is_held_against_all_of_its_connector(plac
     assert [(complaint.file, complaint.line) for complaint in place.check("main").complaints] == [(str(place.mapping), 8)]
 
 
+def test_two_flows_that_take_the_same_records_and_create_them_in_different_systems_are_told(place: Place) -> None:
+    second = """\
+  more:
+    roles: {crm: crm, erp: other}
+    entities:
+      contact: {mappings: {crm: [people], erp: [people]}, create_in: [erp]}
+"""
+    place.config.write_text(CONFIG + second)
+    findings = place.check()
+    assert whats(findings) == ["a contact that main takes from crm before more does is never created in other"]
+    assert (findings.complaints[0].line, findings.complaints[0].file) == (14, str(place.config))
+    assert whats(place.check("main")) == []  # it creates nothing
+    place.config.write_text(CONFIG + second.replace("crm: crm", "crm: erp"))
+    assert whats(place.check("more")) == ["a contact that main takes from erp before more does is never created in other"]
+    three = CONFIG.replace("erp: erp}", "erp: erp, more: other}").replace(
+        "erp: [people]}}", "erp: [people], more: [people]}, create_in: [more]}"
+    )
+    place.config.write_text(three + second)
+    assert place.check().good, "the first creates there as well"
+    place.config.write_text(CONFIG + second.replace(", create_in: [erp]", ""))
+    assert place.check().good
+
+
 def test_a_mapping_that_cannot_be_read_is_a_finding(place: Place) -> None:
     place.mapping.write_text("kind: [")
     assert [complaint.file for complaint in place.check().complaints] == [str(place.mapping)]
