@@ -114,6 +114,26 @@ def test_a_pair_that_is_different_is_not_asked_again_while_the_others_of_its_rec
     assert review.pairs() == {("001N", "1001"), ("001S", "001T"), ("001S", "1002"), ("001W", "1003")}
 
 
+@pytest.mark.parametrize("what", ["same", "different"])
+@pytest.mark.parametrize("pulled", [False, True])
+def test_what_was_decided_of_records_that_read_otherwise_by_now_is_not_carried_out(review: Review, what: str, pulled: bool) -> None:
+    review.decide(k001N_1001=what)
+    decided = review.file.read_bytes()
+    review.world.edit_erp("1001", **{"Company Name": "Zink plc", "Billing City": "Leeds"})
+    if pulled:
+        assert review.world.run("adopt").code == 0
+    assert ":1: these records are no longer as the file shows them" in review.refused()
+    assert review.file.read_bytes() == decided
+    review.decide(k001N_1001="")
+    assert review.adopt().code == 0
+
+
+def test_what_was_decided_holds_where_what_the_file_does_not_show_has_changed(review: Review) -> None:
+    review.decide(k001N_1001="same")
+    review.world.edit_erp("1001", **{"Credit Limit": "700.00"})
+    assert review.adopt().object["review"]["same"] == 1
+
+
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "cp1252"), ("\t", "utf-16"), (",", "utf-8")])
 def test_the_file_is_read_as_whichever_spreadsheet_saved_it_and_whatever_that_made_of_the_keys(
     review: Review, delimiter: str, encoding: str

@@ -1,7 +1,8 @@
 """The review as a file: who may be who, one pair a line, for a person to decide in a spreadsheet.
 
-A line is known by its id, not by the keys in it: a spreadsheet that makes 00001042 into 1042 harms nothing. A file is carried out whole or
-not at all: whatever is wrong with one of its lines is told with its place, and nothing is done.
+A line is known by its id, not by the keys in it: a spreadsheet that makes 00001042 into 1042 harms nothing. The id ends with a digest of
+the names and places shown: what was decided of records that read otherwise by now is not done. A file is carried out whole or not at all:
+whatever is wrong with one of its lines is told with its place, and nothing is done.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import csv
 import io
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +28,7 @@ from erpcrm_bridge.sync.decide import label_of
 from erpcrm_bridge.sync.desk import found_new, tell_apart
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.notes import new_run
+from erpcrm_bridge.sync.pull import read_now
 
 COLUMNS = (
     "decide",
@@ -139,16 +141,10 @@ def write_file(flow: Flow, store: Store, path: Path) -> int:
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for pair in open_pairs:
-        left, right = fields.get(pair.one, {}), fields.get(pair.other, {})
-        named = (
-            *pair.one,
-            label_of(left),
-            _town(left),
-            *(pair.other if pair.other[0] else ("the bridge", pair.other[1])),
-            label_of(right),
-            _town(right),
-        )
-        cells = ("", pair.id, pair.entity, *named, "" if pair.score is None else pair.score, pair.related or "", pair.why)
+        left, right = (_looks(fields, who) for who in (pair.one, pair.other))
+        named = (*pair.one, *left, *(pair.other if pair.other[0] else ("the bridge", pair.other[1])), *right)
+        id = f"{pair.id}-{_shown(fields, pair)}"
+        cells = ("", id, pair.entity, *named, "" if pair.score is None else pair.score, pair.related or "", pair.why)
         writer.writerow([_harmless(cell) for cell in cells])
     beside = path.with_name(path.name + ".new")
     try:
@@ -165,7 +161,15 @@ def carry_out(flow: Flow, store: Store, path: Path, *, person: str, clock: Calla
     """Do what a person has decided in the file. Raises ConfigError with a complaint for each line that is wrong; then nothing is done."""
     known = {pair.id: pair for pair in pairs(flow, store)}
     complaints: list[Complaint] = []
-    decided = _decided(path, known, complaints)
+    lines = _decided(path, known, complaints)
+    fields = _fields(flow, store, [known[id] for id in lines], now=True)
+    for id, (line, _, shown) in lines.items():
+        if shown != _shown(fields, known[id]):
+            why = "these records are no longer as the file shows them"
+            complaints.append(
+                Complaint(str(path), line, 1, why, "clear the decision; the file that is written then shows them as they are")
+            )
+    decided = {id: (line, what) for id, (line, what, _) in lines.items()}
     same = [(line, known[id]) for id, (line, what) in decided.items() if what == SAME]
     same.sort(key=lambda told: told[1].one[0] == told[1].other[0])  # a double joins the one that has its partner
     large: dict[Who, str] = {}
@@ -242,10 +246,10 @@ def _part(flow: Flow, store: Store, different: set[str], person: str, clock: Cal
                 store.close_parked([row.subject], person, run.at)
 
 
-def _decided(path: Path, known: dict[str, Pair], complaints: list[Complaint]) -> dict[str, tuple[int, str]]:
-    """Return line and decision by the pair's id; complain of each line that cannot be understood."""
+def _decided(path: Path, known: dict[str, Pair], complaints: list[Complaint]) -> dict[str, tuple[int, str, str]]:
+    """Return line, decision and the digest of what was shown, by the pair's id; complain of each line that cannot be understood."""
     text, delimiter = _read(path)
-    found: dict[str, tuple[int, str]] = {}
+    found: dict[str, tuple[int, str, str]] = {}
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = _rows(path, reader)
     head = [cell.strip().casefold() for cell in next(rows, (0, []))[1]]
@@ -257,7 +261,7 @@ def _decided(path: Path, known: dict[str, Pair], complaints: list[Complaint]) ->
         if not any(cell.strip() for cell in row):
             continue
         what = row[decide].strip().casefold() if decide < len(row) else ""
-        id = row[pair].strip() if pair < len(row) else ""
+        id, _, shown = (row[pair].strip() if pair < len(row) else "").rpartition("-")
         if not what:
             continue
         if what not in (SAME, DIFFERENT):
@@ -272,7 +276,7 @@ def _decided(path: Path, known: dict[str, Pair], complaints: list[Complaint]) ->
                 Complaint(str(path), line, decide + 1, f"line {found[id][0]} says {found[id][1]} of the same pair", "keep one of them")
             )
         else:
-            found[id] = (line, what)
+            found[id] = (line, what, shown)
     return found
 
 
@@ -337,8 +341,8 @@ def _read(path: Path) -> tuple[str, str]:
     return text, max(",;\t", key=head.count)
 
 
-def _fields(flow: Flow, store: Store, open_pairs: Sequence[Pair]) -> dict[Who, Fields]:
-    """Return what is known of each record in the pairs, canonically."""
+def _fields(flow: Flow, store: Store, open_pairs: Sequence[Pair], *, now: bool = False) -> dict[Who, Fields]:
+    """Return what is known of each record in the pairs, canonically; with ``now`` what its system says of it now, where that tells."""
     found: dict[Who, Fields] = {}
     goldens = store.golden({who[1] for pair in open_pairs for who in (pair.one, pair.other) if not who[0]})
     found.update({("", id): golden.fields for id, golden in goldens.items()})
@@ -348,7 +352,20 @@ def _fields(flow: Flow, store: Store, open_pairs: Sequence[Pair]) -> dict[Who, F
             found[side.connection, key] = side.mapping.get(row.fields or {}, {}, [])
         for key, known in store.links_by_key(side.stream_id, sorted(keys - {key for _, key in found})).items():
             found[side.connection, key] = side.mapping.get(known.base or {}, {}, [])
+        there = read_now(store, side, side.selection, sorted(keys))[0] if now and keys else {}
+        found.update({(side.connection, key): side.mapping.get(record.fields, {}, []) for key, record in there.items()})
     return found
+
+
+def _looks(fields: Mapping[Who, Fields], who: Who) -> tuple[str, str]:
+    """Return the name and the place of a record, as the file shows them."""
+    held = fields.get(who, {})
+    return label_of(held), _town(held)
+
+
+def _shown(fields: Mapping[Who, Fields], pair: Pair) -> str:
+    packed = "\x1f".join(cell for who in sorted((pair.one, pair.other)) for cell in _looks(fields, who))
+    return blake2b(packed.encode(), digest_size=3).hexdigest()
 
 
 def _town(fields: Fields) -> str:
