@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.stories.world import World
 
 from erpcrm_bridge.errors import AdoptionNeeded
 from erpcrm_bridge.store import GoldenRow, LinkRow
+from erpcrm_bridge.sync import run
 from erpcrm_bridge.sync.adopt import adoption
 from erpcrm_bridge.sync.references import refs_of
 
@@ -52,6 +54,31 @@ def test_an_adoption_creates_nothing_unless_it_is_told_to_and_no_later_run_makes
     )
     filled.sync_until_quiet()
     assert names(filled) == (["Acme", "Bolt & Co"], ["Acme", "Cask"])
+
+
+def test_an_adoption_that_dies_once_it_has_merged_is_gone_on_with_by_no_other_run(filled: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled.crm.create("Account", {"Name": "Dive", "Email": "old@dive.example"})
+    filled.erp.create("customer", {"companyName": "Dive GmbH", "mail": "old@dive.example"})
+    real = run.absorb
+
+    def killed(*args: Any, **more: Any) -> None:
+        real(*args, **more)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "absorb", killed)
+        with pytest.raises(KeyboardInterrupt):
+            filled.plan(adopting=True)
+
+    def others() -> None:
+        for attempt in (filled.sync, filled.plan):
+            with pytest.raises(AdoptionNeeded, match="has begun and is not applied yet"):
+                attempt()
+
+    assert filled.writes_of(others) == []
+    filled.apply(filled.plan(adopting=True))
+    assert filled.sync_until_quiet() == 0
+    assert names(filled) == (["Acme", "Bolt", "Dive"], ["Acme", "Cask", "Dive"])
 
 
 def test_an_adoption_creates_on_the_other_side_what_it_is_told_to(filled: World) -> None:

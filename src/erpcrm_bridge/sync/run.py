@@ -96,8 +96,6 @@ def run_flow(
             return report
         _take_in(flow, store, run, adopting, creating)
         report.review = store.fact(f"review:{flow.name}") is not None
-        if adopting:
-            store.set_fact(f"adoption:{flow.name}", run.id)
         if not write or report.review:
             _save_plan(flow, store, run, folder, report, adopting)
             if report.review and report.head and not report.head.steps:
@@ -158,8 +156,9 @@ def _note_paused(flow: Flow, store: Store) -> None:
 
 
 def _begin_adoption(flow: Flow, store: Store, run: RunNote) -> None:
-    """From here on, what was pulled so far counts as there before the adoption."""
+    """From here on, what was pulled so far counts as there before the adoption, and no run writes before that is applied."""
     with store.transaction(run.fence):
+        store.set_fact(f"adoption:{flow.name}", run.id)
         run.old_until = store.seq()
         store.set_fact(f"old until:{flow.name}", str(run.old_until))
         store.next_seq()
@@ -355,8 +354,8 @@ def _count(report: Report, run: RunNote, pushed: Pushed) -> None:
 def _refuse_open_adoption(flow: Flow, store: Store, adopting: bool) -> None:
     if not adopting and store.fact(f"adoption:{flow.name}") is not None:
         raise AdoptionNeeded(
-            f"The first joining of {flow.name} was reviewed and not applied yet.",
-            way_out=f"erpcrm-bridge apply --flow {flow.name} does it; erpcrm-bridge adopt {flow.name} looks again.",
+            f"The first joining of {flow.name} has begun and is not applied yet.",
+            way_out=f"erpcrm-bridge adopt {flow.name} shows what it comes to; erpcrm-bridge apply --flow {flow.name} does it.",
         )
 
 
