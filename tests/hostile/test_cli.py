@@ -44,7 +44,7 @@ def plan_of(world: CliWorld) -> list[dict[str, Any]]:
 
 def forged(path: Path, head: dict[str, Any], steps: list[Any]) -> None:
     body = b"".join(pack(step) + b"\n" for step in steps)
-    head = head | {"fingerprint": hashlib.blake2b(body, digest_size=8).hexdigest(), "steps": len(steps)}
+    head = head | {"fingerprint": hashlib.blake2b(f"{head['flow']}\n".encode() + body, digest_size=8).hexdigest(), "steps": len(steps)}
     path.write_bytes(pack(head) + b"\n" + body)
 
 

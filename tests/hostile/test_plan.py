@@ -33,10 +33,18 @@ HEAD = PlanHead("main", "run", "2026-05-01T07:25:37.000Z", "", {}, 0)
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a plan of three steps."""
-    spool = Spool(tmp_path_factory.mktemp("plans"))
+    spool = Spool(tmp_path_factory.mktemp("plans"), HEAD.flow)
     for step in STEPS:
         spool.add(step)
     return spool.close(msgspec.structs.replace(HEAD, fingerprint=spool.fingerprint, counts=spool.counts, steps=spool.steps)).read_bytes()
+
+
+def test_plans_without_a_step_of_two_flows_are_two_files(tmp_path: Path) -> None:
+    for flow in ("main", "other"):
+        spool = Spool(tmp_path / ".erpcrm-bridge" / "plans", flow)
+        spool.close(msgspec.structs.replace(HEAD, flow=flow, fingerprint=spool.fingerprint))
+    found = [newest(tmp_path, flow) for flow in ("main", "other")]
+    assert [check(path).flow for path in found if path is not None] == ["main", "other"]
 
 
 def looked_through(path: Path) -> list[Step]:
@@ -53,7 +61,7 @@ def forged(lines: list[bytes], head: dict[str, Any] | None = None) -> bytes:
         "flow": "main",
         "run": "r",
         "at": "2026",
-        "fingerprint": hashlib.blake2b(body, digest_size=8).hexdigest(),
+        "fingerprint": hashlib.blake2b(b"main\n" + body, digest_size=8).hexdigest(),
         "counts": {},
         "steps": len(lines),
     }
@@ -162,7 +170,7 @@ def test_what_lies_among_the_plans_and_is_none_does_no_harm(tmp_path: Path, good
 
 def test_a_folder_in_which_no_plan_can_be_laid_down_is_told_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "plans").write_text("no folder")
-    error = refused(lambda: Spool(tmp_path / "plans"))
+    error = refused(lambda: Spool(tmp_path / "plans", HEAD.flow))
     assert isinstance(error, StoreError)
     assert "plans: File exists" in error.message
     assert "the rights on it" in error.way_out
@@ -173,7 +181,7 @@ def test_a_folder_in_which_no_plan_can_be_laid_down_is_told_with_the_way_out(tmp
     "how", [lambda spool: spool.add(STEPS[0]), lambda spool: list(spool.steps_so_far()), lambda spool: spool.close(HEAD)]
 )
 def test_a_disk_that_is_full_while_steps_are_written_is_told_and_nothing_is_left(tmp_path: Path, how: Any) -> None:
-    spool = Spool(tmp_path)
+    spool = Spool(tmp_path, HEAD.flow)
     spool.add(STEPS[0])
     with open("/dev/full", "wb") as full:
         os.dup2(full.fileno(), spool._file.fileno())
@@ -185,7 +193,7 @@ def test_a_disk_that_is_full_while_steps_are_written_is_told_and_nothing_is_left
 
 
 def test_steps_lie_in_a_file_that_nobody_else_sees(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    spool = Spool(tmp_path, HEAD.flow)
     spool.add(STEPS[0])
     assert [one.link_id for one in spool.steps_so_far()] == [STEPS[0].link_id]
     assert list(tmp_path.iterdir()) == []

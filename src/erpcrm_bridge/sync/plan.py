@@ -1,7 +1,8 @@
 """Plan: all writes decided before any is done, with a fingerprint; kept as a file of JSON lines that a person can read and hand on.
 
-The first line is the head, each further line one step in the order in which they go. The fingerprint is the digest of the steps, so that
-the plan that was shown is the plan that is done. A plan holds customers' data: the file is readable by its owner only.
+The first line is the head, each further line one step in the order in which they go. The fingerprint is the digest of the flow's name and
+the steps, so that the plan that was shown is the plan that is done, and those of two flows are two files though neither has a step. A plan
+holds customers' data: the file is readable by its owner only.
 """
 
 from __future__ import annotations
@@ -46,15 +47,15 @@ class PlanHead(Struct):
 
 
 class Spool:
-    """Steps on their way to disk, in a file without a name, which is gone with its process. ``add`` them in order, then ``close`` with the
-    head; nothing is kept in memory but counts. Each method raises StoreError where the plans' folder cannot be written."""
+    """Steps of a flow on their way to disk, in a file without a name, which is gone with its process. ``add`` them in order, then ``close``
+    with the head; nothing is kept in memory but counts. Each method raises StoreError where the plans' folder cannot be written."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, flow: str) -> None:
         self._folder = folder
         with _telling(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives until `close` or `discard`
-        self._digest = hashlib.blake2b(digest_size=8)
+        self._digest = _digest_of(flow)
         self.counts: dict[str, int] = {}
         self.steps = 0
 
@@ -100,6 +101,11 @@ class Spool:
         """Throw the steps away."""
         with suppress(OSError):  # of what no room was left for
             self._file.close()
+
+
+def _digest_of(flow: str) -> hashlib.blake2b:
+    """Return the digest of a plan without a step; each step's line is to be added."""
+    return hashlib.blake2b(flow.encode() + b"\n", digest_size=8)
 
 
 @contextmanager
@@ -170,11 +176,11 @@ def _is_whole(step: Step) -> bool:
 
 def check(path: Path) -> PlanHead:
     """Return the head of a plan that is whole and unaltered. Raises InputError otherwise."""
-    digest = hashlib.blake2b(digest_size=8)
     steps = 0
     try:
         with path.open("rb") as file:
             head = _head(path, file.readline(1 << 20))
+            digest = _digest_of(head.flow)
             for line in file:
                 digest.update(line)
                 steps += 1

@@ -166,7 +166,7 @@ def _begin_adoption(flow: Flow, store: Store, run: RunNote) -> None:
 
 def _push_round(flow: Flow, store: Store, run: RunNote, folder: Path, report: Report) -> bool:
     """Decide and push once; return whether another round may find something to do."""
-    spool = Spool(plan_folder(folder))
+    spool = Spool(plan_folder(folder), flow.name)
     try:
         decide_all(flow, store, run, spool)
         if not spool.steps:
@@ -182,7 +182,7 @@ def _push_round(flow: Flow, store: Store, run: RunNote, folder: Path, report: Re
 
 
 def _save_plan(flow: Flow, store: Store, run: RunNote, folder: Path, report: Report, adopting: bool) -> None:
-    spool = Spool(plan_folder(folder))
+    spool = Spool(plan_folder(folder), flow.name)
     decide_all(flow, store, run, spool)
     _close_plan(flow, run, spool, report, adoption=adopting, review=report.review)
 
@@ -216,7 +216,7 @@ def undo_run(
         brake.refuse_if_tripped(flow, store)
         _refuse_open_adoption(flow, store, adopting=False)
         _take_in(flow, store, run, adopting=False, creating=())
-        spool = Spool(plan_folder(folder))
+        spool = Spool(plan_folder(folder), flow.name)
         report.undoing = plan_undo(flow, store, run, undone, spool)
         _close_plan(flow, run, spool, report, undoes=undone)
     return report
@@ -241,7 +241,7 @@ def plan_ids(
     with _recorded(store, run, report, clock):
         brake.refuse_if_tripped(flow, store)
         _refuse_open_adoption(flow, store, adopting=False)
-        spool = Spool(plan_folder(folder))
+        spool = Spool(plan_folder(folder), flow.name)
         for step in owing(flow, store):
             run.counts["ids owed"] += 1
             if spool.steps < limit:
