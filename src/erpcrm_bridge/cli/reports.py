@@ -95,8 +95,17 @@ def show(out: Output, report: Report) -> None:
     show_stale(out, report)
     show_drift(out, report)
     for connection, why in report.away.items():
-        out.error(f"{connection} is out of reach: {why} What was meant for it goes with the next run.")
+        out.error(f"{connection} is out of reach: {why} What was meant for it {_later(report)}.")
     show_waiting(out, report.waiting)
+
+
+def _later(report: Report) -> str:
+    """Say when what was meant for a system out of reach is done. What is set back is frozen: no run does it by itself."""
+    if report.head is not None and report.head.undoes:
+        return f"is set back when this has run again: erpcrm-bridge undo {report.head.undoes}"
+    if report.kind == "apply":
+        return "goes when the plan is applied once more; or with the next run, and counts for its brakes"
+    return "goes with the next run"
 
 
 def show_merged(out: Output, report: Report) -> None:
