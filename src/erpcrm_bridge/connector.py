@@ -115,6 +115,7 @@ class Capabilities(Struct, frozen=True):
     ``reports_deletes``: tombstones come as changes. ``lists_keys``: full reads are bracketed, so that absence can be known.
     ``tells_gone``: ``read`` tells "gone" from "not permitted". ``conditional``: a write is refused (Stale) by the system itself, with no
     window, when the record has moved on. ``upsert``: a create that carries a reference may be repeated without making a second record.
+    ``needs_reference``: a create that carries none is refused, so the mapping must name a field for it.
     ``find``: records can be found by reference and by field values. ``version_exact``: equal versions mean equal records, lists
     included. ``version_order``: later versions are greater, at this resolution in seconds (None: not ordered).
     ``moves``: for each state field, the moves the system has calls for.
@@ -130,6 +131,7 @@ class Capabilities(Struct, frozen=True):
     tells_gone: bool = False
     conditional: bool = False
     upsert: bool = False
+    needs_reference: bool = False
     find: bool = True
     version_exact: bool = False
     version_order: float | None = None

@@ -40,6 +40,7 @@ CAPABILITIES = Capabilities(
     lists_keys=True,
     tells_gone=True,
     upsert=True,
+    needs_reference=True,
     find=True,
     version_exact=True,
     max_batch=50_000,

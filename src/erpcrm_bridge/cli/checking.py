@@ -13,6 +13,7 @@ from erpcrm_bridge.mapping.check import Against, check_fit, check_together
 from erpcrm_bridge.mapping.lock import installed_library
 from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings
 from erpcrm_bridge.settings.findings import did_you_mean
+from erpcrm_bridge.sync.flow import not_created
 from erpcrm_bridge.sync.flow import open_connection as open_named
 
 Opener = Callable[[ConnectionSettings], Connector]
@@ -93,6 +94,7 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
         for stream, why in description.left_out.items():
             told = findings.problems if any(use.spec.stream == stream for use in here) else findings.left_out
             told.append({"where": name, "what": why.what, "way_out": why.way_out})
+    findings.complaints += [complaint for one in flows for complaint in _not_created(settings, one, uses, described)]
     return findings
 
 
@@ -162,6 +164,24 @@ def _founded_elsewhere(settings: Settings, flow: FlowSettings, library: Library)
                     what = f"a {entity} that {name} takes from {use.connection.name} before {flow.name} does is never created in {there}"
                     way_out = f"join {there} in {name} as well, in a role of its own and its create_in, or remove {role} here"
                     yield flow.origin.complaint(("entities", entity, "create_in", index), what, way_out)
+
+
+def _not_created(settings: Settings, flow: FlowSettings, uses: list[Use], described: dict[str, Description]) -> Iterator[Complaint]:
+    for entity, part in flow.entities.items():
+        for index, role in enumerate(part.create_in):
+            connection = settings.connections[flow.roles[role]]
+            if connection.name not in described:
+                continue
+            against = Against(connection.name, described[connection.name], connection.values, connection.codes)
+            for use in uses:
+                if (use.flow, use.connection.name, use.spec.entity) != (flow.name, connection.name, entity):
+                    continue
+                try:
+                    wrong = not_created(role, against.description.streams[use.spec.stream], against.compile(use.spec))
+                except (ConfigError, KeyError):
+                    continue  # told already
+                if wrong is not None:
+                    yield flow.origin.complaint(("entities", entity, "create_in", index), *wrong)
 
 
 def _hold_against(name: str, description: Description, settings: Settings, library: Library, uses: list[Use], findings: Findings) -> None:

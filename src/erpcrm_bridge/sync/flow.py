@@ -294,11 +294,9 @@ def _build(
                 used.setdefault(connection, []).append(spec)
                 mapping = compiler(fitted(spec, streams, order), codes=codes, values=declared.values, stream=streams[spec.stream], **more)
                 create = role in wanted.entities[entity].create_in
-                if create and not (stream.capabilities.upsert or stream.capabilities.find):
-                    raise ConfigError(
-                        f"{connection}: no record may be created in {spec.stream}, for they could not be found again after a lost answer.",
-                        way_out=f"Leave {role} out of create_in for {entity}.",
-                    )
+                wrong = not_created(role, stream, mapping) if create else None
+                if wrong is not None:
+                    raise ConfigError(f"{connection}: {wrong[0]}.", way_out=f"{wrong[1][0].upper()}{wrong[1][1:]}.")
                 stream_id = store.stream_id(described.identity, spec.stream)
                 cross = _cross(rules, role, connection, stream, mapping)
                 connector = connectors[connection]
@@ -315,6 +313,17 @@ def _build(
             against = Against(connection, before, settings.connections[connection].values, settings.connections[connection].codes)
             moved += [(connection, one) for one in drift(against, now, specs)]
     return Flow(name, tuple(order), sides, policies, wanted.brakes, roles, tuple(moved))
+
+
+def not_created(role: str, stream: Stream, mapping: CompiledMapping) -> tuple[str, str] | None:
+    """Say why no record may be created in a stream by a mapping, and the way out: after a lost answer it could not be found again (L3)."""
+    leave = f"leave {role} out of create_in for {mapping.entity}"
+    if stream.capabilities.needs_reference and mapping.writable and not mapping.selection.external_id:
+        what = f"no record may be created in {stream.name}, for {mapping.name} names no field to carry the bridge's reference"
+        return what, f"name one there, key: {{external_id: …}}, or {leave}"
+    if not (stream.capabilities.upsert or stream.capabilities.find):
+        return f"no record may be created in {stream.name}, for they could not be found again after a lost answer", leave
+    return None
 
 
 def _paused(mapping: CompiledMapping, policies: Policies) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 
 from erpcrm_bridge.cli import checking
 from erpcrm_bridge.cli.checking import Findings
-from erpcrm_bridge.connector import Connector, Description, Field, LeftOut
+from erpcrm_bridge.connector import Capabilities, Connector, Description, Field, LeftOut
 from erpcrm_bridge.errors import AuthError
 from erpcrm_bridge.mapping import lock
 from erpcrm_bridge.settings import ConnectionSettings, load
@@ -66,6 +66,7 @@ class Place:
         self.closed = 0
         self.field = "Surname"
         self.left_out: dict[str, LeftOut] = {}
+        self.able = Capabilities()
 
     def check(self, flow: str | None = None) -> Findings:
         return checking.check(load(self.config, {}), flow, lambda done, total: None, self.open)
@@ -74,7 +75,7 @@ class Place:
         if connection.name in self.refuses:
             raise AuthError("The credential is refused.", way_out="Renew it.")
         self.opened.append(connection.name)
-        return Counted(self, MemorySystem([StreamSpec("People", {self.field: Field(self.field)})]))
+        return Counted(self, MemorySystem([StreamSpec("People", {self.field: Field(self.field)}, self.able)]))
 
 
 class Counted(MemoryConnector):
@@ -228,3 +229,15 @@ def test_the_command_names_what_it_found_and_ends_in_1(tmp_path: Path, command: 
     assert set(told) == {"connections", "mappings", "complaints", "problems", "left_out", "exit_code"}
     assert told["exit_code"] == 1
     assert {problem["where"] for problem in told["problems"]} == {"crm", "erp", "other"}
+
+
+def test_where_a_record_cannot_carry_the_bridges_reference_none_is_created(place: Place) -> None:
+    place.config.write_text(CONFIG.replace("erp: [people]}", "erp: [people]}, create_in: [erp]"))
+    assert place.check().good
+    place.able = Capabilities(needs_reference=True)
+    (complaint,) = place.check().complaints
+    assert (complaint.line, "no record may be created in People, for contact/people names no field" in complaint.what) == (10, True)
+    place.mapping.write_text(MAPPING.replace("{id: Id}", "{id: Id, external_id: Ref}"))
+    assert place.check().good
+    place.mapping.write_text(MAPPING.replace("via: [trim]}", "via: [trim], direction: to_canonical}").rpartition("  - ")[0])
+    assert place.check().good
