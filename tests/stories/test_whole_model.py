@@ -271,3 +271,22 @@ def test_two_orders_that_a_customer_calls_off_under_one_number_are_not_made_one(
     assert order["OrderNumber"] == ("00000007" if asked else "SO-1")
     assert (b"10.00" in (trade.folder / "erp" / "salesorders.csv").read_bytes()) == asked
     assert ("same customer + po_number" in trade.run("parked").out) == asked
+
+
+def test_a_price_is_not_written_into_an_entry_that_is_kept_in_another_currency(trade: Trade) -> None:
+    trade.sync()
+    trade.edit("prices.csv", "Euro,0.0475", "US Dollar,0.0515")
+    trade.edit("price_breaks.csv", "91,81,1000,0.0425", "91,81,1000,0.0465")
+    trade.edit("items.csv", "Euro,0.021", "US Dollar,0.023")
+    before = trade.files()
+    assert trade.run("sync").code == 3
+    assert trade.files() == before
+    assert trade.ok("parked").out.count("currency: the record is kept in EUR, which no update changes: amounts in USD are not written") == 2
+    assert trade.run("verify").code == 3
+    for file in ("PricebookEntry.csv", "Product2.csv"):
+        path = trade.folder / "crm" / file
+        path.write_text(path.read_text().replace('"EUR"', '"USD"'))
+    trade.sync()
+    assert (trade.row("PricebookEntry.csv")["UnitPrice"], trade.row("Product2.csv")["Cost__c"]) == ("0.0515", "0.023")
+    assert "0.0465" in {row["Unit_Price__c"] for row in trade.rows("Price_Break__c.csv")}
+    assert trade.ok("verify").code == 0

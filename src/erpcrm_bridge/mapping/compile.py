@@ -27,6 +27,7 @@ from erpcrm_bridge.mapping.rules import (
 )
 from erpcrm_bridge.mapping.source import FieldError, Source, dig, dig_or, write_get, write_put
 from erpcrm_bridge.model.entities import MODELS, entity_spec
+from erpcrm_bridge.model.money import CURRENCY
 from erpcrm_bridge.model.records import Child, Selection
 from erpcrm_bridge.model.values import Fields, digest
 from erpcrm_bridge.settings.yaml import Path
@@ -336,7 +337,7 @@ def compile_mapping(
         written=tuple(sorted(_writable(plans) - lists.keys())),
         stateful=frozenset(path for plan in plans if plan.rule.state for path in plan.rule.canonical),
         unread=_writable([plan for plan in plans if plan.rule.reference is None and plan.rule.state is None]) - _readable(plans),
-        denominated=_denominated(plans, line_plans),
+        denominated=_denominated(spec, plans, line_plans),
         _applies=when[0] if when else None,
         _get=get,
         _put=put,
@@ -614,15 +615,18 @@ def _writable(plans: Sequence[Plan]) -> frozenset[str]:
     return frozenset(path for plan in plans if plan.puts for path in (plan.rule.canonical if plan.gets else plan.touched_by))
 
 
-def _denominated(plans: Sequence[Plan], lists: Mapping[str, Sequence[Plan]]) -> dict[str, frozenset[str]]:
-    """Return what an update writes in a currency that it does not write itself."""
+def _denominated(spec: MappingSpec, plans: Sequence[Plan], lists: Mapping[str, Sequence[Plan]]) -> dict[str, frozenset[str]]:
+    """Return what an update writes in a currency that it does not write itself: amounts, and prices with decimals of their own."""
     fixed = {path for plan in plans if plan.gets and not _updates(plan) for path in plan.rule.canonical}
     found: dict[str, set[str]] = {}
     for name, of_one in (("", plans), *lists.items()):
+        scope = line_scope(spec, name) if name else document_scope(spec)
         for plan in filter(_updates, of_one):
-            for transform in plan.via:
-                if transform.name == "money" and transform.argument and transform.argument.path in fixed:
-                    found.setdefault(transform.argument.path, set()).update([name] if name else plan.rule.canonical)
+            currencies = {it.argument.path for it in plan.via if it.name == "money" and it.argument and it.argument.path}
+            if any(of is not None and of.priced for of in map(scope.own, plan.rule.canonical)):
+                currencies.add(CURRENCY)
+            for path in currencies & fixed:
+                found.setdefault(path, set()).update([name] if name else plan.rule.canonical)
     return {path: frozenset(amounts) for path, amounts in found.items()}
 
 

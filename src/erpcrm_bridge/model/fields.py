@@ -23,7 +23,7 @@ class Meta:
 
     ``scale`` is the number of decimals a ``decimal`` declares; amounts take theirs from the currency. ``to`` names the entity a
     reference points at. ``moves`` says of each state which may come next. ``normalise`` gives a value its one canonical form, and raises
-    ValueError where there is none.
+    ValueError where there is none. ``priced`` tells that a ``decimal`` is a price: money in its record's currency, as amounts are.
     """
 
     kind: Kind
@@ -32,6 +32,7 @@ class Meta:
     to: str | None = None
     normalise: Callable[[Any], Any] | None = None
     moves: Mapping[str, tuple[str, ...]] | None = None
+    priced: bool = False
 
 
 Calculation: TypeAlias = Literal["commissions", "rebates", "credit", "customer value"]
@@ -49,7 +50,7 @@ class FieldSpec:
     """One canonical field. ``path`` is dotted (``billing.city``); for a line's field it is relative to the line.
 
     ``choices`` are the values of a choice; ``moves`` those that may follow each, where they are states. ``finance`` names the calculations
-    that read the field.
+    that read the field; ``priced`` as of ``Meta``.
     """
 
     path: str
@@ -62,6 +63,7 @@ class FieldSpec:
     normalise: Callable[[Any], Any] | None = None
     moves: Mapping[str, tuple[str, ...]] | None = None
     finance: tuple[Calculation, ...] = ()
+    priced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def fields_of(model: type[BaseModel], prefix: str = "") -> dict[str, FieldSpec]:
                 meta.normalise,
                 meta.moves,
                 finance,
+                meta.priced,
             )
         elif isinstance(inner, type) and issubclass(inner, BaseModel):
             specs.update(fields_of(inner, path + "."))

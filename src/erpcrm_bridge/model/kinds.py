@@ -110,7 +110,7 @@ Currency = Annotated[str | None, Meta("currency", max_length=3, normalise=_curre
 Country = Annotated[str | None, Meta("country", max_length=2, normalise=_country)]
 Amount = Annotated[Any, Meta("amount", normalise=decimal_of)]
 Quantity = Annotated[Any, Meta("decimal", scale=6, normalise=decimal_of)]
-UnitPrice = Annotated[Any, Meta("decimal", scale=6, normalise=decimal_of)]
+UnitPrice = Annotated[Any, Meta("decimal", scale=6, normalise=decimal_of, priced=True)]
 Date = Annotated[str | None, Meta("date", normalise=_date)]
 Instant = Annotated[str | None, Meta("instant", normalise=_instant)]
 Boolean = Annotated[bool | None, Meta("boolean", normalise=_boolean)]

@@ -14,6 +14,7 @@ from msgspec import Struct
 from erpcrm_bridge.mapping import CompiledMapping, EntityRules, FieldError, Refs
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import Ids
+from erpcrm_bridge.model.money import CURRENCY
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.crossing import noted
@@ -46,7 +47,6 @@ RETURNS = 4
 ON_DELETE = "rule:on_delete"
 """The author of what a delete elsewhere has made of a record."""
 _STATUS = ("status",)
-_CURRENCY = "currency"
 _NO_PATHS: frozenset[str] = frozenset()
 
 
@@ -449,9 +449,9 @@ def _total_follows_lines(
 def _other_money(rules: EntityRules, merged: Merged, sayings: Sequence[Saying]) -> str | None:
     """Return why a document's total and lines are no sum: some of it was said in another currency than the document is in."""
     counted = {name for lines, rule in rules.lists.items() if rule.sums_to for name in (lines, rule.sums_to)}
-    currency = merged.fields.get(_CURRENCY)
+    currency = merged.fields.get(CURRENCY)
     for saying in sayings:
-        held = saying.said.get(_CURRENCY)
+        held = saying.said.get(CURRENCY)
         if held is None or currency is None or held == currency:
             continue
         if any(change.by == saying.by and path.partition("/")[0] in counted for change in merged.changes for path in change.unit):
