@@ -101,6 +101,17 @@ def test_what_is_decided_is_done_and_the_rest_stands_in_the_file_again(review: R
     assert len(review.world.erp()) == 3
 
 
+def test_what_was_decided_is_not_refused_where_the_run_after_it_failed(review: Review) -> None:
+    review.decide(k001N_1001="same", k001W_1003="different")
+    whole = review.world.customers.read_bytes()
+    review.world.customers.write_bytes(whole + b'1009,"torn')
+    assert review.adopt().code == 1
+    review.world.customers.write_bytes(whole)
+    assert review.adopt().code == 0
+    assert review.linked("001N") == [("crm-files", "001N", "live"), ("erp-files", "1001", "live")]
+    assert not review.pairs() & {("001N", "1001"), ("001W", "1003")}
+
+
 def test_a_double_becomes_a_second_copy_of_the_one_that_has_its_partner(review: Review) -> None:
     review.decide(k001S_001T="same", k001S_1002="same")
     assert review.adopt().object["review"]["same"] == 2

@@ -158,7 +158,10 @@ def write_file(flow: Flow, store: Store, path: Path) -> int:
 
 
 def carry_out(flow: Flow, store: Store, path: Path, *, person: str, clock: Callable[[], float] = time.time) -> Reviewed:
-    """Do what a person has decided in the file. Raises ConfigError with a complaint for each line that is wrong; then nothing is done."""
+    """Do what a person has decided in the file, and write into it what is left, so that it can be taken again whatever comes of the run.
+
+    Raises ConfigError with a complaint for each line that is wrong; then nothing is done.
+    """
     known = {pair.id: pair for pair in pairs(flow, store)}
     complaints: list[Complaint] = []
     lines = _decided(path, known, complaints)
@@ -186,6 +189,7 @@ def carry_out(flow: Flow, store: Store, path: Path, *, person: str, clock: Calla
         _link(flow, store, pair, person, do=True, clock=clock)
     different = {id for id, (_, what) in decided.items() if what == DIFFERENT}
     _part(flow, store, different, person, clock)
+    write_file(flow, store, path)
     return Reviewed(len(same), len(different))
 
 
