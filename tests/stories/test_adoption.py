@@ -87,6 +87,18 @@ def test_an_adoption_creates_on_the_other_side_what_it_is_told_to(filled: World)
     assert names(filled) == (["Acme", "Bolt", "Cask"], ["Acme", "Bolt", "Cask"])
 
 
+def test_an_earlier_plan_of_an_adoption_lets_nothing_pass_that_only_a_later_one_shows(filled: World) -> None:
+    seen = filled.plan(adopting=True)
+    filled.plan(adopting=True, creating=["customer"])
+    filled.apply(seen)
+    with pytest.raises(AdoptionNeeded, match="is not applied yet"):
+        filled.sync()
+    assert names(filled) == (["Acme", "Bolt"], ["Acme", "Cask"])
+    filled.apply(filled.plan(adopting=True))
+    filled.sync_until_quiet()
+    assert names(filled) == (["Acme", "Bolt", "Cask"], ["Acme", "Bolt", "Cask"])
+
+
 def test_an_adoption_clears_nothing_of_an_address_that_the_preferred_system_cannot_say(tmp_path: Path) -> None:
     world = World(tmp_path, joined=False, mappings={"customer/erp": {"fields": {"billing.line1": None}}})
     account = world.crm.create("Account", {"Name": "Acme", "Email": "info@acme.example", "Street": "Weg 1", "City": "Bonn"})

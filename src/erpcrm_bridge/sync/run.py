@@ -299,7 +299,7 @@ def apply_plan(
             pushed.stale.extend(stale)
             pushed.add("stale", len(stale))
         _count(report, run, pushed)
-        if head.adoption:
+        if head.adoption and store.fact(f"adoption:{flow.name}") == head.run:  # else one that was looked at since is not applied yet
             store.set_fact(f"adoption:{flow.name}", None)
         if head.review:
             store.set_fact(f"review:{flow.name}", None)
