@@ -290,3 +290,25 @@ def test_a_price_is_not_written_into_an_entry_that_is_kept_in_another_currency(t
     assert (trade.row("PricebookEntry.csv")["UnitPrice"], trade.row("Product2.csv")["Cost__c"]) == ("0.0515", "0.023")
     assert "0.0465" in {row["Unit_Price__c"] for row in trade.rows("Price_Break__c.csv")}
     assert trade.ok("verify").code == 0
+
+
+def test_what_an_erp_says_of_another_product_is_not_written_into_the_record_of_the_first(trade: Trade) -> None:
+    head, items = ERP["items.csv"]
+    trade.export("items.csv", head, [*items, "302,,BLT-10,Bolt 10 mm,,Inventory Item,Fasteners,pc,Euro,0.031,No"])
+    trade.sync()
+    trade.edit("stock.csv", "61,,301,Hamburg,1250,", "61,,302,Hamburg,77,")
+    trade.edit("prices.csv", "81,,5,301,Euro,0.0475", "81,,5,302,Euro,0.09")
+    before = trade.files()
+    for _ in range(2):
+        assert trade.run("sync").code == 3
+        assert trade.files() == before
+    assert (
+        trade.ok("parked").out.count("product: the record is that of another one, which no update changes: nothing is written into it") == 2
+    )
+    assert trade.run("verify").code == 3
+    trade.edit("stock.csv", "61,,302,Hamburg,77,", "61,,301,Hamburg,78,")
+    trade.edit("prices.csv", "81,,5,302,Euro,0.09", "81,,5,301,Euro,0.05")
+    trade.sync()
+    assert (trade.row("Stock_Level__c.csv")["On_Hand__c"], trade.row("PricebookEntry.csv")["UnitPrice"]) == ("78", "0.05")
+    assert trade.ok("parked", "--json").object["parked"] == []
+    assert trade.ok("verify").code == 0

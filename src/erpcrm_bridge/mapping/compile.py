@@ -185,6 +185,8 @@ class CompiledMapping:
     """The paths of state fields with moves."""
     unread: frozenset[str]
     """Paths that are written and never read, and take neither a reference nor moves: golden and base alone decide what is written."""
+    founding: frozenset[str]
+    """Paths that are read, and that a create requires and no update writes: the record is made of them."""
     denominated: dict[str, frozenset[str]]
     """By a currency that no update writes: the paths, lists by name, whose amounts an update writes in it."""
     _applies: Callable[[Fields], bool] | None = field(repr=False)
@@ -337,6 +339,7 @@ def compile_mapping(
         written=tuple(sorted(_writable(plans) - lists.keys())),
         stateful=frozenset(path for plan in plans if plan.rule.state for path in plan.rule.canonical),
         unread=_writable([plan for plan in plans if plan.rule.reference is None and plan.rule.state is None]) - _readable(plans),
+        founding=frozenset(path for plan in plans if plan.rule.required and _founds(plan) for path in plan.rule.canonical),
         denominated=_denominated(spec, plans, line_plans),
         _applies=when[0] if when else None,
         _get=get,
@@ -628,6 +631,10 @@ def _denominated(spec: MappingSpec, plans: Sequence[Plan], lists: Mapping[str, S
             for path in currencies & fixed:
                 found.setdefault(path, set()).update([name] if name else plan.rule.canonical)
     return {path: frozenset(amounts) for path, amounts in found.items()}
+
+
+def _founds(plan: Plan) -> bool:
+    return plan.gets and plan.puts and plan.rule.write == "create_only"
 
 
 def _updates(plan: Plan) -> bool:

@@ -12,6 +12,7 @@ from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store.rows import GoldenRow, LinkRow
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.merge import Clash, Unit, base_means
+from erpcrm_bridge.sync.natural import form
 
 SLOTS = "slots"
 """Stands as the transform in the error of a list of which a line fits no slot: it holds the list alone."""
@@ -102,12 +103,14 @@ def decide(
     moves: Mapping[str, Mapping[str, tuple[str, ...]]],
     frozen: frozenset[str],
     unit: Callable[[str], Unit],
+    known_by: frozenset[str],
     refs_in: Refs,
     refs_out: Refs,
     paused: Mapping[str, str],
 ) -> Decision:
     """Return what is to be done to make this link's system hold golden. ``frozen`` are paths in clash, pushed nowhere; ``unit`` gives the
-    paths that move as one value with a path; ``paused`` tells which paths cannot be read now, and why: what stands there is not known."""
+    paths that move as one value with a path; ``known_by`` are those by which the record is known and which no update writes; ``paused``
+    tells which paths cannot be read now, and why: what stands there is not known."""
     if golden.state == "gone":
         return _delete(golden, link, mapping, connection)
     if link.held and link.held.get("*") == held_digest(golden, link, mapping):
@@ -116,7 +119,7 @@ def decide(
         return _create(golden, link, mapping, connection, frozen, unit, refs_out, paused)
     if link.rules != mapping.digest:
         return Decision()  # not read under these rules yet (L13)
-    return _update(golden, link, mapping, connection, moves, frozen, unit, refs_in, refs_out, paused)
+    return _update(golden, link, mapping, connection, moves, frozen, unit, known_by, refs_in, refs_out, paused)
 
 
 def _step(operation: StepOperation, golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, connection: str, **more: Any) -> Step:
@@ -230,6 +233,7 @@ def _update(
     moves: Mapping[str, Mapping[str, tuple[str, ...]]],
     frozen: frozenset[str],
     unit: Callable[[str], Unit],
+    known_by: frozenset[str],
     refs_in: Refs,
     refs_out: Refs,
     paused: Mapping[str, str],
@@ -237,6 +241,8 @@ def _update(
     base = link.base or {}
     ignored: list[FieldError] = []
     before = mapping.get(base, refs_in, ignored)
+    if another := _of_another(golden, known_by, before):
+        return Decision(errors=another)
     unread = {error.path for error in ignored if error.reference is None}
     holds = held_digest(golden, link, mapping) if link.held else ""
     held = {path for path, why in link.held.items() if why in (UNREADABLE, holds)}
@@ -307,6 +313,16 @@ def _update(
         return _move(golden, link, mapping, connection, move, before.get(move), moves, refs_out, decision)
     decision.answered = {path: digest(golden.fields.get(path)) for path in settles} | list_answers
     return decision
+
+
+def _of_another(golden: GoldenRow, known_by: frozenset[str], before: Fields) -> list[FieldError]:
+    """Return where golden has moved on from what the record is known by: nothing of it belongs into that one."""
+    found = []
+    for path in sorted(known_by):
+        held, meant = form(path, before.get(path)), form(path, golden.fields.get(path))
+        if held is not None and meant is not None and held != meant:
+            found.append(FieldError(path, path, "the record is that of another one, which no update changes: nothing is written into it"))
+    return found
 
 
 def _in_other_money(golden: GoldenRow, mapping: CompiledMapping, before: Fields) -> tuple[frozenset[str], list[FieldError]]:

@@ -18,7 +18,7 @@ from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.fields import field_at
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store.rows import Author
-from erpcrm_bridge.sync.natural import NaturalKeys
+from erpcrm_bridge.sync.natural import NaturalKeys, key_paths
 
 Unit: TypeAlias = tuple[str, ...]
 
@@ -196,6 +196,10 @@ class Policies:
                 self._units[path] = tuple(members)
         self.natural = frozenset(path for rule in rules.match for path in rule.keys)
         """paths of which some rule makes a natural key"""
+        self.known_by = (
+            frozenset[str].intersection(*(frozenset(key_paths(rule)) for rule in rules.match)) if rules.match else frozenset[str]()
+        )
+        """paths that are part of each natural key: a record with another one there is another record"""
         self.natural_keys = NaturalKeys(rules.match)
         self._accords: dict[tuple[Any, ...], Accord | None] = {}
         self._sorted_out: dict[tuple[str, frozenset[str]], tuple[list[str], list[Unit], list[Unit]]] = {}

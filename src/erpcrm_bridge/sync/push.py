@@ -116,6 +116,7 @@ def _decide_batch(
     settled: list[LinkRow] = []
     parked: list[ParkedRow] = []
     closed: list[str] = []
+    known_by = side.policies.known_by & side.mapping.founding
     for link in links:
         golden = goldens[link.golden_id]
         if golden.entity != side.entity or flow.side_of(link, golden.fields) is not side:
@@ -128,6 +129,7 @@ def _decide_batch(
             moves=side.offers.moves,
             frozen=side.policies.frozen(frozen.get(golden.id, frozenset())),
             unit=side.policies.unit,
+            known_by=known_by,
             refs_in=refs_in,
             refs_out=refs_out,
             paused=side.paused,

@@ -84,6 +84,7 @@ def asked(mappings: dict[str, CompiledMapping]) -> Asked:
             "unit": lambda path: GROUP if path in GROUP else (path,),
             "refs_in": {},
             "refs_out": {},
+            "known_by": frozenset(),
             "paused": {},
             **more,
         }
