@@ -22,7 +22,7 @@ from erpcrm_bridge.mapping import format as form
 from erpcrm_bridge.mapping.format import TestSpec
 from erpcrm_bridge.mapping.transforms import GROUP
 from erpcrm_bridge.model.entities import entity_spec
-from erpcrm_bridge.sync.desk import found_new
+from erpcrm_bridge.sync.desk import found_new, settle_clash
 from erpcrm_bridge.testing.system import MemorySystem, StreamSpec
 from erpcrm_bridge_csv.connector import CsvFactory
 from erpcrm_bridge_csv.settings import CsvSettings
@@ -529,6 +529,35 @@ def test_an_empty_value_of_a_line_leaves_the_last_one_where_the_rule_keeps_it(tm
     here.sync_until_quiet()
     assert here.erp.all("Place") == {}
     here.assert_agree()
+
+
+def test_what_is_written_only_later_is_written_to_a_new_line_by_the_run_that_makes_it(tmp_path: Path) -> None:
+    here = housed(tmp_path, erp={"label": {"external": "Label", "write": "update_only"}})
+    with_site(here, Label="Home")
+    assert place(here, Label="Home", Town="Rom")
+    created = next(event for event in here.erp.log if event.stream == "Place" and event.verb == "create")
+    assert (created.after or {})["Label"] is None
+    here.assert_agree()
+    here.assert_quiet()
+
+
+def test_a_line_in_clash_does_not_answer_for_golden_when_another_one_is_written(tmp_path: Path) -> None:
+    here = housed(tmp_path)
+    account, customer, row = with_site(here)
+    (other,) = here.erp.all("Place")
+    site(here, account, change={row: {"Town": "Ulm"}})
+    here.erp.edit("customer", customer, {}, {"Place": row_write(change={other: {"Town": "Bonn"}})})
+    here.sync()
+    site(here, account, add=[{"Street": "Weg 2", "Town": "Kiel"}], change={row: {"Street": "Weg 1a"}})
+    here.sync_until_quiet()
+    assert says(here.erp.all("Place")[other], Street="Weg 1a", Town="Bonn")
+    (clash,) = here.parked("clash")
+    settle_clash(here.store, clash.id, value="Rom", person="op", clock=here.clock)
+    here.sync_until_quiet()
+    assert says(here.crm.all("Site")[row], Town="Rom")
+    assert says(here.erp.all("Place")[other], Street="Weg 1a", Town="Rom")
+    here.assert_agree()
+    here.assert_quiet()
 
 
 LABELS = {

@@ -129,6 +129,12 @@ class CompiledList:
         required = [plan for plan in self._plans if plan.rule.required and plan.puts]
         return [plan.rule.canonical[0] for plan in required if any(row.get(name) is None for name in plan.externals)]
 
+    def asked(self, row: Mapping[str, Any], *, create: bool) -> frozenset[str]:
+        """Return the fields of a line that a write of ``row`` asks for: on a create all that are written then, else those it names."""
+        puts = [plan for plan in self._plans if plan.puts and (not create or plan.rule.write != "update_only")]
+        asking = [plan for plan in puts if create or any(self._world.top(name) in row for name in plan.externals)]
+        return frozenset(path for plan in asking for path in plan.rule.canonical)
+
     def guessed(self, row: Fields) -> frozenset[str]:
         """Return the fields of a line whose values here are a fallback's: what the row holds was not understood."""
         return _guessed(self._world, self._guessing, row)

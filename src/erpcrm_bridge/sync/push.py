@@ -787,11 +787,15 @@ def settle_applied(
     for path in step.settles:
         if path not in mapping.lists and path not in mapping.stateful and not same(flat_said.get(path), flat_golden.get(path)):
             answered[path] = digest(flat_golden.get(path))
-    for name in step.lists:
+    # A cell that was not asked for, for it is in clash or not written into a new line, is no rendition of golden either.
+    for name, steps in step.lists.items():
         compiled = mapping.lists[name]
-        for path in [p for p in flat_golden if p.startswith(name + "/")]:
-            field = path.split("/")[2] if path.count("/") == 2 else ""
-            if field in compiled.writable and not same(flat_said.get(path), flat_golden.get(path)):
+        rows = {line_id: steps.change[key] for line_id, key in link.line_keys[name].items() if key in steps.change}
+        cells = [(line_id, compiled.asked(row, create=True)) for line_id, row in steps.add.items()]
+        cells += [(line_id, compiled.asked(row, create=False)) for line_id, row in rows.items()]
+        for path in [f"{name}/{line_id}/{field}" for line_id, fields in cells for field in fields]:
+            answered.pop(path, None)
+            if not same(flat_said.get(path), flat_golden.get(path)):
                 answered[path] = digest(flat_golden.get(path))
     link.answered = answered
     link.held = {
