@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +88,7 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
     for name, spec in sorted(specs.items()):
         findings.wrong(check_mapping(library, spec))
         findings.mappings.append({"name": name, "stream": spec.stream, "tests": len(spec.body.tests)})
+    findings.problems += _one_system(uses, described)
     for name, description in described.items():
         _hold_against(name, description, settings, library, uses, findings)
         here = [use for use in uses if use.connection.name == name]
@@ -146,6 +147,25 @@ def _listed_wrongly(settings: Settings, flow: FlowSettings, library: Library) ->
                 elif spec.connector != connection.connector:
                     what = f"{entity}/{name} is a mapping for {spec.connector}, and {connection.name} is {connection.connector}"
                     yield flow.origin.complaint(place, what, "name a mapping for that connector")
+
+
+def _one_system(uses: Iterable[Use], described: Mapping[str, Description]) -> Iterator[dict[str, str]]:
+    """Yield each connection that leads to the same stream of the same system as another of its flow: a copy of a folder, it may be, which
+    is read and written through the other one alone."""
+    first: dict[tuple[str, str, str, str], str] = {}
+    told: set[tuple[str, str]] = set()
+    for use in uses:
+        name = use.connection.name
+        if name in described:
+            other = first.setdefault((use.flow, use.spec.entity, use.spec.stream, described[name].identity), name)
+            if other != name and (use.flow, name) not in told:
+                told.add((use.flow, name))
+                what = f"is the same system as {other}, {described[name].identity}: {use.flow} reads and writes through one of them alone"
+                yield {
+                    "where": name,
+                    "what": what,
+                    "way_out": "Take one out; or let each lead to a system, or a copy, with an id of its own.",
+                }
 
 
 def _founded_elsewhere(settings: Settings, flow: FlowSettings, library: Library) -> Iterator[Complaint]:

@@ -65,6 +65,7 @@ class Place:
         self.opened: list[str] = []
         self.closed = 0
         self.field = "Surname"
+        self.same: set[str] = set()
         self.left_out: dict[str, LeftOut] = {}
         self.able = Capabilities()
 
@@ -75,7 +76,8 @@ class Place:
         if connection.name in self.refuses:
             raise AuthError("The credential is refused.", way_out="Renew it.")
         self.opened.append(connection.name)
-        return Counted(self, MemorySystem([StreamSpec("People", {self.field: Field(self.field)}, self.able)]))
+        identity = "one" if connection.name in self.same else f"{connection.name}-system"
+        return Counted(self, MemorySystem([StreamSpec("People", {self.field: Field(self.field)}, self.able)], identity=identity))
 
 
 class Counted(MemoryConnector):
@@ -177,6 +179,14 @@ def test_a_flow_that_names_no_mappings_is_held_against_all_of_its_connector(plac
     place.config.write_text(CONFIG.replace("contact: {mappings: {crm: [people], erp: [people]}}", "contact: {}"))
     place.field = "LastName"
     assert [(complaint.file, complaint.line) for complaint in place.check("main").complaints] == [(str(place.mapping), 8)]
+
+
+def test_two_roles_of_one_flow_that_lead_to_one_system_are_told(place: Place) -> None:
+    place.same = {"crm", "erp"}
+    findings = place.check()
+    assert [(one["where"], one["what"].partition(",")[0]) for one in findings.problems] == [("erp", "is the same system as crm")]
+    place.same = {"crm", "other"}
+    assert place.check().good
 
 
 def test_two_flows_that_take_the_same_records_and_create_them_in_different_systems_are_told(place: Place) -> None:
