@@ -770,6 +770,40 @@ def test_a_record_in_review_is_identified_again_when_it_changes(make: Make) -> N
     assert says(world.erp_of(key), companyName="Other")
 
 
+def two_in_review(world: World) -> tuple[str, str]:
+    """Let each system hold a customer of one name, bound by no rule and laid before a person; return their keys."""
+    account = world.crm.create("Account", {"Name": "Acme", "Email": "a@acme.example"})
+    customer = world.erp.create("customer", {"companyName": "Acme", "mail": "b@acme.example"})
+    world.adopt()
+    assert [row.error for row in world.parked("review")] == ["ambiguous", "ambiguous"]
+    return account, customer
+
+
+def test_a_record_in_review_that_changes_is_not_created_beside_the_one_it_may_be(make: Make) -> None:
+    world = make()
+    _, customer = two_in_review(world)
+    world.erp.edit("customer", customer, {"tel": "77"})
+    assert world.writes_of(world.sync) == []
+    assert [row.error for row in world.parked("review")] == ["ambiguous", "ambiguous"]
+
+
+def test_a_record_in_review_that_is_made_equal_is_bound(make: Make) -> None:
+    world = make()
+    account, customer = two_in_review(world)
+    world.erp.edit("customer", customer, {"mail": "a@acme.example", "tel": "77"})
+    world.sync_until_quiet()
+    assert (len(world.goldens()), world.parked()) == (1, [])
+    assert says(world.crm.get("Account", account) or {}, Phone="77")
+
+
+def test_a_third_one_is_not_created_beside_those_in_review(make: Make) -> None:
+    world = make()
+    two_in_review(world)
+    world.erp.create("customer", {"companyName": "Acme", "mail": "c@acme.example"})
+    assert world.writes_of(world.sync) == []
+    assert len(world.parked("review")) == 3
+
+
 # --- what is told is true ---------------------------------------------------------------------------------------------------------
 
 

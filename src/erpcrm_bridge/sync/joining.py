@@ -4,8 +4,8 @@ is laid before a person."""
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from itertools import combinations, islice
+from typing import Any, TypeAlias
 
 from msgspec import Struct, structs
 
@@ -77,9 +77,14 @@ def beside_golden(flow: Flow, store: Store, entity: str, subjects: Sequence[str]
     return [(row, goldens <= live) for row, goldens in rows if goldens]
 
 
+Asked: TypeAlias = dict[tuple[int, str], tuple[str, set[tuple[str, str]]]]
+"""What was in review, by stream and key: its connection, and the connections and keys of the records that it may be."""
+
+
 def join_unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting: bool) -> None:
     """Bind, found or lay before a person every record of the entity that nothing links. Raises AdoptionNeeded: see `absorb`."""
     rules = flow.policies[entity].rules
+    again = _look_again(flow, store, run, entity)
     with Nodes(rules.match, rules.apart) as nodes:
         _put_aside(flow, store, entity, run, nodes)
         unlinked, match = len(nodes), rules.match
@@ -98,13 +103,58 @@ def join_unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting:
         if not adopted and not match:
             groups = (group for group in groups if group.references)
             left = unlinked - sum(len(group.members) for group in identified.groups() if group.references)
+        groups = _leave_asked(flow, store, run, entity, groups, again)
         _found(flow, store, run, entity, _leave_in_review(store, run, groups, beside))
         if left:
             raise AdoptionNeeded(
                 f"{left} {entity} records in both systems are linked to nothing; joining them unseen could double or mix them.",
                 way_out=f"Review the first joining: erpcrm-bridge adopt {flow.name}",
             )
-        _store_doubts(flow, store, run, entity, identified.doubts())
+        _store_doubts(flow, store, run, entity, identified.doubts(), again)
+
+
+def _look_again(flow: Flow, store: Store, run: RunNote, entity: str) -> Asked:
+    """Where a record is to be identified, identify those in review with it: it may be one of them, or no longer be (decision 0013)."""
+    sides = {side.stream_id: side for side in flow.sides[entity]}
+    if not any(store.incoming_unlinked(stream_id, "", 1) for stream_id in sides):
+        return {}
+    rows = store.parked(flow=flow.name, kinds=["review"], errors=["double", "ambiguous"], limit=1_000_000)
+    asked: Asked = {}
+    for row in rows:
+        if row.entity == entity and row.stream_id in sides and row.key is not None:
+            others = [(other.get("connection", ""), other.get("key", "")) for other in row.data.get("others", ())]
+            asked[row.stream_id, row.key] = (sides[row.stream_id].connection, {*others})
+    again: Asked = {}
+    for stream_id in sides:
+        held = store.incoming(stream_id, [key for stream, key in asked if stream == stream_id])
+        keys = [key for key, row in held.items() if row.state == "parked" and row.golden_id is None]
+        again |= {(stream_id, key): asked[stream_id, key] for key in keys}
+        with store.transaction(run.fence):
+            store.set_incoming_state(stream_id, keys, "new")
+    return again
+
+
+def _untold(again: Asked, one: tuple[int, str], other: tuple[int, str]) -> bool:
+    """Tell whether two that were in review did not name one another: a person may have said that they are different."""
+    if one not in again or other not in again:
+        return False
+    (here, named), (there, told) = again[one], again[other]
+    return (there, other[1]) not in named and (here, one[1]) not in told
+
+
+def _leave_asked(flow: Flow, store: Store, run: RunNote, entity: str, groups: Iterable[Group], again: Asked) -> Iterator[Group]:
+    """Yield the groups without those that would bind what a person may have told apart: they are asked about."""
+    for group in groups:
+        if again and any(_untold(again, one, other) for one, other in combinations(group.members, 2)):
+            doubts = []
+            for stream_id, key in group.members:
+                others = [member for member in group.members if member != (stream_id, key)]
+                others += [(0, group.golden_id)] if group.golden_id else []
+                reason = f"same {group.rule} as a record that may be the same"
+                doubts.append(Doubt(stream_id, key, reason, others, False, [None] * len(others), [0] * len(others)))
+            _store_doubts(flow, store, run, entity, iter(doubts))
+        else:
+            yield group
 
 
 def _beside_gone(flow: Flow, store: Store, entity: str, nodes: Nodes) -> set[tuple[int, str]]:
@@ -387,19 +437,20 @@ def _store_waiting(store: Store, run: RunNote, waiting: list[tuple[IncomingRow, 
         store.park(batch.park)
 
 
-def _store_doubts(flow: Flow, store: Store, run: RunNote, entity: str, doubts: Iterator[Doubt]) -> None:
+def _store_doubts(flow: Flow, store: Store, run: RunNote, entity: str, doubts: Iterator[Doubt], again: Asked | None = None) -> None:
     names = {side.stream_id: side for side in flow.sides[entity]}
     while part := list(islice(doubts, BATCH)):
-        _store_some_doubts(store, run, entity, part, names)
+        _store_some_doubts(store, run, entity, part, names, again or {})
 
 
-def _store_some_doubts(store: Store, run: RunNote, entity: str, doubts: list[Doubt], names: Mapping[int, Side]) -> None:
+def _store_some_doubts(store: Store, run: RunNote, entity: str, doubts: list[Doubt], names: Mapping[int, Side], again: Asked) -> None:
     rows: list[ParkedRow] = []
     states: dict[int, list[str]] = {}
     for doubt in doubts:
         side = names[doubt.stream_id]
         others: list[dict[str, Any]] = []
-        for (stream, key), score, related in zip(doubt.others, doubt.scores, doubt.related, strict=True):
+        rated = list(zip(doubt.others, doubt.scores, doubt.related, strict=True))
+        for (stream, key), score, related in [it for it in rated if not _untold(again, (doubt.stream_id, doubt.key), it[0])] or rated:
             others.append({"golden": key} if not stream else {"connection": names[stream].connection, "key": key})
             others[-1] |= ({"score": score} if score is not None else {}) | ({"related": related} if related else {})
         rows.append(
