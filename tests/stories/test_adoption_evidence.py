@@ -150,6 +150,24 @@ def test_a_second_record_for_one_that_has_its_partner_is_a_double(celigo: World)
     assert [(row.key, row.error) for row in celigo.parked("review")] == [(second, "double")]
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_record_that_names_one_in_review_is_looked_at_with_it_and_created_beside_nothing(tmp_path: Path, twice: bool) -> None:
+    specs = {"crm.Account": {"fields": {"NetSuiteId": text("NetSuiteId")}}, "erp.customer": {"fields": {"sf_id": text("sf_id")}}}
+    world = World(tmp_path, entities=("customer",), specs=specs, rules={"customer": {"linked_by": {"crm": "NetSuiteId", "erp": "sf_id"}}})
+    _, customer = world.joined_customer()
+    doubtful = world.crm.create("Account", {"Name": "Acme", **({"NetSuiteId": customer} if twice else {"Email": "info@acme.example"})})
+    world.sync_until_quiet()
+    assert [row.key for row in world.parked("review")] == [doubtful]
+    named = world.erp.create("customer", {"companyName": "Bolt", "sf_id": doubtful})
+    world.sync_until_quiet()
+    assert sorted(world.crm.all("Account")) == ["AC000001", doubtful]
+    if twice:  # it is one of two that it may be, and waits as the other does
+        assert sorted(row.key or "" for row in world.parked("review")) == [doubtful, named]
+    else:
+        assert (world.partner("crm", "Account", doubtful, "erp")[0], world.parked("review")) == (named, [])
+    world.assert_quiet()
+
+
 def test_ids_are_heeded_from_the_day_on_which_they_are_declared(tmp_path: Path) -> None:
     specs = {"crm.Account": {"fields": {"NetSuiteId": text("NetSuiteId")}}}
     world = world_of(tmp_path, {}, specs=specs, create_in={"customer": []})
