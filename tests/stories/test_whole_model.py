@@ -312,3 +312,17 @@ def test_what_an_erp_says_of_another_product_is_not_written_into_the_record_of_t
     assert (trade.row("Stock_Level__c.csv")["On_Hand__c"], trade.row("PricebookEntry.csv")["UnitPrice"]) == ("78", "0.05")
     assert trade.ok("parked", "--json").object["parked"] == []
     assert trade.ok("verify").code == 0
+
+
+def test_an_edit_that_a_system_may_not_make_is_set_back_where_nobody_has_ever_said_anything(trade: Trade) -> None:
+    trade.edit("customers.csv", "No,C-2,", "No,,")
+    trade.sync()
+    path = trade.folder / "crm" / "Account.csv"
+    before = path.read_text()
+    (row,) = [row for row in trade.rows("Account.csv") if not row["AccountNumber"]]
+    rows = [one | {"AccountNumber": "Z-1"} if one == row else one for one in trade.rows("Account.csv")]
+    path.write_text(_text(CRM["Account.csv"].split(","), rows, csv.QUOTE_ALL, "\n"))
+    trade.sync()
+    assert "said Z-1: refused, this role may not change the field" in trade.ok("explain", row["Id"], "number").out
+    assert path.read_text() == before
+    assert trade.ok("verify").code == 0

@@ -1004,7 +1004,7 @@ def _store_merge(
     if work.new:
         batch.add_golden.append(golden)
         run.counts["founded"] += 1
-    elif changed or merged.clashes or golden.state == "gone" or work.restored:
+    elif changed or merged.clashes or fields.keys() != before.keys() or golden.state == "gone" or work.restored:
         batch.put_golden.append(golden)
     _match_keys(flow, work, spoke[0][1] if spoke else {}, before, changed, batch)
     quiet = set(merged.quiet) if merged.quiet else None
