@@ -14,11 +14,12 @@ from erpcrm_bridge.mapping import EntityRules, FieldError
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import is_golden_id
 from erpcrm_bridge.model.values import Fields, digest, same
-from erpcrm_bridge.store import GoldenRow, IncomingRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.store import GoldenRow, IncomingRow, IncomingState, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.crossing import carried, leading_to, led_to
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group
 from erpcrm_bridge.sync.merge import author_of
+from erpcrm_bridge.sync.natural import cross_form
 from erpcrm_bridge.sync.nodes import Node, Nodes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
@@ -77,7 +78,9 @@ def beside_golden(flow: Flow, store: Store, entity: str, subjects: Sequence[str]
     return [(row, goldens <= live) for row, goldens in rows if goldens]
 
 
-Asked: TypeAlias = dict[tuple[int, str], tuple[str, set[tuple[str, str]]]]
+Who: TypeAlias = tuple[int, str]
+"""A record, by its stream and key."""
+Asked: TypeAlias = dict[Who, tuple[str, set[tuple[str, str]]]]
 """What was in review, by stream and key: its connection, and the connections and keys of the records that it may be."""
 
 
@@ -114,27 +117,64 @@ def join_unlinked(flow: Flow, store: Store, run: RunNote, entity: str, adopting:
 
 
 def _look_again(flow: Flow, store: Store, run: RunNote, entity: str) -> Asked:
-    """Where a record is to be identified, identify those in review with it: it may be one of them, or no longer be (decision 0013)."""
-    sides = {side.stream_id: side for side in flow.sides[entity]}
-    if not any(store.incoming_unlinked(stream_id, "", 1) for stream_id in sides):
+    """Where a record is to be identified, identify those in review with it that it may be, or was taken for: it may no longer be
+    (decision 0013). Return what was asked of all of these."""
+    streams = sorted({side.stream_id for side in flow.sides[entity]})
+    in_review = any(store.incoming_unlinked(stream_id, "", 1, ("parked",)) for stream_id in streams)
+    fresh: list[Who] = []
+    marks: set[int | str] = set()
+    for who, own in _marked(flow, store, entity, ("new", "waiting")) if in_review else ():
+        fresh.append(who)
+        marks.update(own)
+    if not fresh:
         return {}
-    rows = store.parked(flow=flow.name, kinds=["review"], errors=["double", "ambiguous"], limit=1_000_000)
-    asked: Asked = {}
-    for row in rows:
-        if row.entity == entity and row.stream_id in sides and row.key is not None:
-            others = [(other.get("connection", ""), other.get("key", "")) for other in row.data.get("others", ())]
-            asked[row.stream_id, row.key] = (sides[row.stream_id].connection, {*others})
-    again: Asked = {}
-    for stream_id in sides:
-        held = store.incoming(stream_id, [key for stream, key in asked if stream == stream_id])
-        keys = [key for key, row in held.items() if row.state == "parked" and row.golden_id is None]
-        again |= {(stream_id, key): asked[stream_id, key] for key in keys}
-        with store.transaction(run.fence):
-            store.set_incoming_state(stream_id, keys, "new")
-    return again
+    asked = _asked(flow, store, fresh)
+    named = set().union(*(others for _, others in asked.values()))
+    connections = {side.stream_id: side.connection for side in flow.sides[entity]}
+    there = _marked(flow, store, entity, ("parked",))
+    again = [who for who, own in there if not marks.isdisjoint(own) or (connections[who[0]], who[1]) in named]
+    reviewed = _asked(flow, store, again)
+    with store.transaction(run.fence):
+        for stream_id in streams:
+            store.set_incoming_state(stream_id, [key for at, key in reviewed if at == stream_id], "new")
+    return asked | reviewed
 
 
-def _untold(again: Asked, one: tuple[int, str], other: tuple[int, str]) -> bool:
+def _marked(flow: Flow, store: Store, entity: str, states: Sequence[IncomingState]) -> Iterator[tuple[Who, set[int | str]]]:
+    """Yield what nothing links, in these states, with its natural keys and cross ids: two that share none of them are not one."""
+    policies = flow.policies[entity]
+    natural, keys = _looked_at(policies.rules), policies.natural_keys
+    for side in flow.sides[entity]:
+        get, after = side.mapping.narrowed(natural), ""
+        while rows := store.incoming_unlinked(side.stream_id, after, BATCH, states):
+            after = rows[-1].key
+            refs = refs_of(flow, store, side, [row.fields for row in rows if row.fields is not None])
+            for row in rows:
+                if row.fields is not None and side.mapping.applies(row.fields):
+                    own: set[int | str] = {natural for natural in keys.of(get(row.fields, refs, [])) if natural}
+                    own.update(cross_form(key) for key in (row.key, carried(side, row.fields)) if key)
+                    yield (side.stream_id, row.key), own
+
+
+def _asked(flow: Flow, store: Store, whos: Sequence[Who]) -> Asked:
+    """Return what is asked of these records, of those that are in review."""
+    connections = {side.stream_id: side.connection for side in flow.all_sides()}
+    subjects = [f"review:{stream_id}:{key}" for stream_id, key in whos]
+    rows = (
+        store.parked(flow=flow.name, kinds=["review"], errors=["double", "ambiguous"], subjects=subjects, limit=1_000_000)
+        if subjects
+        else ()
+    )
+    return {
+        (row.stream_id or 0, row.key or ""): (
+            connections[row.stream_id or 0],
+            {(other.get("connection", ""), other.get("key", "")) for other in row.data.get("others", ())},
+        )
+        for row in rows
+    }
+
+
+def _untold(again: Asked, one: Who, other: Who) -> bool:
     """Tell whether two that were in review did not name one another: a person may have said that they are different."""
     if one not in again or other not in again:
         return False
