@@ -37,12 +37,12 @@ from erpcrm_bridge.cli import telling
 from erpcrm_bridge.connector import Applied, Change, Connector, Outcome, Page, Record, Selection, Write
 from erpcrm_bridge.errors import BrakeTripped, InputError, UsageError
 from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge.sync.clashes import clash_row
 from erpcrm_bridge.sync.desk import after_delete, bind, found_new, release_brake, retry, settle_clash
 from erpcrm_bridge.sync.explain import Explained, FieldStory, explain, field_story
 from erpcrm_bridge.sync.merge import Candidate, Clash
 from erpcrm_bridge.sync.notes import new_run
 from erpcrm_bridge.sync.plan import read_steps
-from erpcrm_bridge.sync.settling import clash_row
 from erpcrm_bridge.testing.system import Rights
 
 

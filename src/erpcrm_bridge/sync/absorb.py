@@ -12,6 +12,7 @@ from erpcrm_bridge.mapping import EntityRules
 from erpcrm_bridge.model.ids import is_golden_id
 from erpcrm_bridge.model.values import same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, Store
+from erpcrm_bridge.sync.batch import Member, Work
 from erpcrm_bridge.sync.continuing import continue_records
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.joining import beside_golden, join_unlinked, taken_once
@@ -20,7 +21,7 @@ from erpcrm_bridge.sync.natural import drawn_by
 from erpcrm_bridge.sync.notes import RunNote
 from erpcrm_bridge.sync.pull import read_again, read_asked
 from erpcrm_bridge.sync.remap import is_unreadable
-from erpcrm_bridge.sync.settling import BATCH, Member, Work, draw_match_keys, settle
+from erpcrm_bridge.sync.settling import BATCH, draw_match_keys, settle
 
 LINKED = 2_000
 """So many golden records are merged at a time with what was pulled of them: each is held with all its links."""

@@ -15,11 +15,11 @@ from erpcrm_bridge.model.ids import is_golden_id
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, LinkState, Store
 from erpcrm_bridge.sync.clashes import part, without
 from erpcrm_bridge.sync.decide import label_of
+from erpcrm_bridge.sync.departing import take_its_place
 from erpcrm_bridge.sync.desk import refer
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.notes import RunNote, new_run, parked_row
 from erpcrm_bridge.sync.pull import ask_again
-from erpcrm_bridge.sync.settling import take_its_place
 
 STANDS = ("live", "missing", "asleep")
 """States of a link whose record is thought to be there, and is written."""

@@ -1,4 +1,5 @@
-"""Clashes that end otherwise than by a merge: a person's word, or a copy that is parted from its golden record and takes its own along."""
+"""Clashes: how they are kept, and those that end otherwise than by a merge: by a person's word, or with a copy that is parted from its
+golden record and takes its own along."""
 
 from __future__ import annotations
 
@@ -8,13 +9,23 @@ from typing import Any
 import msgspec
 
 from erpcrm_bridge.model.entities import entity_spec
-from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, Store
+from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.store.rows import Author
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.lines import flatten, unflatten
-from erpcrm_bridge.sync.merge import GOLDEN, Clash, agreed, author_of_unit, same_all, values_at
-from erpcrm_bridge.sync.notes import RunNote, note_decided
-from erpcrm_bridge.sync.settling import clash_row, clash_subject, clashes_of
+from erpcrm_bridge.sync.merge import (
+    GOLDEN,
+    Candidate,
+    Clash,
+    Unit,
+    agreed,
+    author_of_unit,
+    same_all,
+    values_at,
+)
+from erpcrm_bridge.sync.notes import RunNote, note_decided, parked_row
+
+_NO_PATHS: frozenset[str] = frozenset()
 
 
 def put_values(golden: GoldenRow, unit: Sequence[str], values: Sequence[Any], author: Author) -> dict[str, list[Any]]:
@@ -91,3 +102,49 @@ def part(flow: Flow, store: Store, run: RunNote, golden: GoldenRow, link: LinkRo
     if changed:  # what is in clash no more may be owed
         others = store.links_of([golden.id])[golden.id]
         store.set_dirty([other.id for other in others if other.id != link.id and other.state in ("live", "wanted")])
+
+
+def clashes_of(store: Store, golden_ids: list[str]) -> dict[str, dict[Unit, Clash]]:
+    """Return the open clashes of golden records by golden id and unit."""
+    found: dict[str, dict[Unit, Clash]] = {}
+    if golden_ids:
+        for row in store.parked(kinds=["clash"], golden_ids=golden_ids, limit=1_000_000):
+            clash = msgspec.convert(row.data, Clash)
+            found.setdefault(row.golden_id or "", {})[tuple(clash.unit)] = clash
+    return found
+
+
+def clash_paths(store: Store, golden_ids: list[str]) -> dict[str, frozenset[str]]:
+    """Return, by golden id, the paths that are in an open clash: frozen, and pushed nowhere until it is settled."""
+    found: dict[str, frozenset[str]] = {}
+    for golden_id, unit in store.in_clash(golden_ids):
+        found[golden_id] = found.get(golden_id, _NO_PATHS).union(unit)
+    return found
+
+
+def clash_subject(golden_id: str, unit: Sequence[str]) -> str:
+    return f"clash:{golden_id}:{'+'.join(unit)}"
+
+
+def clash_row(run: RunNote, golden: GoldenRow, clash: Clash) -> ParkedRow:
+    """Return the row that freezes a unit of a golden record until its clash is settled."""
+    who = ", ".join(candidate.by for candidate in clash.candidates)
+    return parked_row(
+        run,
+        "clash",
+        clash_subject(golden.id, clash.unit),
+        golden.entity,
+        golden_id=golden.id,
+        field=clash.unit[0] if len(clash.unit) == 1 else "+".join(clash.unit),
+        error="clash",
+        reason=f"{golden.entity} {golden.id} {'+'.join(clash.unit)}: {clash.why} ({who})",
+        data=plain_clash(clash),
+    )
+
+
+def plain_clash(clash: Clash) -> dict[str, Any]:
+    return {"unit": clash.unit, "why": clash.why, "candidates": [plain_candidate(candidate) for candidate in clash.candidates]}
+
+
+def plain_candidate(candidate: Candidate) -> dict[str, Any]:
+    return {"by": candidate.by, "role": candidate.role, "version": candidate.version, "values": candidate.values}

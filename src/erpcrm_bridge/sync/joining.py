@@ -15,6 +15,7 @@ from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import is_golden_id
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import GoldenRow, IncomingRow, IncomingState, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.batch import Batch, Member, Origin, Work
 from erpcrm_bridge.sync.crossing import carried, leading_to, led_to
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group
@@ -24,7 +25,8 @@ from erpcrm_bridge.sync.nodes import Node, Nodes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
 from erpcrm_bridge.sync.related import identify_all
-from erpcrm_bridge.sync.settling import BATCH, Batch, Member, Origin, Work, settle, wait, write_incoming_states
+from erpcrm_bridge.sync.saying import wait
+from erpcrm_bridge.sync.settling import BATCH, settle, write_incoming_states
 
 
 class Moved(Struct):

@@ -16,6 +16,7 @@ from erpcrm_bridge.model.records import Applied, Deferred, ListWrite, Operation,
 from erpcrm_bridge.model.values import Fields, digest, pack, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, Intention, LinkRow, ParkedKind, ParkedRow, Store
 from erpcrm_bridge.sync.brake import KINDS
+from erpcrm_bridge.sync.clashes import clash_paths
 from erpcrm_bridge.sync.decide import UNREADABLE, Decision, LineSteps, Step, decide, held_digest, is_dirty, placeholder
 from erpcrm_bridge.sync.doubles import doubles
 from erpcrm_bridge.sync.flow import Flow, Side
@@ -24,7 +25,7 @@ from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.plan import Spool
 from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.references import refs_of
-from erpcrm_bridge.sync.settling import clash_paths, pending_paths
+from erpcrm_bridge.sync.settling import pending_paths
 
 BATCH = 2_000
 """So many links are looked at, and so many writes settled, at once."""

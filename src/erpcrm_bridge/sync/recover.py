@@ -10,6 +10,7 @@ from erpcrm_bridge.model.records import Applied, Question, Record, Write
 from erpcrm_bridge.model.values import Fields, digest, same, unpack
 from erpcrm_bridge.store import GoldenRow, Intention, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.brake import KINDS
+from erpcrm_bridge.sync.clashes import clash_paths, clash_row
 from erpcrm_bridge.sync.decide import UNREADABLE, Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.merge import IN_DOUBT, Candidate, Clash, golden_candidate, loses, same_all
@@ -17,7 +18,6 @@ from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import ask_again, read_again, read_now
 from erpcrm_bridge.sync.push import BATCH, references, settle_applied
 from erpcrm_bridge.sync.references import refs_of
-from erpcrm_bridge.sync.settling import clash_paths, clash_row
 
 
 def recover(flow: Flow, store: Store, run: RunNote) -> None:

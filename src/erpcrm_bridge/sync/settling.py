@@ -3,146 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from itertools import chain
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import msgspec
-from msgspec import Struct
-
-from erpcrm_bridge.mapping import CompiledMapping, EntityRules, FieldError, Refs
+from erpcrm_bridge.mapping import EntityRules, FieldError
 from erpcrm_bridge.model.entities import entity_spec
-from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.money import CURRENCY
 from erpcrm_bridge.model.values import Fields, digest, same
-from erpcrm_bridge.store import GoldenRow, HistoryRow, IncomingRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.batch import Batch, Member, Origin, Work
+from erpcrm_bridge.sync.clashes import clash_row, clash_subject, clashes_of, plain_candidate, plain_clash
 from erpcrm_bridge.sync.crossing import noted
 from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
+from erpcrm_bridge.sync.departing import is_owed, leave_gone, no_longer_archived, revive, want_no_more
 from erpcrm_bridge.sync.flow import Flow, Side
-from erpcrm_bridge.sync.founding import Shapes, all_of, differ, first_authors
-from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
-from erpcrm_bridge.sync.merge import (
-    Candidate,
-    Change,
-    Clash,
-    Merged,
-    Refusal,
-    Saying,
-    Unit,
-    author_of,
-    base_means,
-    line_of,
-    merge,
-    same_all,
-)
+from erpcrm_bridge.sync.founding import Shapes, differ, first_authors
+from erpcrm_bridge.sync.lines import flatten, lines_sum, sum_complaint, unflatten
+from erpcrm_bridge.sync.merge import Candidate, Change, Clash, Merged, Refusal, Saying, Unit, merge, same_all
 from erpcrm_bridge.sync.natural import NaturalKeys
-from erpcrm_bridge.sync.notes import RunNote, parked_row
-from erpcrm_bridge.sync.pull import ask_again, read_now
-from erpcrm_bridge.sync.references import blocking, refs_of
+from erpcrm_bridge.sync.notes import RunNote
+from erpcrm_bridge.sync.pull import ask_again
+from erpcrm_bridge.sync.references import refs_of
+from erpcrm_bridge.sync.saying import park_record, read_sums_again, saying_of, sum_complaint_of
 
 BATCH = 5_000
 RETURNS = 4
 """So many settles it takes at least for a value to have been taken twice, and taken back each time."""
-ON_DELETE = "rule:on_delete"
-"""The author of what a delete elsewhere has made of a record."""
 _STATUS = ("status",)
-_NO_PATHS: frozenset[str] = frozenset()
-
-
-class Origin(Struct):
-    """What a record was until now, where it has become another entity: its golden record and that one's other links; the link as it stood;
-    the wanted link whose place it takes. ``kept``: values of which it holds a rendition."""
-
-    golden: GoldenRow
-    others: list[LinkRow]
-    link: LinkRow
-    replaces: LinkRow | None = None
-    kept: Fields = {}
-
-
-class Member(Struct):
-    """One system's state in a group that is about to be merged."""
-
-    side: Side
-    link: LinkRow
-    incoming: IncomingRow
-    new_link: bool
-    wanted: bool = False
-    guessed: frozenset[str] = frozenset()
-    """paths that moved to what only a fallback reads"""
-    settled_by: str = ""
-    """the mapping that settled the link before, where another one takes the record now"""
-    origin: Origin | None = None
-
-
-class Work(Struct):
-    """One golden record and the states that are merged into it."""
-
-    golden: GoldenRow
-    new: bool
-    members: list[Member]
-    how: str = ""
-    hashes: Sequence[int] = ()
-    """natural keys of the first member, as identification found them"""
-    restored: bool = False
-    """a record that was deleted has come back"""
-    lines: dict[str, list[Fields]] = {}
-    """golden's lines and those that members brought, so that each finds its own"""
-
-
-class Batch(Struct):
-    """Rows to be stored together."""
-
-    add_golden: list[GoldenRow] = []
-    put_golden: list[GoldenRow] = []
-    add_links: list[LinkRow] = []
-    update_links: list[LinkRow] = []
-    dirty: set[str] = set()
-    history: list[HistoryRow] = []
-    match_keys: list[tuple[str, list[int]]] = []
-    drop_match: list[tuple[str, list[int]]] = []
-    park: list[ParkedRow] = []
-    close: list[str] = []
-    drop_links: list[str] = []
-    unread: list[LinkRow] = []
-    """to be read by their keys"""
-    settled: list[IncomingRow] = []
-    """done, and nothing is asked of them any more"""
-    drop: dict[int, list[str]] = {}
-    state: dict[tuple[int, str], list[str]] = {}
-
-    def done(self, row: IncomingRow) -> None:
-        self.drop.setdefault(row.stream_id, []).append(row.key)
-
-    def set_state(self, row: IncomingRow, state: str) -> None:
-        self.state.setdefault((row.stream_id, state), []).append(row.key)
 
 
 def draw_match_keys(store: Store, rules: EntityRules, goldens: Sequence[GoldenRow]) -> None:
     """Store the natural keys of golden records of one entity."""
     keys = NaturalKeys(rules.match)
     store.add_match_keys([(golden.id, keys.kept(keys.of(golden.fields))) for golden in goldens])
-
-
-def wait(batch: Batch, run: RunNote, row: IncomingRow, side: Side, error: FieldError) -> None:
-    entity, key = error.reference or ("", "")
-    batch.set_state(row, "waiting")
-    batch.park.append(
-        parked_row(
-            run,
-            "waiting",
-            f"waiting:{row.stream_id}:{row.key}",
-            side.entity,
-            stream_id=row.stream_id,
-            key=row.key,
-            field=error.path,
-            error="reference",
-            reason=f"{side.connection} {side.stream.name} {row.key} waits for its {entity} {key}, which is not there yet",
-            waits_for=f"{entity} {key}",
-            data={"entity": entity, "system": side.system, "key": key},
-        )
-    )
 
 
 def settle(
@@ -156,7 +49,7 @@ def settle(
     open_clashes = clashes_of(store, old)
     histories = store.histories(old, at_least=RETURNS)
     other_links = store.links_of(old) if beside is None else beside
-    _read_sums_again(flow, store, works)
+    read_sums_again(flow, store, works)
     shapes = Shapes(flow, entity)
     for work in works:
         if not (work.new and _found_alike(flow, run, work, refs, shapes, batch)):
@@ -216,24 +109,6 @@ def _member_refs(flow: Flow, store: Store, works: list[Work]) -> dict[str, dict[
     return found
 
 
-def clashes_of(store: Store, golden_ids: list[str]) -> dict[str, dict[Unit, Clash]]:
-    """Return the open clashes of golden records by golden id and unit."""
-    found: dict[str, dict[Unit, Clash]] = {}
-    if golden_ids:
-        for row in store.parked(kinds=["clash"], golden_ids=golden_ids, limit=1_000_000):
-            clash = msgspec.convert(row.data, Clash)
-            found.setdefault(row.golden_id or "", {})[tuple(clash.unit)] = clash
-    return found
-
-
-def clash_paths(store: Store, golden_ids: list[str]) -> dict[str, frozenset[str]]:
-    """Return, by golden id, the paths that are in an open clash: frozen, and pushed nowhere until it is settled."""
-    found: dict[str, frozenset[str]] = {}
-    for golden_id, unit in store.in_clash(golden_ids):
-        found[golden_id] = found.get(golden_id, _NO_PATHS).union(unit)
-    return found
-
-
 def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], dict[str, ParkedRow]]:
     """Return, by golden id and stream, the optional references that are pending, each with its parked row (L7)."""
     found: dict[tuple[str, int], dict[str, ParkedRow]] = {}
@@ -242,46 +117,6 @@ def pending_paths(store: Store, golden_ids: list[str]) -> dict[tuple[str, int], 
             if row.field and row.subject.startswith(("pending:", "later:")):
                 found.setdefault((row.golden_id or "", row.stream_id or 0), {})[row.field] = row
     return found
-
-
-def _read_sums_again(flow: Flow, store: Store, works: list[Work]) -> None:
-    """A document whose lines do not make its total is read again once (L10): it may have been read between two saves. One that cannot be
-    told now is taken as it was read."""
-    for work in works if any(side.mapping.lists for side in flow.all_sides()) else ():
-        for member in work.members:
-            if not member.side.mapping.lists or member.incoming.fields is None:
-                continue
-            said, _ = _document(member, {}, [])
-            if _sum_complaint(member.side, flow.policies[work.golden.entity].rules, said):
-                key = member.incoming.key
-                fresh = read_now(store, member.side, member.side.selection, [key])[0].get(key)
-                if fresh is not None:
-                    member.incoming.fields, member.incoming.version = fresh.fields, fresh.version
-
-
-def _sum_complaint(side: Side, rules: EntityRules, said: Fields) -> str | None:
-    """Return why a document does not add up, where its lists and their total are both read from this system."""
-    for name in side.mapping.lists:
-        total = rules.lists[name].sums_to if name in rules.lists else None
-        complaint = sum_complaint(said, name, total) if total in side.mapping.readable else None
-        if complaint:
-            return complaint
-    return None
-
-
-def _document(member: Member, refs: Refs, errors: list[FieldError]) -> tuple[Fields, dict[str, list[tuple[str, Fields]]]]:
-    """Return what a record says: scalar fields with lists of plain lines, and each list's lines with their row keys."""
-    mapping = member.side.mapping
-    fields = member.incoming.fields or {}
-    said = mapping.get(fields, refs, errors)
-    keyed: dict[str, list[tuple[str, Fields]]] = {}
-    for name, compiled in mapping.lists.items():
-        rows = compiled.held(fields)
-        if rows is None:
-            continue
-        keyed[name] = [(str(row[compiled.key]), compiled.get(row, said, refs, errors)) for row in rows]
-        said[name] = [line for _, line in keyed[name]]
-    return said, keyed
 
 
 def _found_alike(
@@ -358,7 +193,7 @@ def _merge_one(
                 _fall_asleep(run, member, batch)
                 continue
         was = member.link.state
-        saying = _saying(flow, store, run, work, member, refs.get(member.side.connection, {}), flat_golden, lists, batch)
+        saying = saying_of(flow, store, run, work, member, refs.get(member.side.connection, {}), flat_golden, lists, batch)
         if saying is not None:
             work.restored = work.restored or was == "tombstone"
             sayings.append(saying)
@@ -375,27 +210,27 @@ def _merge_one(
         rewritten=lambda unit, new, by: _rewritten(history, unit, new, by),
     )
     if work.restored and _STATUS not in frozen:
-        _no_longer_archived(store, golden, sayings, merged)
+        no_longer_archived(store, golden, sayings, merged)
     fields = unflatten(merged.fields, lists) if lists else merged.fields
     if merged.changes and sayings and lists:
         _total_follows_lines(policies.rules, golden, merged, frozen, sayings)
         fields = unflatten(merged.fields, lists)
-        complaint = next((c for member, _ in spoke if (c := _sum_complaint(member.side, policies.rules, fields))), None)
+        complaint = next((c for member, _ in spoke if (c := sum_complaint_of(member.side, policies.rules, fields))), None)
         complaint = complaint or _other_money(policies.rules, merged, sayings)
         if complaint:
             for member, _ in spoke:
-                _park_record(run, member, "total", f"after the merge {complaint}", batch, golden.id)
+                park_record(run, member, "total", f"after the merge {complaint}", batch, golden.id)
             return
     links = other_links.get(golden.id, [])
     if work.restored:
         here = {member.link.stream_id for member, _ in spoke}
-        _want_no_more([link for link in links if link.stream_id in here], batch)
+        want_no_more([link for link in links if link.stream_id in here], batch)
     if work.restored or (golden.state == "gone" and any(saying.moved for saying in sayings)):
-        _revive(flow, run, work, links, batch)
+        revive(flow, run, work, links, batch)
     if gone:
-        owed = any(_is_owed(golden, member, refs.get(member.side.connection, {})) for member in gone)
+        owed = any(is_owed(golden, member, refs.get(member.side.connection, {})) for member in gone)
         said_more = bool(merged.changes or merged.clashes or frozen or owed or work.restored)  # to bring a copy back says that it is to be
-        _gone(flow, run, work, gone, merged, batch, links, said_more)
+        leave_gone(flow, run, work, gone, merged, batch, links, said_more)
         fields = unflatten(merged.fields, lists)
     if not sayings and golden.state == "live" and not merged.changes:
         _history(run, work, merged, [], gone, batch)
@@ -469,352 +304,6 @@ def _fall_asleep(run: RunNote, member: Member, batch: Batch) -> None:
     run.counts["asleep"] += 1
 
 
-def _saying(
-    flow: Flow,
-    store: Store,
-    run: RunNote,
-    work: Work,
-    member: Member,
-    refs: Refs,
-    flat_golden: Fields,
-    lists: list[str],
-    batch: Batch,
-) -> Saying | None:
-    """Return what this system says, or None where the record waits or is parked. Sets the link's new base, line keys and holds."""
-    side, link, row = member.side, member.link, member.incoming
-    mapping, golden_id = side.mapping, None if work.new else work.golden.id
-    errors: list[FieldError] = []
-    said, keyed = _document(member, refs, errors)
-    if errors or mapping.lists:
-        blocked = blocking(side, errors)
-        if blocked:
-            wait(batch, run, row, side, blocked[0])
-            return None
-        unheard = _unheard(member, errors) if errors and link.base is not None else set()
-        for name in unheard:
-            del said[name], keyed[name]
-        complaint = _sum_complaint(side, flow.policies[work.golden.entity].rules, said)
-        if complaint is not None and _is_half_written(flow, store, member, work, refs, said, keyed, flat_golden, lists):
-            complaint = None
-        line_error = next((error for error in errors if error.path not in unheard and _is_of_document(error.path, side)), None)
-        if complaint is None and line_error is not None:
-            complaint = f"{line_error.path}: {line_error.reason}"
-        if complaint:
-            _park_record(run, member, "total", complaint, batch, golden_id)
-            return None
-        if link.base is None and (why := next((side.paused[name] for name in mapping.lists if name in side.paused), None)):
-            # A document without its lines is none: it would be created so elsewhere (L9).
-            _park_record(run, member, "paused", f"it cannot be taken in while its lines are paused: {why}", batch, golden_id)
-            return None
-    line_ids = _line_ids(flow, member, keyed, work) if keyed else {}
-    if line_ids is None:
-        _park_record(run, member, "lines", "it is in doubt which of its lines is which", batch, golden_id)
-        return None
-    for name, pairs in keyed.items():
-        said[name] = [{"id": line_ids[name][key], **line} for key, line in pairs]
-    flat = flatten(said, lists) if lists else said
-    unreadable: list[FieldError] = []
-    unread: set[str] | frozenset[str] = _NO_PATHS
-    if errors:
-        unreadable = [error for error in errors if error.reference is None]
-        unread = {path for error in unreadable for path in side.policies.unit(error.path)}
-    withheld = frozenset((*unread, *side.paused)) if side.paused else unread
-    before, moved, news = _moved(member, store, refs, flat, flat_golden, lists)
-    whole = member.origin.kept if member.origin else {}
-    if link.base is None and flow.is_on_its_way(side, link, row.fields or {}):
-        moved = _where_empty(moved, flat_golden, side)
-    if withheld or whole:
-        moved -= withheld | whole.keys()
-    if guessed := _guessed(mapping, row.fields or {}, line_ids):
-        member.guessed = guessed & moved
-    pending = [error.path for error in errors if error.reference is not None] if errors else []
-    if unreadable or link.held:
-        _hold_unreadable(run, work, member, unreadable, unread, batch)
-    if pending:
-        _show_pending(run, work, member, errors, batch)
-    saying = Saying(
-        by=side.connection,
-        role=side.role,
-        version=row.version,
-        said=flat,
-        before=before,
-        moved=moved,
-        carries=lambda path: path.partition("/")[0] in mapping.readable,
-        answered=link.answered,
-        order=_order(side, row),
-    )
-    old_base = link.base
-    if link.answered and old_base is not None:
-        saying.doubtful = mapping.affected([name for name in news if name not in old_base]) & link.answered.keys()
-    link.base = _base_after(member, withheld)
-    if link.answered or whole:
-        link.answered = _answers_left(link, mapping, old_base, news) | {path: digest(value) for path, value in whole.items()}
-    if link.line_keys or line_ids:
-        kept = {name: keys for name, keys in link.line_keys.items() if name in withheld}
-        link.line_keys = kept | {name: {line_id: key for key, line_id in ids.items()} for name, ids in line_ids.items()}
-    link.stand_at(row.version)
-    link.rules, link.pending, link.state, link.key = mapping.digest, pending, "live", row.key
-    return saying
-
-
-def _guessed(mapping: CompiledMapping, fields: Fields, line_ids: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
-    """Return the paths, of lines too, of which only a fallback reads what the record holds."""
-    of_lines = [
-        f"{name}/{line_ids[name][str(row[compiled.key])]}/{path}"
-        for name, compiled in mapping.lists.items()
-        if name in line_ids
-        for row in compiled.rows(fields)
-        for path in compiled.guessed(row)
-    ]
-    return mapping.guessed(fields).union(of_lines)
-
-
-def _is_half_written(
-    flow: Flow,
-    store: Store,
-    member: Member,
-    work: Work,
-    refs: Refs,
-    said: Fields,
-    keyed: Mapping[str, list[tuple[str, Fields]]],
-    flat_golden: Fields,
-    lists: list[str],
-) -> bool:
-    """Tell whether the lines and the total of a known document are each as in its base or in golden: the bridge died while it wrote them,
-    and owes the rest. They need not add up, for none is taken."""
-    line_ids = None if member.link.base is None else _line_ids(flow, member, keyed, Work(work.golden, work.new, []))
-    if line_ids is None:
-        return False
-    with_ids = {name: [{"id": line_ids[name][key], **line} for key, line in pairs] for name, pairs in keyed.items()}
-    flat = flatten({**said, **with_ids}, lists)
-    _, moved, _ = _moved(member, store, refs, flat, flat_golden, lists)
-    of_document = {*lists, *member.side.policies.totals}
-    return all(same(flat[path], flat_golden.get(path)) for path in moved if path.partition("/")[0] in of_document)
-
-
-def _where_empty(paths: frozenset[str], golden: Fields, side: Side) -> frozenset[str]:
-    """Return the paths on which golden holds nothing, nor anything that moves as one value with them. A record that has still to become
-    what golden is says no more: it is what golden moved on from."""
-    lists = {path.partition("/")[0] for path in golden if "/" in path}
-    free = (path for path in paths if all(golden.get(member) is None for member in side.policies.unit(path)))
-    return frozenset(path for path in free if path.partition("/")[0] not in lists or golden.get("/".join(path.split("/")[:2])) is True)
-
-
-def _order(side: Side, row: IncomingRow) -> float | None:
-    """Return when a record was changed, in Unix seconds, where the mapping names the field that says so, or the stream's versions are
-    declared ordered and are instants."""
-    if side.mapping.version is not None:
-        version = str((row.fields or {}).get(side.mapping.version))
-    elif side.offers.version_order is not None:
-        version = row.version
-    else:
-        return None
-    try:
-        at = datetime.fromisoformat(version)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=ZoneInfo(side.stream.zone or "UTC"))
-    return at.timestamp()
-
-
-def _news(fields: Fields, base: Fields) -> list[str]:
-    """Return the names under which a record holds something else than its base."""
-    return [
-        name
-        for name, value in fields.items()
-        if (value.__class__ is not str or value != base.get(name)) and (name not in base or not same(value, base[name]))
-    ]
-
-
-def _moved(
-    member: Member, store: Store, refs: Refs, flat: Fields, flat_golden: Fields, lists: list[str]
-) -> tuple[Fields | None, frozenset[str], list[str]]:
-    """Return what the base meant, the paths on which the record says something new, and the fields in which it does."""
-    link, mapping, fields = member.link, member.side.mapping, member.incoming.fields or {}
-    if link.base is None:
-        return None, all_of(tuple([path for path, value in flat.items() if value is not None])), []
-    base = link.base
-    externals = _news(fields, base)
-    unread = [name for name in externals if name not in base]
-    before = mapping.get(base, refs, [])
-    for name, compiled in mapping.lists.items():
-        keys = {key: line_id for line_id, key in link.line_keys.get(name, {}).items()}
-        before[name] = [
-            {"id": keys[str(row[compiled.key])], **compiled.get(row, before, refs, [])}
-            for row in compiled.held(base) or ()
-            if str(row[compiled.key]) in keys
-        ]
-    flat_before = flatten(before, lists) if lists else before
-    for path in mapping.affected(unread) if unread else ():
-        flat_before.pop(path, None)
-    touched = mapping.affected(externals)
-    if link.pending:
-        touched = touched.union(link.pending)
-        for path in link.pending:
-            flat_before.pop(path, None)
-    moved = {path for path in touched if path in flat and "/" not in path and not same(flat[path], flat_before.get(path))}
-    for name, compiled in mapping.lists.items():
-        if not compiled.names.isdisjoint(externals):
-            stem = name + "/"
-            paths = {path for path in (*flat, *flat_before) if path.startswith(stem)}
-            for path in paths:
-                if path not in flat and line_of(path) in flat:
-                    continue  # the line stands and says nothing of it (`nulls.in: keep`)
-                if not same(flat.get(path), flat_before.get(path)):
-                    moved.add(path)
-                    flat.setdefault(path, None)
-    if link.rules and link.rules != mapping.digest and not link.dirty and link.state == "live":
-        # Where the rules changed, what the base no longer says of golden is adopted anew, never pushed over (L13). Of a dirty link, or of a
-        # record that was gone, the base did not say it before either: what stands there untouched is no news.
-        settled_by = msgspec.json.decode(store.fact(f"meanings:{link.rules}") or "{}")
-        other = {path for path, meaning in mapping.meanings.items() if settled_by.get(path) != meaning}
-        for path in flat.keys() - moved:
-            if path.partition("/")[0] in other and not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):
-                flat_before.pop(path, None)
-                moved.add(path)
-    return flat_before, frozenset(moved), externals
-
-
-def _line_ids(flow: Flow, member: Member, keyed: Mapping[str, list[tuple[str, Fields]]], work: Work) -> dict[str, dict[str, str]] | None:
-    """Return the line id of each row of each list; None where it is in doubt. What other members of the group brought counts too."""
-    found: dict[str, dict[str, str]] = {}
-    if not keyed:
-        return found
-    rules = flow.policies[work.golden.entity].rules
-    ids = Ids("N")
-    for name, pairs in keyed.items():
-        known = {key: line_id for line_id, key in member.link.line_keys.get(name, {}).items()}
-        if name not in work.lines:
-            work.lines = {**work.lines, name: list(work.golden.fields.get(name) or ())}
-        lines = work.lines[name]
-        list_rules = rules.lists.get(name)
-        matched = match_lines(pairs, known, lines, list_rules.line_match if list_rules else (), ids.new)
-        if matched is None:
-            return None
-        found[name] = matched
-        have = {line["id"] for line in lines}
-        lines.extend({"id": matched[key], **line} for key, line in pairs if matched[key] not in have)
-    return found
-
-
-def _unheard(member: Member, errors: list[FieldError]) -> set[str]:
-    """Return the lists of a known record that make no total and of which a line cannot be read: they wait as one, as if the record had
-    not said them, and all else is heard (L9). The errors name these lists then."""
-    mapping, rules = member.side.mapping, member.side.policies.rules.lists
-    found = set()
-    for error in errors:
-        name, _, field = error.path.partition(".")
-        if error.reference is None and name in mapping.lists and (name not in rules or rules[name].sums_to is None):
-            error.path, error.reason = name, f"{field}: {error.reason}"
-            found.add(name)
-    names = frozenset().union(*(mapping.lists[name].names for name in found))
-    fields = {name: value for name, value in (member.incoming.fields or {}).items() if name not in names}
-    member.incoming = msgspec.structs.replace(member.incoming, fields=fields)
-    return found
-
-
-def _is_of_document(path: str, side: Side) -> bool:
-    """Tell whether a path is a line's, or the total that lines make: what holds the whole document (L9)."""
-    totals = {rules.sums_to for name, rules in side.policies.rules.lists.items() if name in side.mapping.lists}
-    return path.partition(".")[0] in side.mapping.lists or path in totals
-
-
-def _hold_unreadable(
-    run: RunNote, work: Work, member: Member, errors: list[FieldError], withheld: set[str] | frozenset[str], batch: Batch
-) -> None:
-    """Park what could not be read; with it the members of its group wait (L9)."""
-    link, side = member.link, member.side
-    unreadable = {error.path for error in errors}
-    batch.close.extend(f"field:{link.id}:{path}" for path, why in link.held.items() if why == UNREADABLE and path not in unreadable)
-    link.held = {path: why for path, why in link.held.items() if why != UNREADABLE} | dict.fromkeys(withheld, UNREADABLE)
-    for error in errors:
-        batch.park.append(
-            parked_row(
-                run,
-                "field",
-                f"field:{link.id}:{error.path}",
-                work.golden.entity,
-                golden_id=work.golden.id,
-                stream_id=link.stream_id,
-                key=member.incoming.key,
-                field=error.path,
-                error="mapping",
-                reason=f"{side.connection} {side.stream.name} {member.incoming.key} {error.path}: {error.reason}",
-            )
-        )
-    run.counts["fields parked"] += len(errors)
-
-
-def _show_pending(run: RunNote, work: Work, member: Member, errors: list[FieldError], batch: Batch) -> None:
-    """An optional reference whose target is not linked yet is pending: shown, and filled in when the target comes (L7)."""
-    side = member.side
-    where = f"{side.connection} {side.stream.name} {member.incoming.key}"
-    for error in errors:
-        if error.reference is None:
-            continue
-        entity, key = error.reference
-        batch.park.append(
-            parked_row(
-                run,
-                "waiting",
-                f"pending:{member.link.id}:{error.path}",
-                work.golden.entity,
-                golden_id=work.golden.id,
-                stream_id=member.link.stream_id,
-                key=member.incoming.key,
-                field=error.path,
-                error="reference",
-                reason=f"{where}: its {error.path} is pending until the {entity} {key} is there",
-                waits_for=f"{entity} {key}",
-                data={"entity": entity, "system": side.system, "key": key},
-            )
-        )
-
-
-def _base_after(member: Member, withheld: set[str] | frozenset[str]) -> Fields:
-    """Return the new base: what was read, except that a field which could not be understood, or was not read now, keeps its old base, so
-    that it stays news."""
-    fields, old, mapping = member.incoming.fields or {}, member.link.base or {}, member.side.mapping
-    if not withheld:
-        return fields
-    base = {**old, **fields} if member.side.paused or not withheld.isdisjoint(mapping.lists) else dict(fields)
-    kept = {external for rule in mapping.rules if withheld.intersection(rule.canonical) for external in rule.external}
-    kept |= {name for name in fields if (of := mapping.affected((name,))) and of <= withheld}
-    for external in kept:
-        if external in old:
-            base[external] = old[external]
-        else:
-            base.pop(external, None)
-    return base
-
-
-def _answers_left(link: LinkRow, mapping: CompiledMapping, old_base: Fields | None, news: list[str]) -> dict[str, str]:
-    if not link.answered or old_base is None:
-        return {}
-    moved = mapping.affected(news)
-    return {path: mark for path, mark in link.answered.items() if path not in moved and path.partition("/")[0] not in moved}
-
-
-def _park_record(run: RunNote, member: Member, error: str, reason: str, batch: Batch, golden_id: str | None) -> None:
-    side, row = member.side, member.incoming
-    batch.set_state(row, "parked")
-    batch.park.append(
-        parked_row(
-            run,
-            "record",
-            f"record:{row.stream_id}:{row.key}",
-            side.entity,
-            golden_id=golden_id,
-            stream_id=row.stream_id,
-            key=row.key,
-            error=error,
-            reason=f"{side.connection} {side.stream.name} {row.key}: {reason}",
-        )
-    )
-    run.counts["records parked"] += 1
-
-
 def _rewritten(history: Sequence[HistoryRow], unit: Unit, new: tuple[Any, ...], by: str) -> bool:
     """Tell whether golden took these values of a unit, all of them, from this system twice before, each time taken back by another (L6).
     What a person settled is counted anew."""
@@ -831,153 +320,6 @@ def _rewritten(history: Sequence[HistoryRow], unit: Unit, new: tuple[Any, ...], 
         elif same_all([fields[path][1] if path in fields else None for path in unit], new):
             taken, back = taken + back, False
     return taken >= 2 and back
-
-
-def _is_owed(golden: GoldenRow, member: Member, refs: Refs) -> bool:
-    """Tell whether a system that deleted a record had not been told all of golden: an edit elsewhere that it did not know of."""
-    link, mapping = member.link, member.side.mapping
-    if not link.dirty or not link.held:
-        return link.dirty
-    unread = {path: golden.fields.get(path) for path, why in link.held.items() if why == UNREADABLE}
-    return is_dirty(golden.fields, link, mapping, {**mapping.get(link.base or {}, refs, []), **unread})
-
-
-def _gone(
-    flow: Flow,
-    run: RunNote,
-    work: Work,
-    gone: list[Member],
-    merged: Merged,
-    batch: Batch,
-    links: list[LinkRow],
-    edited: bool,
-) -> None:
-    """A record that is gone in its system: its link stays as a tombstone; what that does elsewhere is the entity's ``on_delete`` (L8)."""
-    golden = work.golden
-    policies = flow.policies[golden.entity]
-    rule = policies.rules.on_delete
-    gone_ids = {member.link.id for member in gone}
-    left = [link for link in links if link.id not in gone_ids]
-    others = [link for link in left if link.state == "live"]
-    edited = edited or any(link.dirty for link in others)
-    if all(link.state in ("wanted", "tombstone") for link in left):  # deleted before it was delivered
-        _want_no_more(left, batch)
-    copies = {link.stream_id: link for link in left if link.state == "alias"}
-    for member in gone:
-        link, row = member.link, member.incoming
-        was = link.state
-        batch.close.extend((f"missing:{link.id}", f"blocked:{link.id}", f"record:{link.id}", f"record:{link.stream_id}:{link.key}"))
-        batch.close.extend(f"field:{link.id}:{path}" for path in link.held)
-        link.state, link.dirty, link.pending, link.held = "tombstone", False, [], {}
-        batch.update_links.append(link)
-        batch.done(row)
-        if was == "tombstone":
-            continue
-        run.counts["gone"] += 1
-        copy = copies.get(link.stream_id)
-        if copy is not None and row.merged_into in (None, copy.key):
-            del copies[link.stream_id]
-            take_its_place(copy)
-            batch.update_links.append(copy)
-            batch.unread.append(copy)
-            continue
-        if not others:
-            continue
-        side = member.side
-        asked = rule == "ask" or edited
-        if asked or row.merged_into:
-            why = (
-                "was merged into " + row.merged_into
-                if row.merged_into
-                else "was deleted" + (" while it was edited elsewhere" if edited else "")
-            )
-            batch.park.append(_gone_row(run, golden, side, link, why, others, row.merged_into))
-        elif rule == "archive":
-            if "status" in entity_spec(golden.entity).fields and golden.fields.get("status") != "archived":
-                merged.changes.append(Change(_STATUS, (golden.fields.get("status"),), ("archived",), ON_DELETE, "", "on_delete: archive"))
-                merged.fields["status"] = "archived"
-        elif rule == "delete" and not entity_spec(golden.entity).money_document:
-            golden.state = "gone"
-            batch.dirty.update(other.id for other in others)
-            _want_no_more(left, batch)
-
-
-def take_its_place(copy: LinkRow) -> None:
-    """Where one of two copies goes, its system still holds the record: the other copy, of which nothing was merged so far, is to be read
-    and merged from now on."""
-    copy.state, copy.base, copy.rules = "live", None, ""
-    copy.dirty, copy.answered, copy.held, copy.pending, copy.line_keys = False, {}, {}, [], {}
-
-
-def _no_longer_archived(store: Store, golden: GoldenRow, sayings: Sequence[Saying], merged: Merged) -> None:
-    """What a delete had archived, and nobody said anything of since, is what it was before when the record comes back, or what it says
-    now (L8)."""
-    if (author_of("status", golden.authors) or [""])[0] != ON_DELETE:
-        return
-    told = [saying for saying in sayings if "status" in saying.moved]
-    rows = store.histories([golden.id]).get(golden.id, [])
-    before = next((row.data["fields"]["status"][0] for row in reversed(rows) if row.data.get("by", {}).get("status") == ON_DELETE), None)
-    values = {saying.said.get("status") for saying in told} or {before}
-    if len(values) > 1:
-        return  # a person is asked
-    by = told[0] if told else sayings[0]
-    merged.changes = [change for change in merged.changes if change.unit != _STATUS]
-    merged.clashes = [clash for clash in merged.clashes if tuple(clash.unit) != _STATUS]
-    merged.changes.append(Change(_STATUS, ("archived",), (*values,), by.by, by.version, "it has come back"))
-    merged.fields["status"] = values.pop()
-
-
-def _want_no_more(links: list[LinkRow], batch: Batch) -> None:
-    """What is gone is not created any more where it was still to be."""
-    for link in links:
-        if link.state == "wanted":
-            link.state, link.dirty = "tombstone", False
-            batch.update_links.append(link)
-            batch.close.extend((f"blocked:{link.id}", f"record:{link.id}"))
-
-
-def _gone_row(
-    run: RunNote, golden: GoldenRow, side: Side, link: LinkRow, why: str, others: list[LinkRow], merged_into: str | None = None
-) -> ParkedRow:
-    return parked_row(
-        run,
-        "review",
-        f"gone:{link.id}",
-        golden.entity,
-        golden_id=golden.id,
-        stream_id=link.stream_id,
-        key=link.key,
-        error="deleted",
-        reason=f"{side.connection} {side.stream.name} {link.key} {why}; the other systems keep theirs until a person decides",
-        data={"others": [{"link": other.id, "key": other.key} for other in others], "merged_into": merged_into},
-    )
-
-
-def _revive(flow: Flow, run: RunNote, work: Work, links: list[LinkRow], batch: Batch) -> None:
-    """A deleted record came back, or one that was about to be deleted after it was edited: the golden record lives on.
-
-    Where it came back it is wanted again in the systems that a rule had it deleted from, and where it was never delivered; where it was
-    edited, a person says what the delete means.
-    """
-    golden, was_gone = work.golden, work.golden.state == "gone"
-    golden.state = "live"
-    here = {member.link.id for member in work.members}
-    others = [link for link in links if link.state == "live"]
-    batch.close.extend(f"record:{link.id}" for link in others if "*" not in link.held)  # a delete that waits goes no more
-    stands = {member.link.stream_id for member in work.members} | {link.stream_id for link in links if link.state != "tombstone"}
-    for link in links:
-        side = flow.side(link.stream_id, link.entity)
-        if link.id in here or link.state != "tombstone" or side is None:
-            continue
-        if not work.restored:
-            batch.park.append(_gone_row(run, golden, side, link, "was deleted while it was edited elsewhere", others))
-        elif side.create and (was_gone or link.key is None) and link.stream_id not in stands:
-            stands.add(link.stream_id)
-            if link.key is None:
-                link.state, link.dirty = "wanted", True
-                batch.update_links.append(link)
-            else:  # the tombstone still tells whom a reference to its key meant
-                batch.add_links.append(LinkRow(run.link_ids.new(), golden.id, link.entity, link.stream_id, None, "wanted", True))
 
 
 def _store_merge(
@@ -1070,7 +412,7 @@ def _leave(run: RunNote, member: Member, origin: Origin, golden: GoldenRow, batc
     what = {"kind": "continued", "continued": {member.side.connection: [golden.entity, golden.id]}, "key": member.link.key}
     batch.history.append(HistoryRow(origin.golden.id, run.id, run.at, what))
     if all(link.state in ("wanted", "tombstone") for link in origin.others):
-        _want_no_more(origin.others, batch)
+        want_no_more(origin.others, batch)
     paths = (*origin.link.held, *origin.link.pending)
     batch.close.extend(f"{kind}:{origin.link.id}:{path}" for kind in ("field", "pending", "later") for path in paths)
     if origin.replaces is not None:
@@ -1107,34 +449,6 @@ def _first_keys(flow: Flow, work: Work, *, as_found: bool) -> list[int]:
     return keys.kept(work.hashes if as_found and work.hashes else keys.of(work.golden.fields))
 
 
-def clash_subject(golden_id: str, unit: Sequence[str]) -> str:
-    return f"clash:{golden_id}:{'+'.join(unit)}"
-
-
-def clash_row(run: RunNote, golden: GoldenRow, clash: Clash) -> ParkedRow:
-    """Return the row that freezes a unit of a golden record until its clash is settled."""
-    who = ", ".join(candidate.by for candidate in clash.candidates)
-    return parked_row(
-        run,
-        "clash",
-        clash_subject(golden.id, clash.unit),
-        golden.entity,
-        golden_id=golden.id,
-        field=clash.unit[0] if len(clash.unit) == 1 else "+".join(clash.unit),
-        error="clash",
-        reason=f"{golden.entity} {golden.id} {'+'.join(clash.unit)}: {clash.why} ({who})",
-        data=_plain(clash),
-    )
-
-
-def _plain(clash: Clash) -> dict[str, Any]:
-    return {"unit": clash.unit, "why": clash.why, "candidates": [_plain_candidate(candidate) for candidate in clash.candidates]}
-
-
-def _plain_candidate(candidate: Candidate) -> dict[str, Any]:
-    return {"by": candidate.by, "role": candidate.role, "version": candidate.version, "values": candidate.values}
-
-
 def _plain_refusal(refusal: Refusal) -> dict[str, Any]:
     plain = {"unit": list(refusal.unit), "by": refusal.by, "values": list(refusal.values)}
     return plain if refusal.holder is None else {**plain, "holder": refusal.holder}
@@ -1158,7 +472,7 @@ def _history(run: RunNote, work: Work, merged: Merged, spoke: list[Member], gone
         data["by"] = {path: change.by for change in told for path in change.unit}
         data["rules"] = {path: change.rule for change in told for path in change.unit}
         losers = {
-            path: [{**_plain_candidate(loser), "values": [loser.values[at]]} for loser in change.losers]
+            path: [{**plain_candidate(loser), "values": [loser.values[at]]} for loser in change.losers]
             for change in told
             if change.losers
             for at, path in enumerate(change.unit)
@@ -1168,7 +482,7 @@ def _history(run: RunNote, work: Work, merged: Merged, spoke: list[Member], gone
     if merged.refused:
         data["refused"] = [_plain_refusal(refusal) for refusal in merged.refused]
     if merged.clashes:
-        data["clashes"] = [_plain(clash) for clash in merged.clashes]
+        data["clashes"] = [plain_clash(clash) for clash in merged.clashes]
     if became := {one.side.connection: [one.origin.golden.entity, one.origin.golden.id] for one in spoke if one.origin is not None}:
         data["continues"] = became
     moved = {member.side.connection: [member.settled_by, member.side.mapping.name] for member in spoke if member.settled_by}

@@ -18,13 +18,14 @@ from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.values import Fields, same
 from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
+from erpcrm_bridge.sync.clashes import clash_row, clash_subject, clashes_of
 from erpcrm_bridge.sync.decide import Step, label_of
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.merge import Candidate, Clash, Policies, Unit, agreed, author_of, golden_candidate, same_all, values_at
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.plan import Spool
 from erpcrm_bridge.sync.push import Pushed, push, references
-from erpcrm_bridge.sync.settling import clash_row, clash_subject, clashes_of, draw_match_keys
+from erpcrm_bridge.sync.settling import draw_match_keys
 
 BATCH = 2_000
 GOLDEN = "golden"

@@ -7,13 +7,14 @@ from msgspec import Struct
 from erpcrm_bridge.mapping import FieldError
 from erpcrm_bridge.model.values import Fields, same
 from erpcrm_bridge.store import GoldenRow, IncomingRow, LinkRow, Store
+from erpcrm_bridge.sync.clashes import clash_paths
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.lines import flatten
 from erpcrm_bridge.sync.merge import base_means
 from erpcrm_bridge.sync.notes import Progress, quiet
 from erpcrm_bridge.sync.pull import read_now
 from erpcrm_bridge.sync.references import refs_of
-from erpcrm_bridge.sync.settling import clash_paths, pending_paths
+from erpcrm_bridge.sync.settling import pending_paths
 
 BATCH = 2_000
 

@@ -58,8 +58,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L7", "a parent that comes later is forgotten", SYNC + "decide:_sort_out", "decision.pending[error.path] = error.reference", "pass", first=30),
     Mutant("L7", "who waits is not woken", SYNC + "absorb:_wake_references", "woken = False", "return False\n    woken = False", first=360),
     Mutant("L8", "what is absent is gone", SYNC + "pull:_read_by_key", "if side.offers.tells_gone:", "if True:", first=565),
-    Mutant("L8", "a delete against an edit deletes", SYNC + "settling:_gone", "asked = rule == \"ask\" or edited", "asked = rule == \"ask\""),
-    Mutant("L8", "what was deleted is made again", SYNC + "settling:_gone", 'link.state, link.dirty, link.pending, link.held = "tombstone", False, [], {}', 'link.state, link.dirty, link.pending, link.held, link.key = "wanted", True, [], {}, None'),
+    Mutant("L8", "a delete against an edit deletes", SYNC + "departing:leave_gone", "asked = rule == \"ask\" or edited", "asked = rule == \"ask\""),
+    Mutant("L8", "what was deleted is made again", SYNC + "departing:leave_gone", 'link.state, link.dirty, link.pending, link.held = "tombstone", False, [], {}', 'link.state, link.dirty, link.pending, link.held, link.key = "wanted", True, [], {}, None'),
     Mutant("L8", "the brake counts per run", SYNC + "brake:_in_window", "return store.writes_since", "return 0 and store.writes_since", first=120),
     Mutant("L9", "one refusal ends the batch", SYNC + "push:_settle", "case Rejected():", "case Rejected():\n                raise ConnectorBug(outcome.reason)"),
     Mutant("L9", "what is refused is told to nobody", SYNC + "push:_settle", "parked.append(_rejected_row(run, side, step, outcome))", "pass"),
@@ -76,12 +76,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L12", "a call that failed is repeated at once", SYNC + "push:push", "_push_batch(flow, store, run, side, batch, pushed)", "try:\n                    _push_batch(flow, store, run, side, batch, pushed)\n                except TransientError:\n                    _push_batch(flow, store, run, side, batch, pushed)", first=220),
     Mutant("L13", "a changed mapping is not reviewed", SYNC + "pull:_pull_stream", 'store.set_fact(f"review:{flow.name}", run.id)', "pass"),
     Mutant("L13", "what was settled by other rules is not mapped anew", SYNC + "remap:from_bases", "link.rules in settled", "True"),
-    Mutant("L13", "a changed rule contests every field", SYNC + "settling:_moved", 'if path.partition("/")[0] in other and not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):', "if True:"),
+    Mutant("L13", "a changed rule contests every field", SYNC + "saying:_moved", 'if path.partition("/")[0] in other and not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):', "if True:"),
     Mutant("L13", "one mapping takes whatever stands in the stream", SYNC + "flow:Flow.side", "if len(sides) > 1 and fields is not None:", "if False:", first=RICH),
     Mutant("L13", "a link stays with the mapping that settled it", SYNC + "flow:Flow.side_of", "return settled or self.side(link.stream_id, link.entity, link.base)", "return sides[0]", first=RICH),
     Mutant("L6", "what is passed through is only read", "erpcrm_bridge.mapping.rules:passed_through", "rule = _passed(name, one.direction, told)", 'rule = _passed(name, "to_canonical", told)', first=RICH),
     Mutant("L6", "what paused is not read anew", SYNC + "pull:_pull_stream", "all_anew = bool(were - paused)", "all_anew = False", first=RICH),
-    Mutant("L13", "after a change of rules nothing was known", SYNC + "settling:_moved", "base = link.base\n", "base = link.base if link.rules == mapping.digest or not link.rules else {}\n"),
+    Mutant("L13", "after a change of rules nothing was known", SYNC + "saying:_moved", "base = link.base\n", "base = link.base if link.rules == mapping.digest or not link.rules else {}\n"),
 )  # fmt: skip
 
 
