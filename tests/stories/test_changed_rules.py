@@ -96,6 +96,20 @@ def test_after_a_changed_rule_the_stored_base_is_mapped_anew(tmp_path: Path) -> 
     reviewed(changed, account, customer, {"companyName": "Acme"}, {"companyName": "ACME"})
 
 
+def test_what_was_edited_where_it_was_only_written_is_heard_once_it_is_read(tmp_path: Path) -> None:
+    only_written = {"customer/erp": {"fields": {"email": {"external": "mail", "direction": "from_canonical"}}}}
+    changed = World(tmp_path, entities=("customer",), mappings=only_written)
+    account, customer = changed.joined_customer()
+    assert says(changed.erp_of(account), mail="info@acme.example")
+    changed.erp.edit("customer", customer, {"mail": "theirs@acme.example"})
+    changed.sync_until_quiet()
+    changed.library = changed.mapped({}, {"customer/erp": {"fields": {"email": {"external": "mail"}}}})
+    changed.sync()
+    changed.apply(changed.plan())
+    (row,) = changed.parked("clash")
+    assert {one["by"]: one["values"] for one in row.data["candidates"]} == {"crm": ["info@acme.example"], "erp": ["theirs@acme.example"]}
+
+
 def test_after_a_changed_table_the_stored_base_is_mapped_anew(tmp_path: Path) -> None:
     changed = world(tmp_path)
     account, customer = changed.joined_customer(Status="open")

@@ -5,7 +5,7 @@ words is never written (GetPut); a field that cannot be mapped is an error of th
 """
 
 from erpcrm_bridge.mapping.check import Finding, check_mapping
-from erpcrm_bridge.mapping.compile import CompiledList, CompiledMapping, Refs, compile_mapping
+from erpcrm_bridge.mapping.compile import UNHEARD, CompiledList, CompiledMapping, Refs, compile_mapping
 from erpcrm_bridge.mapping.expression import Refused
 from erpcrm_bridge.mapping.format import MappingSpec
 from erpcrm_bridge.mapping.library import EntityRules, FieldPolicy, Library, ListRules, MatchRule, RelatedRule, load_library, shipped
@@ -16,6 +16,7 @@ from erpcrm_bridge.mapping.source import FieldError
 from erpcrm_bridge.mapping.transforms import PlugIn
 
 __all__ = [
+    "UNHEARD",
     "CompiledList",
     "CompiledMapping",
     "EntityRules",

@@ -45,6 +45,9 @@ Refs: TypeAlias = Mapping[tuple[str, str], str]
 """For get: (entity, external key) to golden id; for put: (entity, golden id) to external key. A put may be given both: keys of aliases in
 the base are then known as the reference that golden holds, and are not written over."""
 
+UNHEARD = "-"
+"""Begins the meaning of a path that is written and never read."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledList:
@@ -742,7 +745,8 @@ def _passed(plans: Sequence[Plan]) -> dict[str, Any]:
 
 
 def _meanings(world: World, plans: Sequence[Plan]) -> dict[str, str]:
-    """Return, for each canonical path and each list, what stands for the rules that say what it means here."""
+    """Return, for each canonical path and each list, what stands for the rules that say what it means here; it begins with UNHEARD where
+    they only write."""
     body = _body(world)
     own: dict[str, str] = {}
     for name, rule in [*_passed(plans).items(), *body["fields"].items(), *body["lists"].items()]:
@@ -755,7 +759,9 @@ def _meanings(world: World, plans: Sequence[Plan]) -> dict[str, str]:
         for plan in plans
         for path in plan.rule.canonical
     }
-    return found | {name: own[name] for name in body["lists"]}
+    read = _readable(plans)
+    heard = {path: meaning if path in read else UNHEARD + meaning for path, meaning in found.items()}
+    return heard | {name: own[name] for name in body["lists"]}
 
 
 def _digest_of(world: World, body: Any, codes: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from erpcrm_bridge.mapping import CompiledMapping, EntityRules, FieldError, Refs
+from erpcrm_bridge.mapping import UNHEARD, CompiledMapping, EntityRules, FieldError, Refs
 from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import IncomingRow, LinkRow, Store
@@ -285,6 +285,9 @@ def _moved(
         # record that was gone, the base did not say it before either: what stands there untouched is no news.
         settled_by = msgspec.json.decode(store.fact(f"meanings:{link.rules}") or "{}")
         other = {path for path, meaning in mapping.meanings.items() if settled_by.get(path) != meaning}
+        # What was only written until now was answered for without a look at what stands there.
+        unseen = {path for path in other if settled_by.get(path, "").startswith(UNHEARD)}
+        link.answered = {path: mark for path, mark in link.answered.items() if path not in unseen}
         for path in flat.keys() - moved:
             if path.partition("/")[0] in other and not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):
                 flat_before.pop(path, None)
