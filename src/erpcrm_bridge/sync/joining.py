@@ -4,7 +4,7 @@ is laid before a person."""
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from itertools import combinations, islice
+from itertools import combinations, islice, repeat
 from typing import Any, TypeAlias
 
 from msgspec import Struct, structs
@@ -20,7 +20,7 @@ from erpcrm_bridge.sync.crossing import carried, leading_to, led_to
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.identify import Doubt, Group
 from erpcrm_bridge.sync.merge import author_of
-from erpcrm_bridge.sync.natural import cross_form
+from erpcrm_bridge.sync.natural import cross_form, forms_of
 from erpcrm_bridge.sync.nodes import Node, Nodes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.references import blocking, refs_of
@@ -144,18 +144,20 @@ def _look_again(flow: Flow, store: Store, run: RunNote, entity: str) -> Asked:
 
 def _marked(flow: Flow, store: Store, entity: str, states: Sequence[IncomingState]) -> Iterator[tuple[Who, set[int | str]]]:
     """Yield what nothing links, in these states, with its natural keys and cross ids: two that share none of them are not one."""
-    policies = flow.policies[entity]
-    natural, keys = _looked_at(policies.rules), policies.natural_keys
+    keys = flow.policies[entity].natural_keys
     for side in flow.sides[entity]:
-        get, after = side.mapping.narrowed(natural), ""
+        get, after = side.mapping.narrowed(set(keys.paths)), ""
         while rows := store.incoming_unlinked(side.stream_id, after, BATCH, states):
             after = rows[-1].key
-            refs = refs_of(flow, store, side, [row.fields for row in rows if row.fields is not None])
-            for row in rows:
-                if row.fields is not None and side.mapping.applies(row.fields):
-                    own: set[int | str] = {natural for natural in keys.of(get(row.fields, refs, [])) if natural}
-                    own.update(cross_form(key) for key in (row.key, carried(side, row.fields)) if key)
-                    yield (side.stream_id, row.key), own
+            ours = [row for row in rows if row.fields is not None and side.mapping.applies(row.fields)]
+            refs = refs_of(flow, store, side, [row.fields or {} for row in ours])
+            told = [get(row.fields or {}, refs, []) for row in ours]
+            forms = {path: forms_of(path, [said.get(path) for said in told]) for path in keys.paths}
+            drawn = zip(*keys.drawn(forms, len(ours)), strict=True) if keys.paths else repeat(())
+            for row, natural in zip(ours, drawn, strict=False):
+                own: set[int | str] = {key for key in natural if key}
+                own.update(cross_form(key) for key in (row.key, carried(side, row.fields)) if key)
+                yield (side.stream_id, row.key), own
 
 
 def _asked(flow: Flow, store: Store, whos: Sequence[Who]) -> Asked:
