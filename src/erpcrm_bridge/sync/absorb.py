@@ -236,12 +236,12 @@ def want_everywhere(flow: Flow, store: Store, run: RunNote, entity: str) -> int:
     while goldens := store.golden_page(entity, after, BATCH):
         after = goldens[-1].id
         links = store.links_of([golden.id for golden in goldens])
-        rows = []
+        rows: list[LinkRow] = []
         for golden in goldens:
             here = {link.stream_id for link in links.get(golden.id, [])}
             systems = {side.system for side in flow.sides[entity] if side.stream_id in here}
-            for side in flow.creating(entity, systems) if golden.state == "live" else ():
-                rows.append(LinkRow(run.link_ids.new(), golden.id, entity, side.stream_id, None, "wanted", True))
+            if golden.state == "live":
+                rows.extend(flow.wanted(golden, systems, run.link_ids))
         with store.transaction(run.fence):
             seq = store.next_seq()
             for row in rows:

@@ -25,8 +25,6 @@ from erpcrm_bridge.sync.merge import (
 )
 from erpcrm_bridge.sync.notes import RunNote, note_decided, parked_row
 
-_NO_PATHS: frozenset[str] = frozenset()
-
 
 def put_values(golden: GoldenRow, unit: Sequence[str], values: Sequence[Any], author: Author) -> dict[str, list[Any]]:
     """Let golden hold these values of a unit, said by ``author``; return what they replace, as [old, new] by path."""
@@ -118,11 +116,12 @@ def clash_paths(store: Store, golden_ids: list[str]) -> dict[str, frozenset[str]
     """Return, by golden id, the paths that are in an open clash: frozen, and pushed nowhere until it is settled."""
     found: dict[str, frozenset[str]] = {}
     for golden_id, unit in store.in_clash(golden_ids):
-        found[golden_id] = found.get(golden_id, _NO_PATHS).union(unit)
+        found[golden_id] = found.get(golden_id, frozenset()).union(unit)
     return found
 
 
 def clash_subject(golden_id: str, unit: Sequence[str]) -> str:
+    """Return the subject under which the clash of a unit is kept."""
     return f"clash:{golden_id}:{'+'.join(unit)}"
 
 
@@ -143,8 +142,10 @@ def clash_row(run: RunNote, golden: GoldenRow, clash: Clash) -> ParkedRow:
 
 
 def plain_clash(clash: Clash) -> dict[str, Any]:
+    """Return a clash as it is stored."""
     return {"unit": clash.unit, "why": clash.why, "candidates": [plain_candidate(candidate) for candidate in clash.candidates]}
 
 
 def plain_candidate(candidate: Candidate) -> dict[str, Any]:
+    """Return one of a clash's values as it is stored."""
     return {"by": candidate.by, "role": candidate.role, "version": candidate.version, "values": candidate.values}

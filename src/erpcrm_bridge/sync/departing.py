@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from erpcrm_bridge.mapping import Refs
 from erpcrm_bridge.model.entities import entity_spec
@@ -94,10 +94,12 @@ def take_its_place(copy: LinkRow) -> None:
     copy.dirty, copy.answered, copy.held, copy.pending, copy.line_keys = False, {}, {}, [], {}
 
 
-def no_longer_archived(store: Store, golden: GoldenRow, sayings: Sequence[Saying], merged: Merged) -> None:
+def no_longer_archived(
+    store: Store, golden: GoldenRow, sayings: Sequence[Saying], merged: Merged, frozen: Container[tuple[str, ...]]
+) -> None:
     """What a delete had archived, and nobody said anything of since, is what it was before when the record comes back, or what it says
     now (L8)."""
-    if (author_of("status", golden.authors) or [""])[0] != ON_DELETE:
+    if _STATUS in frozen or (author_of("status", golden.authors) or [""])[0] != ON_DELETE:
         return
     told = [saying for saying in sayings if "status" in saying.moved]
     rows = store.histories([golden.id]).get(golden.id, [])

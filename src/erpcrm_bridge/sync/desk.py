@@ -163,8 +163,8 @@ def found_new(store: Store, flow: Flow, parked_id: str, *, person: str, clock: C
     known = store.incoming(row.stream_id or 0, [row.key]).get(row.key)
     old = known is not None and known.seq <= int(store.fact(f"old until:{flow.name}") or -1)  # an adoption creates nothing by itself
     stands = [side.system for side in flow.all_sides() if side.stream_id == row.stream_id]
-    for side in flow.creating(row.entity, stands) if not old else ():
-        links.append(LinkRow(run.link_ids.new(), golden.id, row.entity, side.stream_id, None, "wanted", True))
+    if not old:
+        links.extend(flow.wanted(golden, stands, run.link_ids))
     with store.transaction():
         golden.seq = store.next_seq()
         store.add_golden([golden])

@@ -26,10 +26,11 @@ from erpcrm_bridge.mapping.check import Against
 from erpcrm_bridge.mapping.drift import Drift, drift, has_moved
 from erpcrm_bridge.mapping.lock import installed_library, read_lock
 from erpcrm_bridge.model.entities import entity_spec
+from erpcrm_bridge.model.ids import Ids
 from erpcrm_bridge.model.records import Selection
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.settings import Brakes, ConnectionSettings, FlowSettings, Settings, connector_settings
-from erpcrm_bridge.store import LinkRow, Store
+from erpcrm_bridge.store import GoldenRow, LinkRow, Store
 from erpcrm_bridge.sync.merge import Policies
 
 
@@ -121,14 +122,14 @@ class Flow:
             return next((side for side in sides if side.mapping.applies(fields)), sides[0])
         return sides[0] if sides else None
 
-    def creating(self, entity: str, stands: Iterable[str]) -> Iterator[Side]:
-        """Yield a side for each system in which a record is to be created that ``stands`` in these: one, however many mappings
+    def wanted(self, golden: GoldenRow, stands: Iterable[str], ids: Ids) -> Iterator[LinkRow]:
+        """Yield a link for each system in which a golden record is to be created that ``stands`` in these: one, however many mappings
         share its streams."""
         here = set(stands)
-        for side in self.sides.get(entity, ()):
+        for side in self.sides.get(golden.entity, ()):
             if side.create and side.system not in here:
                 here.add(side.system)
-                yield side
+                yield LinkRow(ids.new(), golden.id, golden.entity, side.stream_id, None, "wanted", True)
 
     def side_of(self, link: LinkRow, golden: Fields) -> Side | None:
         """Return the side that a link stands under: the one whose mapping settled it, or takes its base; for a record that is still to be

@@ -22,10 +22,9 @@ from erpcrm_bridge.sync.notes import RunNote, parked_row
 from erpcrm_bridge.sync.pull import read_now
 from erpcrm_bridge.sync.references import blocking
 
-_NO_PATHS: frozenset[str] = frozenset()
-
 
 def wait(batch: Batch, run: RunNote, row: IncomingRow, side: Side, error: FieldError) -> None:
+    """Let a record wait for the parent that ``error`` names (L7)."""
     entity, key = error.reference or ("", "")
     batch.set_state(row, "waiting")
     batch.park.append(
@@ -130,7 +129,7 @@ def saying_of(
         said[name] = [{"id": line_ids[name][key], **line} for key, line in pairs]
     flat = flatten(said, lists) if lists else said
     unreadable: list[FieldError] = []
-    unread: set[str] | frozenset[str] = _NO_PATHS
+    unread: set[str] | frozenset[str] = frozenset()
     if errors:
         unreadable = [error for error in errors if error.reference is None]
         unread = {path for error in unreadable for path in side.policies.unit(error.path)}
@@ -416,6 +415,7 @@ def _answers_left(link: LinkRow, mapping: CompiledMapping, old_base: Fields | No
 
 
 def park_record(run: RunNote, member: Member, error: str, reason: str, batch: Batch, golden_id: str | None) -> None:
+    """Park a record as a whole: nothing that it says is taken until a person, or a further state of it, sets it right (L9)."""
     side, row = member.side, member.incoming
     batch.set_state(row, "parked")
     batch.park.append(

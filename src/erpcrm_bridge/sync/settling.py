@@ -29,7 +29,6 @@ from erpcrm_bridge.sync.saying import park_record, read_sums_again, saying_of, s
 BATCH = 5_000
 RETURNS = 4
 """So many settles it takes at least for a value to have been taken twice, and taken back each time."""
-_STATUS = ("status",)
 
 
 def draw_match_keys(store: Store, rules: EntityRules, goldens: Sequence[GoldenRow]) -> None:
@@ -82,6 +81,7 @@ def settle(
 
 
 def write_incoming_states(store: Store, batch: Batch) -> None:
+    """Store what becomes of the incoming states of a batch: within a transaction of the caller's."""
     for stream_id in {row.stream_id for row in batch.settled}:
         store.drop_incoming(stream_id, [row.key for row in batch.settled if row.stream_id == stream_id])
     for stream_id, keys in batch.drop.items():
@@ -209,8 +209,8 @@ def _merge_one(
         frozen=frozen,
         rewritten=lambda unit, new, by: _rewritten(history, unit, new, by),
     )
-    if work.restored and _STATUS not in frozen:
-        no_longer_archived(store, golden, sayings, merged)
+    if work.restored:
+        no_longer_archived(store, golden, sayings, merged, frozen)
     fields = unflatten(merged.fields, lists) if lists else merged.fields
     if merged.changes and sayings and lists:
         _total_follows_lines(policies.rules, golden, merged, frozen, sayings)
@@ -425,8 +425,7 @@ def _want(flow: Flow, run: RunNote, work: Work, batch: Batch) -> None:
     golden = work.golden
     if any(member.incoming.seq <= run.old_until for member in work.members):
         return
-    for side in flow.creating(golden.entity, [member.side.system for member in work.members]):
-        batch.add_links.append(LinkRow(run.link_ids.new(), golden.id, golden.entity, side.stream_id, None, "wanted", True))
+    batch.add_links.extend(flow.wanted(golden, [member.side.system for member in work.members], run.link_ids))
 
 
 def _match_keys(flow: Flow, work: Work, said: Fields, before: Fields, changed: set[str], batch: Batch) -> None:
