@@ -22,6 +22,7 @@ from erpcrm_bridge.sync.run import run_flow
 from erpcrm_bridge.testing.memory import MemoryConnector, MemorySystem, StreamSpec
 from erpcrm_bridge.work import at_work
 from erpcrm_bridge_odoo import OdooConnector
+from erpcrm_bridge_odoo.webhooks import BURST
 
 DELAY = 0.1
 PARTNERS = Selection("res.partner", "id", ("name",))
@@ -86,7 +87,11 @@ class Office:
         return run_flow(self.flow, self.store, folder=self.settings.folder, fence=self.fence)
 
     def named(self) -> list[str]:
-        """Return the partners that the posts so far have named, and forget the posts."""
+        """Return the partners that the posts so far have named, and forget the posts.
+
+        Each look is a moment of its own: one that came sooner after the last would find no news in what was named then.
+        """
+        time.sleep(BURST * DELAY)
         keys: dict[str, None] = {}
         for request in self.receiver.requests:
             found, delay = self.erp.parse_webhook(request)
