@@ -113,21 +113,19 @@ def dlt(folder: Path, kind: str) -> Counted:
 
 
 def edits(folder: Path) -> Counted:
-    """4,000 edits, 1,000 clashes among them, in two systems with a cursor that hold what the last run left in the files. Only the run that
-    takes them over is timed, as a scheduler does it whose modules are imported already: what it is held against was a daemon that ran. It
-    must be the last job: what it writes does not reach the files."""
+    """4,000 edits, 1,000 clashes among them, in two systems with a cursor that hold what the last run left in the files. A first run, which
+    finds nothing, stores their cursors; only the one that takes the edits over is timed, as a scheduler does it that has been running: what
+    it is held against was a daemon. It must be the last job: what it writes does not reach the files."""
     import json
 
     from logged import LoggedSystem
-
-    import erpcrm_bridge.settings
-    import erpcrm_bridge.sync.run
-    import erpcrm_bridge.work  # noqa: F401 - imported before the clock starts
 
     crm, erp = (
         LoggedSystem(path, json.loads((path.parent / ".erpcrm-bridge.json").read_text(encoding="utf-8"))["identity"])
         for path in files(folder)
     )
+    systems = {"crm-files": crm, "erp-files": erp}
+    bridge(folder, opener=lambda name, _: systems[name])
     by_vat = {fields["VAT Number"]: key for key, fields in erp.records.items() if fields["VAT Number"]}
     pairs = [(key, by_vat[fields["VAT"]]) for key, fields in crm.records.items() if fields["VAT"] in by_vat and key.startswith("001")]
     share = min(1_000, len(pairs) // 4)
@@ -138,7 +136,7 @@ def edits(folder: Path) -> Counted:
         crm.edit(left, "Phone", f"+49 40 {left}")
         erp.edit(right, "Zip", f"9{right}"[:9])
     start, cpu = time.perf_counter(), time.process_time()
-    counts = bridge(folder, opener=lambda name, _: {"crm-files": crm, "erp-files": erp}[name])
+    counts = bridge(folder, opener=lambda name, _: systems[name])
     return counts | {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
 
 
