@@ -226,7 +226,7 @@ def test_the_lock_of_a_runner_that_is_no_more_is_waited_for(tmp_path: Path) -> N
     lock = RunLock(tmp_path / "lock")
     gone = subprocess.Popen(["true"])
     gone.wait()
-    left = subprocess.Popen(["sleep", "0.3"], pass_fds=[lock.file])
+    left = subprocess.Popen(["sleep", "0.8"], pass_fds=[lock.file])
     with pytest.raises(Locked, match=f"pid {os.getpid()}"):
         RunLock(tmp_path / "lock")
     os.pwrite(lock.file, f"pid {gone.pid} since 2026-05-01T07:25:37Z\n".encode(), 0)

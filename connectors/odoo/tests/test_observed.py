@@ -74,7 +74,9 @@ def test_a_record_that_is_committed_late_under_an_old_stamp_is_not_lost(world: W
     world.fault(kind="late_commit", model="res.partner", method="write", seconds=1)
     writing = threading.Thread(target=lambda: world.people.call("res.partner", "write", [int(key)], vals={"ref": "late"}), daemon=True)
     writing.start()
-    time.sleep(0.3)
+    while not any(call.method == "write" for call in world.simulator.service.seen):
+        time.sleep(0.01)
+    time.sleep(0.3)  # for its transaction to begin
     world.pass_by(seconds=60)
     cursors = {connector: changed(connector, PARTNER, None)[1] for connector in (careful, careless)}
     writing.join(10)
