@@ -326,3 +326,26 @@ def test_an_edit_that_a_system_may_not_make_is_set_back_where_nobody_has_ever_sa
     assert "said Z-1: refused, this role may not change the field" in trade.ok("explain", row["Id"], "number").out
     assert path.read_text() == before
     assert trade.ok("verify").code == 0
+
+
+def test_an_export_that_groups_its_thousands_does_so_in_lines_prices_and_stock_too(trade: Trade) -> None:
+    head, _ = ERP["invoice_lines.csv"]
+    trade.export("invoice_lines.csv", head, [
+        '1,70001,1,SCR-10,Screw,"24,690",0.0475,"1,172.78",Item', "2,70001,2,,VAT 19 %,1,222.83,222.83,Tax",
+    ])  # fmt: skip
+    trade.export("items.csv", ERP["items.csv"][0], ['301,,SCR-10,Screw 10 mm,zinc plated,Inventory Item,Fasteners,pc,Euro,"2,100.5",No'])
+    trade.export("prices.csv", ERP["prices.csv"][0], ['81,,5,301,Euro,"4,750.25"'])
+    trade.export("price_breaks.csv", ERP["price_breaks.csv"][0], ['91,81,"1,000","4,250.00"'])
+    trade.export("stock.csv", ERP["stock.csv"][0], ['61,,301,Hamburg,"1,250","1,000.5","5,000",06/15/2026'])
+    trade.export("payment_applications.csv", ERP["payment_applications.csv"][0], ['1,80001,1,70001,"1,395.00"'])
+    trade.sync()
+    assert [row["Amount__c"] for row in trade.rows("Invoice_Line__c.csv")] == ["1172.78", "222.83"]
+    assert trade.row("Invoice_Line__c.csv", Line_Number__c="1")["Quantity__c"] == "24690"
+    assert trade.row("Payment_Application__c.csv")["Amount__c"] == "1395.00"
+    assert (trade.row("Product2.csv")["Cost__c"], trade.row("PricebookEntry.csv")["UnitPrice"]) == ("2100.5", "4750.25")
+    price_break = trade.row("Price_Break__c.csv")
+    assert (price_break["Min_Quantity__c"], price_break["Unit_Price__c"]) == ("1000", "4250.00")
+    stock = trade.row("Stock_Level__c.csv")
+    assert [stock[f"{name}__c"] for name in ("On_Hand", "Available", "Next_Quantity")] == ["1250", "1000.5", "5000"]
+    assert trade.ok("parked", "--json").object["parked"] == []
+    assert trade.ok("verify").code == 0
