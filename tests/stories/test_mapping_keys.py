@@ -1231,6 +1231,22 @@ def test_of_several_values_that_read_alike_the_named_one_is_written(tmp_path: Pa
     assert says(here.crm_of(customer), Status="open")
 
 
+@pytest.mark.parametrize("after", [[], ["trim"]])
+@story("TableSpec.pairs")
+def test_what_a_table_reads_as_nothing_is_empty_and_stays_as_it_is_written_there(tmp_path: Path, after: list[str]) -> None:
+    table = {"pairs": {"desk": "030 1", "n/a": None, "-": None}}
+    here, account, customer = joined(tmp_path, {"phone": {"external": "Phone", "via": [{"map": table}, *after]}}, {"Phone": "n/a"})
+    assert says(here.erp_of(account), tel=None)
+    assert says(here.crm_of(customer), Phone="n/a")
+    assert not here.parked()
+    here.erp.edit("customer", customer, {"tel": "030 1"})
+    here.sync_until_quiet()
+    assert says(here.crm_of(customer), Phone="desk")
+    here.crm.edit("Account", account, {"Phone": "-"})
+    here.sync_until_quiet()
+    assert says(here.erp_of(account), tel=None)
+
+
 @story("ListSpec.child", "ChildSpec.stream", "ChildSpec.parent", "EntityFile.lists", "ListPolicySpec.model", "ListPolicySpec.line_match")
 def test_lines_in_a_stream_of_their_own_are_the_lines_that_stand_inside_the_other_record(tmp_path: Path) -> None:
     here = World(tmp_path, entities=("customer", "order"))

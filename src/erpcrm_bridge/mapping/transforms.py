@@ -356,6 +356,8 @@ def _map(options: Any, setting: Setting) -> Transform:
     for external, canonical in table.pairs.items():
         if isinstance(canonical, (list, dict)):
             raise Misused("`map`: a pair is one value to one value")
+        if canonical is None:
+            continue  # it reads as nothing, and nothing is written as null
         if canonical in inverse:
             twice[canonical] = None
         inverse.setdefault(canonical, external)
@@ -367,7 +369,7 @@ def _map(options: Any, setting: Setting) -> Transform:
         )
     inverse |= table.write
     pairs, fallback = dict(table.pairs), table.fallback
-    outputs = frozenset([*pairs.values(), *([] if fallback is None else [fallback])])
+    outputs = frozenset([*pairs.values(), fallback]) - {None}
     exact = {(type(key), key): value for key, value in pairs.items()}
 
     def get(value: Any) -> Any:
@@ -387,7 +389,8 @@ def _map(options: Any, setting: Setting) -> Transform:
     law: Law = "quotient" if twice or fallback is not None or table.write else "iso"
     guesses = (lambda value: (type(value), value) not in exact) if fallback is not None else None
     of_text = {key: value for key, value in pairs.items() if isinstance(key, str)}
-    return Transform("map", law, get, put, outputs=outputs, guesses=guesses, of_text=of_text)
+    nullable = None in pairs.values()
+    return Transform("map", law, get, put, nullable=nullable, outputs=outputs, guesses=guesses, of_text=of_text)
 
 
 def _code(options: dict[str, Any], setting: Setting) -> Transform:

@@ -110,9 +110,10 @@ def test_a_transform_reads_writes_and_reads_again_the_same(
         ("odoo_false_null", False, None),
         ("country", "  ", None),
         ("first_of_list", [], None),
+        ({"map": {"pairs": {"GmbH": "customer", "n/a": None, "-": None}}}, "n/a", None),
     ],
 )
-def test_an_empty_value_becomes_null(entry: str, value: Any, canonical: Any) -> None:
+def test_an_empty_value_becomes_null(entry: Any, value: Any, canonical: Any) -> None:
     assert there(made(entry, two_way=False), value) is canonical
     assert made(entry, two_way=False).nullable
 

@@ -171,7 +171,7 @@ def _picklist(report: Report, spec: MappingSpec, plan: Plan, described: Field) -
     if plan.gets and missing and table.fallback is not None and reason is not None:
         report.add("ok", "fallback", plan.place, f"accepted ({reason}): {_some(missing)} -> {shown(table.fallback)}")
     stale = [value for value in [*table.pairs, *table.write.values()] if (type(value), value) not in listed]
-    inverse = [table.write.get(canonical, external) for external, canonical in table.pairs.items()]
+    inverse = [table.write.get(canonical, external) for external, canonical in table.pairs.items() if canonical is not None]
     for value in dict.fromkeys(stale):
         refused = plan.puts and described.restricted and value in inverse
         what = f"{described.name} has no value {shown(value)}{', and takes no other' if refused else ''}"
