@@ -1407,6 +1407,9 @@ def rot13() -> PlugIn:
     )
 
 
+EMPTIES = PlugIn("quotient", lambda text: None if text == "n/a" else text, lambda text: text, ["abc", "n/a"])
+BYTES = PlugIn("quotient", lambda text: text if isinstance(text, str) else text.decode(), str.encode, ["abc"])
+LAWLESS = PlugIn("bijection", lambda text: text, lambda text: text, ["abc"])  # type: ignore[arg-type]  # its mistake
 BROKEN = PlugIn("iso", lambda text: text.lower(), lambda text: text, ["Abc"])
 NO_PLUG_IN = "text"
 
@@ -1415,7 +1418,9 @@ NO_PLUG_IN = "text"
 def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Install packages that bring transforms."""
     names = {"rot13": "ROT13", "shout": "SHOUT", "broken": "BROKEN", "nothing": "NO_PLUG_IN", "gone": "GONE"}
+    names |= {"hash": "SHOUT", "twice": "ROT13", "empties": "EMPTIES", "lawless": "LAWLESS", "bytes": "BYTES"}
     points = [EntryPoint(name, f"{__name__}:{value}", GROUP) for name, value in names.items()]
+    points += [EntryPoint("twice", f"{__name__}:SHOUT", GROUP), EntryPoint("shout", f"{__name__}:SHOUT", GROUP)]
     monkeypatch.setattr(transforms, "entry_points", lambda group: [point for point in points if point.group == group])
     transforms._entry_points.cache_clear()
     yield
@@ -1457,6 +1462,11 @@ def test_an_option_that_is_true_or_false_is_taken_as_such(tmp_path: Path, plugge
         ("gone", "cannot be loaded"),
         ("{rot13: {kee: 1}}", "no option `kee`"),
         ("rot14", "did you mean `rot13`?"),
+        ("hash", f"`hash` is a transform of the bridge, and {__name__}:SHOUT brings another"),
+        ("twice", f"{__name__}:ROT13 and {__name__}:SHOUT both bring a transform `twice`"),
+        ("empties", "answers null for its sample 2, and is not `nullable`"),
+        ("bytes", "writes its sample 1 as bytes, which no system holds"),
+        ("lawless", "`bijection` is no law"),
     ],
 )
 def test_a_plug_in_that_breaks_its_law_or_is_misused_is_refused_where_it_stands(

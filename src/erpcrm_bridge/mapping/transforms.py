@@ -19,7 +19,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import cache, lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from erpcrm_bridge.mapping.expression import Refused
@@ -112,7 +112,7 @@ def transform_names() -> list[str]:
 def build(entry: str | Mapping[str, Any], setting: Setting) -> Transform:
     """Return the transform that one entry of ``via`` names. Raises Misused."""
     name, options = _entry(entry)
-    found = BUILDERS.get(name) or _plugged(name)
+    found = _plugged(name) or BUILDERS.get(name)
     if found is None:
         from difflib import get_close_matches
 
@@ -176,14 +176,24 @@ class PlugIn:
 
 
 @cache
-def _entry_points() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+def _entry_points() -> dict[str, tuple[EntryPoint, ...]]:
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in entry_points(group=GROUP):
+        if all(point.value != other.value for other in found.get(point.name, ())):
+            found[point.name] = (*found.get(point.name, ()), point)
+    return found
 
 
 def _plugged(name: str) -> tuple[Callable[[Any, Setting], Transform], dict[str, type], tuple[str, ...]] | None:
-    point = _entry_points().get(name)
-    if point is None:
+    points = _entry_points().get(name)
+    if points is None:
         return None
+    values = " and ".join(sorted(point.value for point in points))
+    if name in BUILDERS:
+        raise Misused(f"`{name}` is a transform of the bridge, and {values} brings another", "give the plug-in another name")
+    if len(points) > 1:
+        raise Misused(f"{values} both bring a transform `{name}`", "leave one of the packages out, or give its transform another name")
+    (point,) = points
     try:
         plug_in = point.load()
     except Exception as error:
@@ -193,15 +203,19 @@ def _plugged(name: str) -> tuple[Callable[[Any, Setting], Transform], dict[str, 
 
     def builder(options: Any, _setting: Setting) -> Transform:
         get, put = partial(plug_in.get, **options), partial(plug_in.put, **options) if plug_in.put else None
-        _keeps_its_law(name, plug_in, get, put)
+        _keeps_its_law(name, plug_in, get, put, f"correct the plug-in {point.value}")
         return Transform(name, plug_in.law, get, put, nullable=plug_in.nullable)
 
     return builder, dict(plug_in.options), tuple(plug_in.needed)
 
 
-def _keeps_its_law(name: str, plug_in: PlugIn, get: Function, put: Function | None) -> None:
-    """Raise Misused where a plug-in has no samples, or breaks its law on one of them."""
-    way_out = f"correct the plug-in {_entry_points()[name].value}"
+_EXTERNAL = (str, int, Decimal, list, dict, type(None))
+
+
+def _keeps_its_law(name: str, plug_in: PlugIn, get: Function, put: Function | None, way_out: str) -> None:
+    """Raise Misused where a plug-in has no samples, or breaks its law, or what it says of null, on one of them."""
+    if plug_in.law not in get_args(Law):
+        raise Misused(f"the transform `{name}`: `{plug_in.law}` is no law", f"{way_out}: a law is {', '.join(get_args(Law))}")
     if not plug_in.samples:
         raise Misused(f"the transform `{name}` shows no samples of what it reads", way_out)
     if (plug_in.law == "one-way") != (put is None):
@@ -213,6 +227,10 @@ def _keeps_its_law(name: str, plug_in: PlugIn, get: Function, put: Function | No
             kept = put is None or said is None or (same(back, sample) if plug_in.law == "iso" else same(get(back), said))
         except Exception as error:
             raise Misused(f"the transform `{name}` fails on its sample {number}: {type(error).__name__}", way_out) from error
+        if said is None and not plug_in.nullable:
+            raise Misused(f"the transform `{name}` answers null for its sample {number}, and is not `nullable`", way_out)
+        if not isinstance(back, _EXTERNAL):
+            raise Misused(f"the transform `{name}` writes its sample {number} as {type(back).__name__}, which no system holds", way_out)
         if not kept:
             raise Misused(f"the transform `{name}` breaks its law ({plug_in.law}) on its sample {number}", way_out)
 
