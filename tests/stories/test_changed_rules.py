@@ -3,8 +3,11 @@ where they hold what the rules read, else by a read."""
 
 from __future__ import annotations
 
+import importlib
+import shutil
+import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 from tests.stories.world import TEXT, World, says
 
 from erpcrm_bridge.connector import Connector
+from erpcrm_bridge.mapping import transforms
 from erpcrm_bridge.testing.memory import MemoryConnector
 from erpcrm_bridge.testing.system import MemorySystem
 
@@ -116,6 +120,40 @@ def test_after_a_changed_table_the_stored_base_is_mapped_anew(tmp_path: Path) ->
     turned = {"open": "inactive", "closed": "active", "gone": "archived"}
     changed.library = changed.mapped(**mapped({"status": {"external": "Status", "via": [{"map": {"pairs": turned}}]}}))
     reviewed(changed, account, customer, {"inactive": "no"}, {"inactive": "yes"})
+
+
+def brings(folder: Path, version: str, get: str) -> None:
+    """Install a package in ``folder`` that brings the transform `casing`, in this version, in place of any other."""
+    for old in folder.glob("casing_plug*"):
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    told = folder / f"casing_plug-{version}.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: casing-plug\nVersion: {version}\n")
+    (told / "entry_points.txt").write_text(f"[{transforms.GROUP}]\ncasing = casing_plug:CASING\n")
+    source = f'from erpcrm_bridge.mapping import PlugIn\nCASING = PlugIn("quotient", {get}, lambda text: text, ["abc"])\n'
+    (folder / "casing_plug.py").write_text(source)
+    sys.modules.pop("casing_plug", None)
+    importlib.invalidate_caches()
+    transforms._entry_points.cache_clear()
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in which packages are installed."""
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path / "packages"
+    sys.modules.pop("casing_plug", None)
+    transforms._entry_points.cache_clear()
+
+
+@pytest.mark.parametrize("way", ["casing", {"casing": {}}])
+def test_after_another_version_of_a_plug_in_the_stored_base_is_mapped_anew(tmp_path: Path, packages: Path, way: Any) -> None:
+    brings(packages, "1.0", "str.strip")
+    changed = world(tmp_path, {"name": {"external": "Name", "via": [way], "required": True}})
+    account, customer = changed.joined_customer()
+    brings(packages, "1.1", "str.upper")
+    reviewed(changed, account, customer, {"companyName": "Acme"}, {"companyName": "ACME"})
 
 
 def test_after_a_change_of_a_code_table_that_the_connection_declares_the_stored_base_is_mapped_anew(tmp_path: Path) -> None:

@@ -767,6 +767,7 @@ def _meanings(world: World, plans: Sequence[Plan]) -> dict[str, str]:
 def _digest_of(world: World, body: Any, codes: Iterable[str]) -> str:
     texts = _texts(body)
     streams = {"": world.stream, **{f"{name}/": one for name, one in world.children.items() if name in texts}}
+    plug_ins = {name: version for name, version in world.used_plug_ins.items() if name in texts | _keys(body)}
     told = ((at, name, field.length) for at, one in streams.items() if one for name, field in one.fields.items() if name in texts)
     return digest(
         {
@@ -775,6 +776,7 @@ def _digest_of(world: World, body: Any, codes: Iterable[str]) -> str:
             "codes": _plain({kind: world.codes.get(kind, {}) for kind in codes}),
             "values": _plain({name: world.values.get(name) for name in _declared(body)}),
             "lengths": _plain({at + name: length for at, name, length in told if length is not None}),
+            **({"plug-ins": _plain(plug_ins)} if plug_ins else {}),
         }
     )
 
@@ -785,6 +787,12 @@ def _texts(value: Any) -> set[str]:
     if isinstance(value, (list, tuple)):
         return set().union(*(_texts(part) for part in value))
     return {value} if isinstance(value, str) else set()
+
+
+def _keys(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return {key for key in value if isinstance(key, str)}.union(*map(_keys, value.values()))
+    return set().union(*map(_keys, value)) if isinstance(value, (list, tuple)) else set()
 
 
 def _declared(body: Any) -> set[str]:

@@ -59,6 +59,7 @@ class World:
     findings: Findings
     names: frozenset[str] = frozenset()
     used_codes: set[str] = field(default_factory=set)
+    used_plug_ins: dict[str, str] = field(default_factory=dict)
     pauses: Mapping[str, Pause] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)
     children: Mapping[str, Stream] = field(default_factory=dict)
@@ -344,6 +345,7 @@ def _via(world: World, place: Path, spec: RuleSpec, rule: Rule, scope: Scope) ->
         text_numbers=world.literal_names,
         two_way=rule.direction != "to_canonical",
         used_codes=world.used_codes,
+        used_plug_ins=world.used_plug_ins,
     )
     built: list[Transform] = []
     for number, entry in enumerate(spec.via):

@@ -92,6 +92,7 @@ class Setting:
     text_numbers: bool
     two_way: bool
     used_codes: set[str] = field(default_factory=set)
+    used_plug_ins: dict[str, str] = field(default_factory=dict)
 
     def argument(self, text: str, literal: Callable[[str], bool], what: str) -> Argument:
         """Return the argument that ``text`` names: ``$connection.NAME``, a canonical path, or a literal that ``literal`` accepts."""
@@ -201,9 +202,10 @@ def _plugged(name: str) -> tuple[Callable[[Any, Setting], Transform], dict[str, 
     if not isinstance(plug_in, PlugIn):
         raise Misused(f"{point.value} is no transform", f"let the entry point {GROUP} name a PlugIn")
 
-    def builder(options: Any, _setting: Setting) -> Transform:
+    def builder(options: Any, setting: Setting) -> Transform:
         get, put = partial(plug_in.get, **options), partial(plug_in.put, **options) if plug_in.put else None
         _keeps_its_law(name, plug_in, get, put, f"correct the plug-in {point.value}")
+        setting.used_plug_ins[name] = f"{point.value} {point.dist.version if point.dist is not None else ''}"
         return Transform(name, plug_in.law, get, put, nullable=plug_in.nullable)
 
     return builder, dict(plug_in.options), tuple(plug_in.needed)
