@@ -1154,6 +1154,36 @@ def test_a_create_waits_for_what_is_required_and_goes_without_what_is_not(tmp_pa
     assert says(here.erp_of(child), parent=here.partner("crm", "Account", parent, "erp")[0])
 
 
+@story("RuleSpec.required")
+def test_what_is_required_is_there_where_one_of_its_joined_fields_holds_it(tmp_path: Path) -> None:
+    rules = {"phone": {"external": ["tel", "ext"], "via": ["join"], "required": True}}
+    here = world(tmp_path, erp={"fields": rules}, specs={"erp.customer": {"fields": fields("ext")}})
+    account = here.crm.create("Account", {"Name": "Acme", "Phone": "12345"})
+    bare = here.crm.create("Account", {"Name": "Bare"})
+    here.sync_until_quiet()
+    assert says(here.erp_of(account), tel="12345", ext=None)
+    assert [row.reason.partition(": ")[2] for row in here.parked("record")] == ["phone is required on a create and empty"]
+    assert len(here.erp.all("customer")) == 1
+    here.crm.edit("Account", bare, {"Phone": "1 2"})
+    here.sync_until_quiet()
+    assert says(here.erp_of(bare), tel="1", ext="2")
+
+
+@story("RuleSpec.required", "RuleSpec.const")
+def test_a_create_waits_for_a_required_constant_until_the_connection_declares_it(tmp_path: Path) -> None:
+    rules = {"desk": {"external": "desk", "const": "$connection.desk", "required": True}}
+    here = world(tmp_path, erp={"fields": rules}, specs={"erp.customer": {"fields": fields("desk")}})
+    account = here.crm.create("Account", {"Name": "Acme"})
+    here.sync_until_quiet()
+    assert [row.reason.partition(" new ")[2] for row in here.parked()] == ["desk: the connection declares no desk"]
+    assert not here.erp.all("customer")
+    here.declare("erp", desk="north")
+    here.sync()
+    here.apply(here.plan())
+    here.sync_until_quiet()
+    assert says(here.erp_of(account), desk="north")
+
+
 @story("RuleSpec.required", "ListSpec.fields")
 def test_a_line_is_not_made_without_what_is_required_of_it(tmp_path: Path) -> None:
     of_erp = MAPPINGS["order/erp"]["lists"]["lines"]
@@ -1531,6 +1561,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("NullsSpec.out", "  phone: {external: P, nulls: {out: default}}", "without a `default`"),
     ("RuleSpec.write", "  phone: {external: P, write: once}", "'create_only'"),
     ("RuleSpec.required", "  phone: {external: P, required: maybe}", "true or false"),
+    ("RuleSpec.required", "  phone: {external: P, required: true, write: update_only}", "no create ever fills it"),
     ("RuleSpec.ref", "  phone: {external: P, ref: {entity: customer}}", "no reference"),
     ("RefSpec.entity", "  parent: {external: P, ref: {entity: custmer}}", "did you mean `customer`?"),
     ("RefSpec.required", "  parent: {external: P, ref: {entity: customer, required: true}}", "ref-cycle"),

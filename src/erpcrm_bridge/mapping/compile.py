@@ -130,7 +130,7 @@ class CompiledList:
     def unfilled(self, row: Fields) -> list[str]:
         """Return the fields of a line that are required on a create, and that a new row leaves empty."""
         required = [plan for plan in self._plans if plan.rule.required and plan.puts]
-        return [plan.rule.canonical[0] for plan in required if any(row.get(name) is None for name in plan.externals)]
+        return [plan.rule.about[0] for plan in required if all(row.get(name) is None for name in plan.externals)]
 
     def asked(self, row: Mapping[str, Any], *, create: bool) -> frozenset[str]:
         """Return the fields of a line that a write of ``row`` asks for: on a create all that are written then, else those it names."""
@@ -259,9 +259,9 @@ class CompiledMapping:
         return tuple(dict.fromkeys(name for plan in touched for name in plan.rule.external))
 
     def empty(self, rule: Rule, put: Fields) -> bool:
-        """Tell whether a put leaves one of the fields empty that this rule writes."""
+        """Tell whether a put leaves all of the fields empty that this rule writes."""
         externals = next(plan.externals for plan in self._plans if plan.rule is rule)
-        return any(dig_or(put, self._world.parts(name), None) is None for name in externals)
+        return all(dig_or(put, self._world.parts(name), None) is None for name in externals)
 
     def guessed(self, fields: Fields) -> frozenset[str]:
         """Return the canonical paths, lists aside, whose values here are a fallback's: what the record holds was not understood."""
@@ -404,7 +404,7 @@ def _unwritten(world: World, plans: Sequence[Plan], lists: Mapping[str, Sequence
                 lost = pause.values.get(external, {}).items()
                 why = why or next((why for value, why in lost if named is None or value in named), None)
                 if why is not None:
-                    found |= {f"{name}.{path}" if name else path: why for path in plan.rule.canonical or (plan.rule.name,)}
+                    found |= {f"{name}.{path}" if name else path: why for path in plan.rule.about}
     return found
 
 

@@ -41,6 +41,11 @@ class Rule(Struct, frozen=True):
     makes: tuple[str, ...] = ()
     by: dict[tuple[str, str], str] = {}
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The paths by which the rule is told: its canonical ones; the name of a constant, which has none."""
+        return self.canonical or (self.name,)
+
 
 Part: TypeAlias = str | tuple[str, str]
 """One step into a record: the name of a value, or the name of a list and of the flag that tells its element."""
@@ -384,6 +389,8 @@ def _shape(world: World, place: Path, spec: RuleSpec, rule: Rule, via: tuple[Tra
         add((*place, "via"), "a transform that takes several fields is the first one", "move it")
     if spec.ref and spec.nulls.out == "default":
         add((*place, "nulls"), "a reference has no default on the way out", "remove `out: default`: an empty reference clears the field")
+    if spec.required and spec.write == "update_only":
+        add((*place, "required"), "a create waits for it, and with `write: update_only` no create ever fills it", "remove one of the two")
     if len(rule.canonical) > 1 and (spec.default is not None or spec.ref):
         add(place, "`default` and `ref` are for one canonical path")
     for reason in spec.accept_loss:

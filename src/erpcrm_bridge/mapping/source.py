@@ -235,7 +235,7 @@ class Source:
         transform = step if step in {t.name for t in plan.via} else None
         reason = _reason(error, step, plan)
         foreseen, paused = isinstance(error, Refused) or step == CANONICAL, isinstance(error, Paused)
-        paths = plan.rule.canonical or (plan.rule.name,)
+        paths = plan.rule.about
         errors.extend(FieldError(path, plan.rule.name, reason, transform, reference, line, foreseen, paused) for path in paths)
         return paths
 

@@ -198,7 +198,7 @@ def _sort_out(
 ) -> Decision:
     """Tell apart what a create waits for: parents, people, and what may follow later (L7, L9)."""
     decision = Decision()
-    required = {path for rule in mapping.rules if rule.required for path in rule.canonical}
+    required = {path for rule in mapping.rules if rule.required for path in rule.about}
     references = {path: rule.reference[1] for rule in mapping.rules if rule.reference for path in rule.canonical}
     for error in errors:
         if error.reference is not None:
@@ -221,7 +221,7 @@ def _sort_out(
             continue
         if mapping.empty(rule, put) and not any(path in decision.pending for path in rule.canonical):
             in_clash = any(path in frozen for path in rule.canonical)
-            decision.held = f"{rule.canonical[0]} is required on a create and {'in clash' if in_clash else 'empty'}"
+            decision.held = f"{rule.about[0]} is required on a create and {'in clash' if in_clash else 'empty'}"
     return decision
 
 
