@@ -181,6 +181,20 @@ def test_a_clash_is_asked_shown_settled_and_written(joined: CliWorld) -> None:
     assert joined.ok("conflicts", "--json").object == {"total": 0, "clashes": [], "exit_code": 0}
 
 
+def policies(world: CliWorld, fields: str) -> None:
+    """Let the flow say so of the fields of a customer."""
+    config = world.folder / "config.yaml"
+    config.write_text(config.read_text() + f"    policies: {{customer: {{fields: {fields}}}}}\n")
+
+
+def test_a_flow_says_of_a_whole_address_who_wins(joined: CliWorld) -> None:
+    joined.edit_crm("001A", BillingCity="Berlin")  # the ERP is preferred by the shipped entity.yaml
+    joined.edit_erp("1001", **{"Billing City": "Bremen"})
+    policies(joined, "{billing.*: {on_clash: {prefer: [crm, erp]}}}")
+    joined.ok("sync")
+    assert (joined.crm()["001A"]["BillingCity"], joined.erp()["1001"]["Billing City"]) == ("Berlin", "Berlin")
+
+
 def test_a_clash_takes_a_value_of_its_own(joined: CliWorld) -> None:
     id = joined.clash()
     joined.ok("conflicts", "settle", id, "--value", "tel:+49-30-3333333")

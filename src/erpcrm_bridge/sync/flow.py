@@ -372,10 +372,16 @@ def _specs(library: Library, entity: str, role: str, wanted: FlowSettings, conne
 
 
 def overlay_of(written: Mapping[str, Mapping[str, Any]], rules: EntityRules) -> dict[str, FieldPolicy]:
-    """Return the policies that a flow sets over those of entity.yaml; what it does not say stays as it is there."""
+    """Return the policies that a flow sets over those of entity.yaml, by path; what it does not say stays as it is there.
+
+    ``billing.*`` stands for all of billing, also for what entity.yaml says more narrowly, except for what the flow itself does.
+    """
     found: dict[str, FieldPolicy] = {}
-    for path, keys in written.items():
-        policy = rules.policy(path)
+    for path in dict.fromkeys((*rules.fields, *written)):
+        name = next((name for name in _over(path) if name in written), None)
+        if name is None:
+            continue
+        keys, policy = written[name], rules.policy(path)
         values: dict[str, Any] = {name: getattr(policy, name) for name in ("write_by", "on_clash", "group", "skew")}
         if "write_by" in keys:
             values["write_by"] = tuple(keys["write_by"]) if keys["write_by"] is not None else None
@@ -386,6 +392,15 @@ def overlay_of(written: Mapping[str, Mapping[str, Any]], rules: EntityRules) -> 
             values["group"] = keys["group"]
         found[path] = FieldPolicy(**values)
     return found
+
+
+def _over(path: str) -> Iterator[str]:
+    """Yield under which names a policy stands for a path, the narrowest first."""
+    yield path
+    above = path.removesuffix(".*")
+    while "." in above:
+        above = above.rpartition(".")[0]
+        yield f"{above}.*"
 
 
 def _parents_first(entities: Sequence[str], continues: Mapping[str, str]) -> list[str]:

@@ -7,6 +7,7 @@ line exists, ``lines/ID/field`` what it says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
@@ -182,11 +183,10 @@ class Policies:
     """The policies of one entity, by unit: what may move together, who may move it, who wins."""
 
     def __init__(self, rules: EntityRules, overlay: Mapping[str, FieldPolicy] | None = None) -> None:
-        self.rules = rules
-        self._overlay = dict(overlay or {})
+        self.rules = rules = replace(rules, fields={**rules.fields, **overlay}) if overlay else rules
         self._units: dict[str, Unit] = {path: (path,) for path in entity_spec(rules.entity).fields}
         groups: dict[str, list[str]] = {}
-        custom = [path for path in (*rules.fields, *(overlay or {})) if field_at({}, path) is not None]
+        custom = [path for path in rules.fields if field_at({}, path) is not None]
         for path in dict.fromkeys((*entity_spec(rules.entity).fields, *custom)):
             group = self.policy(path).group
             if group:
@@ -267,7 +267,7 @@ class Policies:
             name, _, rest = path.partition("/")
             field = rest.partition("/")[2]
             path = f"{name}.{field}" if field else name
-        return self._overlay.get(path) or self.rules.policy(path)
+        return self.rules.policy(path)
 
     def frozen(self, in_clash: frozenset[str]) -> frozenset[str]:
         """Return what is pushed nowhere while these paths are in clash: with a line its whole list, and the total that it makes (L9)."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from erpcrm_bridge.mapping import EntityRules, FieldPolicy
 from erpcrm_bridge.model.values import Fields, digest
+from erpcrm_bridge.sync.flow import overlay_of
 from erpcrm_bridge.sync.merge import Candidate, Clash, Merged, Policies, Saying, Unit, base_means, merge, settle_by_policy, split_words
 
 ROLES = {"crm": "crm", "erp": "erp", "shop": "shop"}
@@ -287,6 +290,20 @@ def test_a_flow_s_policy_stands_over_the_entity_s(rules: Any) -> None:
     policies = Policies(found, {"email": FieldPolicy(on_clash="max")})
     assert policies.policy("email").on_clash == "max"
     assert policies.policy("tax_id").on_clash == "ask"
+
+
+def test_what_a_flow_says_of_all_fields_below_one_holds_for_each(rules: Any) -> None:
+    found: EntityRules = rules("customer")
+    narrow = FieldPolicy(write_by=("erp",), group="billing")
+    found = replace(found, fields={**found.fields, "billing.city": narrow})
+    written = {"billing.*": {"on_clash": "newer"}, "billing.line2": {"group": None}, "custom.*": {"write_by": ["crm"]}}
+    policies = Policies(found, overlay_of(written, found))
+    whole = found.policy("billing.line1")
+    assert policies.policy("billing.line1") == msgspec.structs.replace(whole, on_clash="newer")
+    assert policies.policy("billing.city") == msgspec.structs.replace(narrow, on_clash="newer"), "what it does not say stays"
+    assert policies.policy("billing.line2") == msgspec.structs.replace(whole, group=None), "the narrower one stands alone"
+    assert policies.policy("custom.tier").write_by == ("crm",)
+    assert policies.policy("shipping.city") == found.policy("shipping.city")
 
 
 # --- whatever comes ---------------------------------------------------------------------------------------------------------------
