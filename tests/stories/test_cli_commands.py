@@ -195,6 +195,14 @@ def test_a_flow_says_of_a_whole_address_who_wins(joined: CliWorld) -> None:
     assert (joined.crm()["001A"]["BillingCity"], joined.erp()["1001"]["Billing City"]) == ("Berlin", "Berlin")
 
 
+def test_no_run_begins_where_a_flow_parts_what_moves_as_one(joined: CliWorld) -> None:
+    joined.edit_crm("001A", BillingPostalCode="10115")
+    policies(joined, "{billing.postal_code: {write_by: [erp]}}")
+    done = joined.run("sync")
+    assert (done.code, joined.erp()["1001"]["Billing Zip"]) == (1, "")
+    assert "move as one value (group billing) under different policies" in done.err
+
+
 def test_a_clash_takes_a_value_of_its_own(joined: CliWorld) -> None:
     id = joined.clash()
     joined.ok("conflicts", "settle", id, "--value", "tel:+49-30-3333333")

@@ -13,8 +13,9 @@ from erpcrm_bridge.mapping.check import Against, check_fit, check_together
 from erpcrm_bridge.mapping.lock import installed_library
 from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings
 from erpcrm_bridge.settings.findings import did_you_mean
-from erpcrm_bridge.sync.flow import not_created
+from erpcrm_bridge.sync.flow import divided, not_created, overlay_of
 from erpcrm_bridge.sync.flow import open_connection as open_named
+from erpcrm_bridge.sync.merge import Policies
 
 Opener = Callable[[ConnectionSettings], Connector]
 
@@ -82,6 +83,7 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
         findings.take("mappings", error)
         return findings
     findings.complaints += [complaint for one in flows for complaint in _listed_wrongly(settings, one, library)]
+    findings.complaints += [complaint for one in flows for complaint in _divided(one, library)]
     findings.complaints += [complaint for one in flows for complaint in _founded_elsewhere(settings, one, library)]
     uses = [use for one in flows for use in uses_of(settings, one, library)]
     specs = {use.spec.name: use.spec for use in uses} if flow else library.specs
@@ -147,6 +149,14 @@ def _listed_wrongly(settings: Settings, flow: FlowSettings, library: Library) ->
                 elif spec.connector != connection.connector:
                     what = f"{entity}/{name} is a mapping for {spec.connector}, and {connection.name} is {connection.connector}"
                     yield flow.origin.complaint(place, what, "name a mapping for that connector")
+
+
+def _divided(flow: FlowSettings, library: Library) -> Iterator[Complaint]:
+    for entity, written in flow.policies.items():
+        rules = library.entities.get(entity)
+        if rules is not None:
+            for name, what, way_out in divided(Policies(rules, overlay_of(written, rules)), written):
+                yield flow.origin.complaint(("policies", entity, "fields", name), what, way_out)
 
 
 def _one_system(uses: Iterable[Use], described: Mapping[str, Description]) -> Iterator[dict[str, str]]:

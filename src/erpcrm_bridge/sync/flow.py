@@ -268,7 +268,10 @@ def _build(
             raise ConfigError(
                 f"No entity.yaml says how {entity} is matched and who may write it.", way_out=f"Add mappings/{entity}/entity.yaml."
             )
-        policies[entity] = Policies(rules, overlay_of(wanted.policies.get(entity, {}), rules))
+        written = wanted.policies.get(entity, {})
+        policies[entity] = Policies(rules, overlay_of(written, rules))
+        for _, what, way_out in divided(policies[entity], written):
+            raise ConfigError(f"{wanted.name}: {what}.", way_out=f"{way_out[0].upper()}{way_out[1:]}.")
         sides[entity] = []
         for role in sorted(wanted.roles):
             connection = wanted.roles[role]
@@ -392,6 +395,18 @@ def overlay_of(written: Mapping[str, Mapping[str, Any]], rules: EntityRules) -> 
             values["group"] = keys["group"]
         found[path] = FieldPolicy(**values)
     return found
+
+
+def divided(policies: Policies, written: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield where what a flow has ``written`` parts a group, whose members have one policy: the entry, what is wrong, the way out."""
+    for name in written:
+        for unit in policies.groups:
+            ours = next((path for path in unit if name in _over(path)), None)
+            other = next((path for path in unit if ours is not None and policies.policy(path) != policies.policy(ours)), None)
+            if ours is not None and other is not None:
+                group = policies.policy(ours).group
+                what = f"`{ours}` and `{other}` move as one value (group {group}) under different policies"
+                yield name, what, "say it of all members of the group; or take this one out of it, group: null"
 
 
 def _over(path: str) -> Iterator[str]:

@@ -194,6 +194,8 @@ class Policies:
         for members in groups.values():
             for path in members:
                 self._units[path] = tuple(members)
+        self.groups = [tuple(members) for members in groups.values()]
+        """units of several paths"""
         self.natural = frozenset(path for rule in rules.match for path in rule.keys)
         """paths of which some rule makes a natural key"""
         self.known_by = (

@@ -251,3 +251,19 @@ def test_where_a_record_cannot_carry_the_bridges_reference_none_is_created(place
     assert place.check().good
     place.mapping.write_text(MAPPING.replace("via: [trim]}", "via: [trim], direction: to_canonical}").rpartition("  - ")[0])
     assert place.check().good
+
+
+def test_a_flow_that_parts_a_group_is_told_where_it_says_so(place: Place) -> None:
+    entity = place.mapping.parent / "entity.yaml"
+    entity.write_text(ENTITY + "fields: {first_name: {group: person}, last_name: {group: person}}\n")
+    said = "    policies:\n      contact:\n        fields:\n          last_name: {write_by: [crm]}\n"
+    place.config.write_text(CONFIG + said)
+    (complaint,) = place.check().complaints
+    assert (complaint.line, complaint.what) == (
+        14,
+        "`last_name` and `first_name` move as one value (group person) under different policies",
+    )
+    place.config.write_text(CONFIG + said.replace("[crm]", "[crm], group: null"))
+    assert place.check().good
+    place.config.write_text(CONFIG + said + "          first_name: {write_by: [crm]}\n")
+    assert place.check().good
