@@ -1670,6 +1670,21 @@ def test_a_misuse_in_the_head_of_a_mapping_is_refused(tmp_path: Path, key: str, 
     refused(key, _complaints(tmp_path, text), words, "customer/crm.yaml", text.split("\n").index(wrong) + 1)
 
 
+@pytest.mark.parametrize(
+    ("assigns", "words"),
+    [
+        ("{bridge: template, template: X}", "holds the number once"),
+        ("{bridge: template, template: '{n}-{n}'}", "holds the number once"),
+        ("{bridge: template, template: 'C-{'}", "holds the number once"),
+        ("{bridge: uuid, start: 5}", "first number"),
+        ("{bridge: counter, start: -1}", "first number"),
+    ],
+)
+def test_keys_that_cannot_be_given_are_refused(tmp_path: Path, assigns: str, words: str) -> None:
+    text = HEAD.replace("connector: memory", "connector: csv") + f"assigns_keys: {assigns}\n"
+    refused("AssignsSpec", _complaints(tmp_path, text), words, "customer/crm.yaml", HEAD.count("\n") + 1)
+
+
 @pytest.mark.parametrize(("key", "wrong", "words"), ENTITIES, ids=[f"{row[0]}: {row[2]}" for row in ENTITIES])
 def test_a_misuse_in_an_entity_is_refused(tmp_path: Path, key: str, wrong: str, words: str) -> None:
     kept = [line for line in ENTITY.splitlines() if line.partition(":")[0] != wrong.partition(":")[0]]

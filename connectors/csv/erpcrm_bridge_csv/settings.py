@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from string import Formatter, printable
+from string import printable
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from erpcrm_bridge.errors import ConfigError
+from erpcrm_bridge.model.ids import counts_once
 
 SUFFIX = ".csv"
 SIDE_SUFFIX = ".new.csv"
@@ -48,11 +48,8 @@ class ByTemplate(_Strict):
     @field_validator("template")
     @classmethod
     def _one_number(cls, template: str) -> str:
-        numbers = [(name, spec, how) for _, name, spec, how in Formatter().parse(template) if name is not None]
-        if len(numbers) != 1 or numbers[0][0] != "n" or numbers[0][2] or not re.fullmatch("(0[1-9][0-9]*)?d?", numbers[0][1] or ""):
-            raise ValueError("a template holds the number once, as {n} or filled up with zeros as {n:05d}")
-        if not template.isprintable():
-            raise ValueError("a template holds no control characters")
+        if not counts_once(template):
+            raise ValueError("a template holds the number once, as {n} or filled up with zeros as {n:05d}, and no control characters")
         return template
 
 

@@ -27,6 +27,7 @@ from erpcrm_bridge.mapping.rules import (
 )
 from erpcrm_bridge.mapping.source import FieldError, Source, dig, dig_or, write_get, write_put
 from erpcrm_bridge.model.entities import MODELS, entity_spec
+from erpcrm_bridge.model.ids import counts_once
 from erpcrm_bridge.model.money import CURRENCY
 from erpcrm_bridge.model.records import Child, Selection
 from erpcrm_bridge.model.values import Fields, digest
@@ -592,6 +593,11 @@ def _key(world: World, plans: Sequence[Plan]) -> None:
         add(("assigns_keys",), f"{world.spec.connector} assigns its keys itself", "remove `assigns_keys`")
     elif isinstance(assigns, AssignsSpec) and (assigns.bridge == "template") != (assigns.template is not None):
         add(("assigns_keys",), "`template` and bridge: template go together", "as in {bridge: template, template: 'C-{n:05d}'}")
+    elif isinstance(assigns, AssignsSpec) and assigns.template is not None and not counts_once(assigns.template):
+        what = "a template holds the number once, and no control characters"
+        add(("assigns_keys", "template"), what, "write it as {n}, or filled up with zeros: 'C-{n:05d}'")
+    elif isinstance(assigns, AssignsSpec) and assigns.start is not None and (assigns.bridge == "uuid" or assigns.start < 0):
+        add(("assigns_keys", "start"), "`start` is the first number, 0 or more, of a counter or template", "correct or remove it")
 
 
 def _named(world: World, plans: Sequence[Plan]) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""Golden ids, and the ids of links, runs and what is parked: ordered in time, 14 characters, safe in any external-id field.
+"""Golden ids, and the ids of links, runs and what is parked: ordered in time, 14 characters, safe in any external-id field. Templates of
+keys that the bridge gives in a system.
 
 A letter and 13 characters of Crockford's base 32 (no I, L, O, U): 42 bits of milliseconds since 2020, 23 bits of counter that
 starts at random in each process. Ordered in time, for opaque keys cost an index half as much again.
@@ -6,8 +7,10 @@ starts at random in each process. Ordered in time, for opaque keys cost an index
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
+from string import Formatter
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _EPOCH_MS = 1_577_836_800_000
@@ -57,3 +60,17 @@ def text_of(value: int) -> str:
 def is_golden_id(text: object) -> bool:
     """Tell whether ``text`` has the shape of a golden id (not whether one with it exists)."""
     return isinstance(text, str) and len(text) == 14 and text[0] == "G" and all(c in _ALPHABET for c in text[1:])
+
+
+def counts_once(template: str) -> bool:
+    """Tell whether a template of a system's keys holds their number once, as ``{n}`` or filled up with zeros as ``{n:05d}``, and can be
+    printed."""
+    try:
+        numbers = [(name, spec, how) for _, name, spec, how in Formatter().parse(template) if name is not None]
+    except ValueError:
+        return False
+    return (
+        template.isprintable()
+        and [(name, how) for name, _, how in numbers] == [("n", None)]
+        and re.fullmatch("(0[1-9][0-9]*)?d?", numbers[0][1] or "") is not None
+    )
