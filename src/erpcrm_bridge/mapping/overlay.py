@@ -66,6 +66,8 @@ def overlaid(base: Document, over: Document, findings: Findings) -> Overlaid:
             findings.add((key,), f"an overlay does not change `{key}`", "remove it, or write a mapping of its own")
         elif key in _BY_ENTRY and isinstance(part, dict):
             value[key] = _merged(key, value.get(key) or {}, part, origins, touched, findings)
+        elif key in _BY_ENTRY and part is None:  # its entries are commented out, say: that takes none of the base's away
+            findings.add((key,), f"nothing stands under `{key}`", "remove it; an entry is switched off by its name: {name: null}")
         elif key == "tests" and isinstance(part, list):
             _tests(value, part, origins)
         elif part is None:

@@ -199,9 +199,17 @@ def test_the_policies_of_an_entity_may_be_overlaid_too(place: Place) -> None:
     assert (rules.policy("phone").on_clash, rules.policy("phone").skew) == ("newer", 5.0)
 
 
+@pytest.mark.parametrize("part", ["fields", "lists", "linked_by"])
+def test_a_part_of_entries_that_is_left_empty_takes_none_of_them_away(place: Place, part: str) -> None:
+    place.over(OVER_ENTITY + f"{part}:\n#  email: {{write_by: [erp]}}\n", "entity")
+    (complaint,) = place.complaints()
+    assert (complaint.line, f"nothing stands under `{part}`" in complaint.what) == (4, True), str(complaint)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
+        (OVER + "tables:\n", 4, "nothing stands under `tables`"),
         (OVER + "fields:\n  websit: null\n", 5, "did you mean `website`?"),
         (OVER + "stream: b.csv\n", 4, "an overlay does not change `stream`"),
         (OVER.replace("customer/list", "customer/lst"), 3, "move it to local/customer/lst.yaml"),
