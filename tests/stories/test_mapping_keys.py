@@ -1391,6 +1391,7 @@ def test_who_is_who_is_told_by_keys_by_likeness_or_by_a_person(tmp_path: Path) -
 INLINE = """  kind: {external: Type, via: [{map: {pairs: {Buyer: customer}, fallback: other}}], accept_loss: ["fallback: why not"]}
   currency: {external: Currency, default: $connection.currency, write: create_only}
   payment_terms: {external: Terms, via: [{code: {of: term}}]}
+  source: {external: Source, const: bridge}
 tests:
 """
 
@@ -1413,6 +1414,9 @@ tests:
         ("{name: a, direction: from_canonical, mode: create, given: {name: X, currency: EUR}, expect: {Currency: $absent}}", "not absent"),
         ("{name: a, direction: from_canonical, mode: update, base: {Name: X}, given: {name: X}, expect: {Name: X}}", "missing"),
         ("{name: a, given: {Name: X}, expect: {}, back: {Name: Z}}", "`Name` is missing"),
+        ("{name: a, given: {Name: X}, expect: {name: X}, back: {Source: $untouched}}", ""),
+        ("{name: a, direction: from_canonical, given: {name: X}, expect: {Source: bridge}}", ""),
+        ("{name: a, direction: from_canonical, mode: update, base: {}, given: {name: X}, expect: {Source: $absent}}", ""),
     ],
 )
 @story(*(f"TestSpec.{key}" for key in ("name", "given", "expect", "direction", "mode", "base", "back", "connection", "codes")))
@@ -1555,6 +1559,8 @@ REFUSED: list[tuple[str, str, str]] = [
     ("RuleSpec.get", "  phone: {get: 'P.upper()'}", "expression"),
     ("RuleSpec.put", "  phone: {external: P, put: upper(phon)}", "unknown-canonical"),
     ("RuleSpec.const", "  phone: {external: P, const: 5, via: [trim]}", "stands alone"),
+    ("RuleSpec.const", "  source: {external: S, const: x, write: update_only}", "when a record is created"),
+    ("RuleSpec.const", "  source: {external: S, const: x, write: always}", "when a record is created"),
     ("RuleSpec.default", "  kind: {external: P, default: vip}", "no value of `kind`"),
     ("RuleSpec.nulls", "  phone: {external: P, nulls: clear}", "key: value"),
     ("NullsSpec.in", "  phone: {external: P, nulls: {in: default}}", "without a `default`"),

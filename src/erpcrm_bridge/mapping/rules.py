@@ -271,13 +271,13 @@ def _plan(world: World, name: str, spec: RuleSpec, scope: Scope, place: Path) ->
 
 
 def _rule(name: str, spec: RuleSpec, scope: Scope) -> Rule:
-    constant = spec.const is not None
+    canonical = _tuple(spec.canonical) or (() if spec.const is not None and scope.own(name) is None else (name,))
     return Rule(
         name,
-        canonical=_tuple(spec.canonical) or (() if constant and scope.own(name) is None else (name,)),
+        canonical=canonical,
         external=external_names(spec),
         direction=_direction(spec),
-        write=spec.write,
+        write=spec.write if canonical else "create_only",
         required=spec.required,
         reference=(spec.ref.entity, spec.ref.required) if spec.ref else None,
         state={start: tuple(one.to for one in map(_move, ends)) for start, ends in spec.moves.items()} if spec.moves is not None else None,
@@ -370,6 +370,9 @@ def _shape(world: World, place: Path, spec: RuleSpec, rule: Rule, via: tuple[Tra
     add = world.findings.add
     if spec.const is not None and (spec.via or spec.get or spec.put or spec.ref or spec.default is not None):
         add((*place, "const"), "`const` stands alone: it goes out as it is", "remove via, get, put, ref and default")
+    if not rule.canonical and "write" in spec.model_fields_set and spec.write != "create_only":
+        what = "a constant goes out when a record is created: no change of a golden record asks for it again"
+        add((*place, "write"), what, "write: create_only, or remove it")
     if spec.const is not None and spec.direction == "to_canonical":
         add((*place, "direction"), "a constant goes out, it is never read", "remove `direction`")
     if (spec.get or spec.put) and (spec.via or spec.ref):

@@ -165,7 +165,7 @@ def test_a_list_that_was_excused_takes_the_excuse_away(place: Place) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        "source: {external: Source, const: Bridge, direction: from_canonical}",
+        "custom.source: {external: Source, const: Bridge, direction: from_canonical}",
         'website: {external: Site, put: "upper(name)"}',
         "custom.size: {external: Name, direction: to_canonical, via: [{map: {pairs: {a: b}}}]}",
     ],
