@@ -35,7 +35,7 @@ from stories.world import FLOW, World, row_write, says
 
 from erpcrm_bridge.cli import telling
 from erpcrm_bridge.connector import Applied, Change, Connector, Outcome, Page, Record, Selection, Write
-from erpcrm_bridge.errors import BrakeTripped, InputError, UsageError
+from erpcrm_bridge.errors import BrakeTripped, InputError, TransientError, UsageError
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.sync.clashes import clash_row
 from erpcrm_bridge.sync.desk import after_delete, bind, found_new, release_brake, retry, settle_clash
@@ -486,6 +486,35 @@ def test_a_brake_counts_over_its_window_and_not_by_run(make: Make) -> None:
         world.crm.delete("Account", key)
     with pytest.raises(BrakeTripped):
         world.sync()
+
+
+class OutOfReach:
+    """A connector to a system that answers what it is, and no longer when it is read."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connector, name)
+
+    def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
+        raise TransientError("It does not answer.", way_out="Try again.")
+
+
+def test_what_a_run_has_pulled_before_it_failed_counts_for_the_brakes(make: Make) -> None:
+    world = make(rules={"customer": {"on_delete": "delete"}}, brakes={"deletes": 3})
+    for key in many(world, 5)[:4]:
+        world.crm.delete("Account", key)
+    opener = world.opener
+    world.opener = lambda name, _: OutOfReach(world.connect(name)) if name == "erp" else world.connect(name)
+    with pytest.raises(TransientError):
+        world.sync()
+    world.opener = opener
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    assert world.store.tripped(FLOW)[0]["system"] == "crm"
+    assert world.store.tripped(FLOW)[0]["count"] == 4
+    assert len(world.erp.all("customer")) == 5
 
 
 def test_a_brake_forgets_what_is_older_than_its_window(make: Make) -> None:

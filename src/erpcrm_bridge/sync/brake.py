@@ -3,7 +3,10 @@ triggered the run, so that many small runs do not pass what one big run may not.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+
+import msgspec
 
 from erpcrm_bridge.errors import BrakeTripped
 from erpcrm_bridge.store import Store
@@ -29,6 +32,11 @@ def check(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str
 
     ``counts`` are by (connection, kind), kind one of creates, deletes, changed, reverts.
     """
+    if _trip(flow, store, run, counts):
+        refuse_if_tripped(flow, store)
+
+
+def _trip(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str], int]) -> bool:
     over = False
     for (connection, kind), count in counts.items():
         if not count:
@@ -38,12 +46,24 @@ def check(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str
         if limit is not None and total > limit:
             store.trip(flow.name, connection, kind, total, limit, run.at)
             over = True
-    if over:
-        refuse_if_tripped(flow, store)
+    return over
 
 
 def _in_window(flow: Flow, store: Store, run: RunNote, connection: str, kind: str) -> int:
     return store.writes_since(flow.name, connection, kind, run.unix - flow.brakes.window_seconds)
+
+
+def note_pulled(store: Store, run: RunNote, stream_id: int, found: Mapping[str, int]) -> None:
+    """Remember what of this kind (deletes, reverts) comes to be stored as incoming, in the same transaction: whatever becomes of the run,
+    the next check counts it."""
+    if any(found.values()):
+        pulled = Counter(_pulled(store, run.flow))
+        pulled.update({f"{stream_id} {kind}": count for kind, count in found.items()})
+        store.set_fact(f"pulled:{run.flow}", msgspec.json.encode(pulled).decode())
+
+
+def _pulled(store: Store, flow: str) -> dict[str, int]:
+    return msgspec.json.decode(store.fact(f"pulled:{flow}") or "{}", type=dict[str, int])
 
 
 def check_incoming(flow: Flow, store: Store, run: RunNote) -> None:
@@ -51,21 +71,19 @@ def check_incoming(flow: Flow, store: Store, run: RunNote) -> None:
 
     What was pulled stays stored and is merged when the brake is released.
     """
-    counts: dict[tuple[str, str], int] = {}
-    for side in flow.all_sides():
-        gone = run.counts[f"gone in {side.stream_id}"]
-        if gone:
-            key = (side.connection, "deletes")
-            counts[key] = counts.get(key, 0) + gone
-        reverts = run.counts[f"reverts in {side.stream_id}"]
-        if reverts:
-            key = (side.connection, "reverts")
-            counts[key] = counts.get(key, 0) + reverts
-    if counts:
-        try:
-            check(flow, store, run, counts)
-        finally:
-            note(flow, store, run, counts)
+    pulled = _pulled(store, flow.name)
+    if not pulled:
+        return
+    counts: Counter[tuple[str, str]] = Counter()
+    for stream_id, sides in flow.streams().items():
+        for kind in ("deletes", "reverts"):
+            counts[sides[0].connection, kind] += pulled.get(f"{stream_id} {kind}", 0)
+    with store.transaction(run.fence):
+        over = _trip(flow, store, run, counts)
+        note(flow, store, run, counts)
+        store.set_fact(f"pulled:{flow.name}", None)
+    if over:
+        refuse_if_tripped(flow, store)
 
 
 def note(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str], int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
@@ -14,6 +15,7 @@ from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Store, may_be_key
 from erpcrm_bridge.store.rows import LONGEST_KEY
 from erpcrm_bridge.sync import remap
+from erpcrm_bridge.sync.brake import note_pulled
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.hashes import Hashes
 from erpcrm_bridge.sync.notes import RunNote, parked_row
@@ -211,11 +213,12 @@ def _read(
         absent: list[IncomingRow] = []
         if page.complete and unmet is not None:
             absent = _absent(store, run, stream_id, sides[0], selection, unmet.keys(), seq)
-        _count_for_brakes(store, run, stream_id, moved, heads)
-        _count_for_brakes(store, run, stream_id, absent, store.heads(stream_id, [row.key for row in absent]))
+        damage = _damage(store, stream_id, moved, heads)
+        damage += _damage(store, stream_id, absent, store.heads(stream_id, [row.key for row in absent]))
         if moved or absent or problems or page.complete or page.cursor != stored:
             with store.transaction(run.fence, later=True):
                 store.put_incoming([*moved, *absent])
+                note_pulled(store, run, stream_id, damage)
                 store.park(problems)
                 if page.complete:
                     _readable_again(flow, store, run, stream_id, unreadable)
@@ -269,9 +272,10 @@ def _reconcile(store: Store, run: RunNote, stream_id: int, side: Side, selection
     if back:
         rows.extend(_read_by_key(store, run, side, selection, back, seq))
     if rows:
-        _count_for_brakes(store, run, stream_id, rows, store.heads(stream_id, [row.key for row in rows]))
+        damage = _damage(store, stream_id, rows, store.heads(stream_id, [row.key for row in rows]))
         with store.transaction(run.fence):
             store.put_incoming(rows)
+            note_pulled(store, run, stream_id, damage)
         run.counts["moved"] += len(rows)
 
 
@@ -299,12 +303,13 @@ def _missing(store: Store, run: RunNote, stream_id: int, side: Side, whys: Mappi
         store.park(rows)
 
 
-def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[IncomingRow], heads: Mapping[str, Head]) -> None:
-    """Count what the brakes look at: known records that are gone, and known records that stand again as they stood before, in what is
+def _damage(store: Store, stream_id: int, rows: list[IncomingRow], heads: Mapping[str, Head]) -> Counter[str]:
+    """Return what the brakes look at: known records that are gone, and known records that stand again as they stood before, in what is
     asked of them: a column that comes and goes sets none of it back.
 
     ``rows`` are about to be stored; what is stored already was counted when it came, however it came.
     """
+    found: Counter[str] = Counter()
     telling = [row for row in rows if _tells_of_damage(row, heads.get(row.key))]
     stored = store.incoming(stream_id, [row.key for row in telling]) if telling else {}
     links = store.links_by_key(stream_id, [row.key for row in telling if row.fields is not None]) if telling else {}
@@ -313,7 +318,8 @@ def _count_for_brakes(store: Store, run: RunNote, stream_id: int, rows: list[Inc
         if row.fields is not None and link is not None and link.base is not None and not _differs(row.fields, link.base):
             continue
         if before is None or (before.version, before.fields is None) != (row.version, row.fields is None):
-            run.counts[f"{'gone' if row.fields is None else 'reverts'} in {stream_id}"] += 1
+            found["deletes" if row.fields is None else "reverts"] += 1
+    return found
 
 
 def _tells_of_damage(row: IncomingRow, head: Head | None) -> bool:
@@ -339,9 +345,10 @@ def read_again(store: Store, run: RunNote, side: Side, keys: list[str]) -> None:
     """Read records by key and store them as incoming. A key that is not there is gone, or missing where the system cannot tell (L8)."""
     note_paused(store, run.flow, side.stream_id, [side])
     rows = _read_by_key(store, run, side, side.selection, keys, store.seq())
-    _count_for_brakes(store, run, side.stream_id, rows, store.heads(side.stream_id, [row.key for row in rows]))
+    damage = _damage(store, side.stream_id, rows, store.heads(side.stream_id, [row.key for row in rows]))
     with store.transaction(run.fence):
         store.put_incoming(rows)
+        note_pulled(store, run, side.stream_id, damage)
 
 
 def read_now(store: Store, side: Side, selection: Selection, keys: list[str]) -> tuple[dict[str, Record], dict[str, str]]:
