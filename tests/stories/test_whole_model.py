@@ -349,3 +349,19 @@ def test_an_export_that_groups_its_thousands_does_so_in_lines_prices_and_stock_t
     assert [stock[f"{name}__c"] for name in ("On_Hand", "Available", "Next_Quantity")] == ["1250", "1000.5", "5000"]
     assert trade.ok("parked", "--json").object["parked"] == []
     assert trade.ok("verify").code == 0
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["beside the ERP's", "as the first"])
+def test_a_line_that_a_system_may_not_add_is_set_back_and_told(trade: Trade, known: bool) -> None:
+    if not known:
+        trade.export("price_breaks.csv", ERP["price_breaks.csv"][0], [])
+    trade.sync()
+    entry = trade.row("PricebookEntry.csv")["Id"]
+    path = trade.folder / "crm" / "Price_Break__c.csv"
+    before = path.read_text()
+    added = {"Id": "X9", "Price_Entry_Id__c": entry, "Min_Quantity__c": "5", "Unit_Price__c": "0.01"}
+    path.write_text(_text(CRM["Price_Break__c.csv"].split(","), [*trade.rows("Price_Break__c.csv"), added], csv.QUOTE_ALL, "\n"))
+    trade.sync()
+    assert path.read_text() == before
+    assert "said 0.01: refused, this role may not change the field" in trade.ok("explain", entry, "breaks").out
+    assert trade.ok("verify").code == 0

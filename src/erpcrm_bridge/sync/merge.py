@@ -442,7 +442,7 @@ def _merge_unit(
         if policy.write_by is not None and saying.role not in policy.write_by:
             refusal = Refusal(unit, saying.by, values)
             (unheard if adopting and all(value is None for value in held) else merged.refused).append(refusal)
-            if not adopting and line_of(unit[0]) is None:  # set back to nothing, where nobody has ever said anything
+            if not adopting:  # set back to nothing, where nobody has ever said anything
                 merged.fields.update({path: None for path in unit if path not in merged.fields})
             continue
         if filled and not all(map(saying.carries, filled)):

@@ -273,6 +273,8 @@ def _moved(
         if not compiled.names.isdisjoint(externals):
             stem = name + "/"
             paths = {path for path in (*flat, *flat_before) if path.startswith(stem)}
+            if compiled.held(base) is not None:
+                flat_before.update(dict.fromkeys(paths - flat_before.keys()))  # of a list that was read before, a new line is an edit
             for path in paths:
                 if path not in flat and line_of(path) in flat:
                     continue  # the line stands and says nothing of it (`nulls.in: keep`)
