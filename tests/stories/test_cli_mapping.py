@@ -89,6 +89,23 @@ def test_a_sample_of_real_records_tells_counts_and_no_value(world: CliWorld) -> 
     assert told["mappings"][0]["sample"]["unread"] == [{"field": "status", "transform": "map", "count": 1}]
 
 
+def test_a_sample_counts_what_is_no_record_at_all(world: CliWorld) -> None:
+    world.write_crm(
+        [
+            account("001A", "Confidential GmbH"),
+            account("001A", "Confidential KG"),
+            account("", "Confidential AG"),
+            account("001B", "Beta GmbH"),
+        ]
+    )
+    done = world.ok("mapping", "check", "customer/csv-dataloader", "--no-laws", "--sample", "200")
+    assert "1 records of crm-files tried" in done.out
+    assert "3 more cannot be read as records and would be parked" in done.out
+    assert "Confidential" not in done.out + done.err
+    told = world.ok("mapping", "check", "customer/csv-dataloader", "--no-laws", "--sample", "200", "--json").object
+    assert told["mappings"][0]["sample"]["no_records"] == 3
+
+
 def test_the_tests_of_a_mapping_are_run_and_a_failing_one_ends_with_1(world: CliWorld, own: Path) -> None:
     assert world.ok("mapping", "test", "customer/accounts", "--json").object["failed"] == 0
     own.write_text(own.read_text().replace("expect: {phone: ask reception}", "expect: {phone: somebody}"))

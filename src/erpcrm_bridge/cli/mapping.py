@@ -179,6 +179,7 @@ def _plain(finding: Any) -> dict[str, Any]:
 def _sampled(sample: Any) -> dict[str, Any]:
     return {
         "records": sample.records,
+        "no_records": sample.broken,
         "asleep": sample.asleep,
         "unread": [{"field": path, "transform": transform, "count": count} for (path, transform), count in sorted(sample.unread.items())],
         "changed": dict(sorted(sample.changed.items())),
@@ -196,6 +197,8 @@ def _show(checked: list[Checked], out: Output) -> None:
             out.table(("level", "code", "about", "finding"), [[f.level, f.code, f.about, f.text] for f in one.findings], whole=["code"])
         if one.sample is not None:
             out.line(f"{one.sample.records} records of {one.connection} tried; {one.sample.asleep} of them are not this mapping's.")
+            if one.sample.broken:
+                out.line(f"  {one.sample.broken} more cannot be read as records and would be parked")
             for (path, transform), count in sorted(one.sample.unread.items()):
                 out.line(f"  {path}: {count} cannot be read{f' by {transform}' if transform else ''} and would be parked")
             for path, count in sorted(one.sample.changed.items()):

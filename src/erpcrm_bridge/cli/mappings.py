@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 from erpcrm_bridge import registry
@@ -172,12 +171,16 @@ def _sample(connector: Connector, spec: MappingSpec, against: Against, samples: 
         compiled = against.compile(spec)
     except ConfigError:
         return None
-    return sample(compiled, islice(_records(connector, compiled), samples))
-
-
-def _records(connector: Connector, compiled: CompiledMapping) -> Iterator[Fields]:
+    records: list[Fields] = []
+    broken = 0
     for page in connector.read_changes(compiled.selection, None):
-        yield from (change.record.fields for change in page.changes if change.record is not None)
+        records += [change.record.fields for change in page.changes if change.record is not None]
+        broken += len(page.problems)
+        if len(records) >= samples:
+            break
+    found = sample(compiled, records[:samples])
+    found.broken = broken
+    return found
 
 
 def tried_tests(settings: Settings, name: str | None) -> list[Tried]:

@@ -19,7 +19,7 @@ from erpcrm_bridge.model.values import Fields, same
 class Sampled:
     """How many records were looked at and how many `when` leaves out; by field (and the transform that refused) how many could not be read,
     how many would come back from a new record as something else, how many are always empty, and how many local times (`wall_time`) lie
-    after their record was last changed: it may be that their zone is another."""
+    after their record was last changed: it may be that their zone is another. ``broken``: what was met beside them and is no record."""
 
     records: int = 0
     asleep: int = 0
@@ -27,6 +27,7 @@ class Sampled:
     changed: Counter[str] = field(default_factory=Counter)
     filled: Counter[str] = field(default_factory=Counter)
     ahead: Counter[str] = field(default_factory=Counter)
+    broken: int = 0
 
     @property
     def never_filled(self) -> list[str]:
