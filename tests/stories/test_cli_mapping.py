@@ -334,3 +334,43 @@ def test_a_column_that_only_this_installation_has_travels_once_an_overlay_passes
     for command in (["mapping", "lock"], ["adopt"], ["apply", "--yes"]):
         assert run(["--config", str(config), *command]) == 0, capsys.readouterr()
     assert {key: row["Region"] for key, row in world.erp().items()} == {"1001": "north", "1002": "", "1003": "west"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ("fields: {phone: {write_by: [erpp]}}", "did you mean 'erp'?"),
+        ("fields: {phone: {write_by: [Erp, crm]}}", "did you mean 'erp'?"),
+        ("fields: {phone: {write_by: [finance]}}", "use one of crm, erp"),
+        ("fields: {phone: {on_clash: {prefer: [crmm, erp]}}}", "did you mean 'crm'?"),
+        ("defaults: {write_by: [erpp]}", "did you mean 'erp'?"),
+        ("linked_by: {crn: Ref}", "did you mean 'crm'?"),
+    ],
+)
+def test_a_role_that_no_flow_has_is_told_where_a_policy_names_it(world: CliWorld, entries: str, words: str) -> None:
+    overlaid(world, entries)
+    done = world.run("check")
+    assert done.code == 1
+    assert f"{world.folder}/mappings/local/customer/entity.yaml:4:" in done.err
+    assert words in done.err
+
+
+def test_a_role_of_another_installation_may_stand_beside_one_that_a_flow_has(world: CliWorld) -> None:
+    overlaid(world, "fields: {phone: {write_by: [shop, erp], on_clash: {prefer: [shop, crm]}}}")
+    world.ok("check")
+
+
+def test_flows_with_roles_of_their_own_may_use_what_ships(world: CliWorld) -> None:
+    text = CONFIG.replace("{crm: crm-files, erp: erp-files}", "{crm2: crm-files, erp2: erp-files}")
+    text = text.replace("{crm: [csv-dataloader], erp: [csv-savedsearch]}", "{crm2: [csv-dataloader], erp2: [csv-savedsearch]}")
+    (world.folder / "config.yaml").write_text(text.replace("create_in: [crm, erp]", "create_in: [crm2, erp2]"))
+    world.ok("check")
+
+
+def overlaid(world: CliWorld, entries: str) -> None:
+    """Lay entries over the policies of customers, and pin what they stand over."""
+    over = world.folder / "mappings" / "local" / "customer" / "entity.yaml"
+    over.parent.mkdir(parents=True)
+    over.write_text(f"apiVersion: erpcrm-bridge/v1\nkind: Entity\nextends: customer/entity\n{entries}\n")
+    (world.folder / "config.yaml").write_text(CONFIG.replace("connections:", "mappings: [./mappings]\nconnections:", 1))
+    world.ok("mapping", "lock")

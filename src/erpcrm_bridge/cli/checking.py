@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from erpcrm_bridge.connector import Connector, Description
 from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError
-from erpcrm_bridge.mapping import Finding, Library, MappingSpec, check_mapping
+from erpcrm_bridge.mapping import Finding, Library, MappingSpec, check_mapping, shipped
 from erpcrm_bridge.mapping.check import Against, check_fit, check_together
 from erpcrm_bridge.mapping.lock import installed_library
 from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings
 from erpcrm_bridge.settings.findings import did_you_mean
+from erpcrm_bridge.settings.yaml import Path as Place
 from erpcrm_bridge.sync.flow import divided, not_created, overlay_of
 from erpcrm_bridge.sync.flow import open_connection as open_named
 from erpcrm_bridge.sync.merge import Policies
@@ -85,6 +87,7 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
     findings.complaints += [complaint for one in flows for complaint in _listed_wrongly(settings, one, library)]
     findings.complaints += [complaint for one in flows for complaint in _divided(one, library)]
     findings.complaints += [complaint for one in flows for complaint in _founded_elsewhere(settings, one, library)]
+    findings.complaints += _unknown_roles(settings, {entity for one in flows for entity in one.entities}, library)
     uses = [use for one in flows for use in uses_of(settings, one, library)]
     specs = {use.spec.name: use.spec for use in uses} if flow else library.specs
     for name, spec in sorted(specs.items()):
@@ -157,6 +160,37 @@ def _divided(flow: FlowSettings, library: Library) -> Iterator[Complaint]:
         if rules is not None:
             for name, what, way_out in divided(Policies(rules, overlay_of(written, rules)), written):
                 yield flow.origin.complaint(("policies", entity, "fields", name), what, way_out)
+
+
+def _unknown_roles(settings: Settings, entities: Iterable[str], library: Library) -> Iterator[Complaint]:
+    """Yield each role that a policy names and no flow has, where it looks misspelt, or where the policy names no other: nobody might change
+    the field then. What ships speaks of crm and erp, whatever roles there are."""
+    from difflib import get_close_matches
+
+    for entity in sorted(entities):
+        roles = {role for flow in settings.flows.values() if entity in flow.entities for role in flow.roles}
+        rules = library.entities.get(entity)
+        for place, named in _roles_named(rules.document.value) if rules is not None else ():
+            for index, role in enumerate(named):
+                close = get_close_matches(role.lower(), roles, n=1)
+                if rules is None or role in roles or not (close or roles.isdisjoint(named)):
+                    continue
+                at = (*place, role if place == ("linked_by",) else index)
+                complaint = rules.document.complaint(at, f"no flow has a role {role!r}", did_you_mean(role.lower(), roles))
+                if not Path(complaint.file).is_relative_to(shipped()):
+                    yield complaint
+
+
+def _roles_named(value: Any) -> Iterator[tuple[Place, list[str]]]:
+    """Yield the roles that each part of an entity.yaml names, with its place."""
+    yield ("linked_by",), [*value.get("linked_by", ())]
+    for place, policy in [
+        (("defaults",), value.get("defaults", {})),
+        *((("fields", name), it) for name, it in value.get("fields", {}).items()),
+    ]:
+        clash = policy.get("on_clash")
+        yield (*place, "write_by"), policy.get("write_by") or []
+        yield (*place, "on_clash", "prefer"), clash.get("prefer", []) if isinstance(clash, dict) else []
 
 
 def _one_system(uses: Iterable[Use], described: Mapping[str, Description]) -> Iterator[dict[str, str]]:
