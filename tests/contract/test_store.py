@@ -626,6 +626,8 @@ def test_brakes_count_over_a_window_and_stay_tripped_until_released(store: Store
     assert store.writes_since("main", "crm", "create", 100 * day + 1) == 4
     assert store.writes_since("main", "crm", "create", 100 * day) == 7
     assert store.writes_since("main", "crm", "create", 0) == 7, "writes older than 90 days are forgotten"
+    store.forget_writes("main", "crm", "create")
+    assert [store.writes_since("main", "crm", kind, 0) for kind in ("create", "delete")] == [0, 9]
     store.trip("main", "crm", "delete", 20, 10, "t1")
     store.trip("main", "crm", "delete", 25, 10, "t2")
     assert store.tripped("main") == [{"flow": "main", "system": "crm", "kind": "delete", "count": 25, "limit": 10, "at": "t1"}]

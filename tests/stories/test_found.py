@@ -11,7 +11,8 @@ from stories.world import FLOW, Died, World, row_write, says
 
 from erpcrm_bridge.connector import Connector, Outcome, Rejected, Selection, Write
 from erpcrm_bridge.errors import BrakeTripped, UsageError
-from erpcrm_bridge.sync.desk import bind, found_new, release_brake
+from erpcrm_bridge.sync import brake
+from erpcrm_bridge.sync.desk import bind, found_new
 from erpcrm_bridge.sync.notes import new_run
 from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.push import decide_all
@@ -114,7 +115,7 @@ def test_a_released_brake_lets_pass_what_tripped_it_and_counts_anew(tmp_path: Pa
         world.crm.create("Account", {"Name": f"Firm {n}"})
     with pytest.raises(BrakeTripped):
         world.sync()
-    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    brake.release(world.store, FLOW, person="op")
     world.sync_until_quiet()
     assert len(world.erp.all("customer")) == 4
     for n in range(4, 7):
@@ -132,7 +133,7 @@ def test_deletes_that_were_looked_at_do_not_trip_the_brake_again(tmp_path: Path)
     for _ in range(2):  # once for what was told, once for what is to be done
         with pytest.raises(BrakeTripped):
             world.sync()
-        release_brake(world.store, FLOW, person="op", clock=world.clock)
+        brake.release(world.store, FLOW, person="op")
     world.sync_until_quiet()
     assert world.erp.all("customer") == {}
 

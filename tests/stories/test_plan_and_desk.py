@@ -37,8 +37,9 @@ from erpcrm_bridge.cli import telling
 from erpcrm_bridge.connector import Applied, Change, Connector, Outcome, Page, Record, Selection, Write
 from erpcrm_bridge.errors import BrakeTripped, InputError, TransientError, UsageError
 from erpcrm_bridge.model.values import Fields
+from erpcrm_bridge.sync import brake
 from erpcrm_bridge.sync.clashes import clash_row
-from erpcrm_bridge.sync.desk import after_delete, bind, found_new, release_brake, retry, settle_clash
+from erpcrm_bridge.sync.desk import after_delete, bind, found_new, retry, settle_clash
 from erpcrm_bridge.sync.explain import Explained, FieldStory, explain, field_story
 from erpcrm_bridge.sync.merge import Candidate, Clash
 from erpcrm_bridge.sync.notes import new_run
@@ -466,11 +467,11 @@ def test_many_deletes_trip_the_brake_and_nothing_is_written_until_a_person_relea
     with pytest.raises(BrakeTripped):
         world.sync()
     assert len(world.erp.all("customer")) == 5
-    assert release_brake(world.store, FLOW, person="op", clock=world.clock) == 1
+    assert brake.release(world.store, FLOW, person="op") == 1
     with pytest.raises(BrakeTripped):
         world.sync()  # the deletes in the ERP are looked at too
     assert len(world.erp.all("customer")) == 5
-    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    brake.release(world.store, FLOW, person="op")
     world.sync()
     assert world.erp.all("customer") == {}
     world.assert_quiet()
@@ -498,6 +499,16 @@ class OutOfReach:
         return getattr(self._connector, name)
 
     def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
+        raise TransientError("It does not answer.", way_out="Try again.")
+
+
+class Unwritable(OutOfReach):
+    """A connector to a system that can be read and not be reached for a write."""
+
+    def read_changes(self, selection: Selection, since: str | None) -> Iterator[Page]:
+        return self._connector.read_changes(selection, since)
+
+    def write(self, selection: Selection, writes: Sequence[Write]) -> list[Outcome]:
         raise TransientError("It does not answer.", way_out="Try again.")
 
 
@@ -537,7 +548,69 @@ def test_many_creates_trip_the_brake(make: Make) -> None:
     with pytest.raises(BrakeTripped):
         world.sync()
     assert world.erp.all("customer") == {}
-    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    brake.release(world.store, FLOW, person="op")
+    world.sync()
+    assert len(world.erp.all("customer")) == 4
+
+
+def created(world: World, names: str) -> list[str]:
+    return [world.crm.create("Account", {"Name": name, "Vat": f"DE{name}"}) for name in names]
+
+
+def braked_by_creates(make: Make, **brakes: Any) -> tuple[World, list[str]]:
+    world = make(brakes={"creates": 3, **brakes})
+    keys = created(world, "ABCD")
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    return world, keys
+
+
+def test_what_a_release_lets_pass_waits_for_the_next_run_however_late_it_is(make: Make) -> None:
+    world, _ = braked_by_creates(make, window="15m")
+    brake.release(world.store, FLOW, person="op")
+    world.clock.now += 3600
+    world.sync()
+    assert len(world.erp.all("customer")) == 4
+
+
+def test_what_a_release_let_pass_counts_no_more_when_its_window_ends(make: Make) -> None:
+    world, _ = braked_by_creates(make)
+    brake.release(world.store, FLOW, person="op")
+    world.clock.now += 12 * 3600
+    world.sync()
+    world.clock.now += 13 * 3600
+    created(world, "E")
+    world.sync()
+    assert len(world.erp.all("customer")) == 5
+
+
+@pytest.mark.parametrize("how", ["taken back", "applied"])
+def test_a_release_lets_pass_what_was_looked_at_and_nothing_in_its_place(make: Make, how: str) -> None:
+    world, keys = braked_by_creates(make)
+    if how == "applied":
+        plan = world.plan()
+        brake.release(world.store, FLOW, person="op")
+        world.apply(plan)
+    else:
+        for key in keys:
+            world.crm.delete("Account", key)
+        brake.release(world.store, FLOW, person="op")
+        world.sync()
+    before = len(world.erp.all("customer"))
+    created(world, "EFGH")
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    assert len(world.erp.all("customer")) == before == {"taken back": 0, "applied": 4}[how]
+
+
+def test_what_a_release_let_pass_and_could_not_be_written_passes_with_a_later_run(make: Make) -> None:
+    world, _ = braked_by_creates(make)
+    brake.release(world.store, FLOW, person="op")
+    opener = world.opener
+    world.opener = lambda name, _: Unwritable(world.connect(name)) if name == "erp" else world.connect(name)
+    world.sync()
+    assert world.erp.all("customer") == {}
+    world.opener = opener
     world.sync()
     assert len(world.erp.all("customer")) == 4
 
@@ -629,7 +702,7 @@ def test_a_plan_under_a_brake_shows_what_follows_from_what_is_not_merged_yet_and
     assert len(world.erp.all("customer")) == 5
     for key in keys[:4]:
         world.crm.restore("Account", key)  # they were not meant
-    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    brake.release(world.store, FLOW, person="op")
     assert len(world.apply(plan).stale) == 4  # what it rests on was never stored
     world.sync_until_quiet()
     assert len(world.erp.all("customer")) == 5
@@ -656,7 +729,7 @@ def test_a_plan_under_a_brake_shows_what_an_old_file_would_write(make: Make) -> 
     assert plan.head is not None
     assert plan.head.counts == {"erp:update": 4}
     assert {record["tel"] for record in world.erp.all("customer").values()} == {"new"}
-    release_brake(world.store, FLOW, person="op", clock=world.clock)
+    brake.release(world.store, FLOW, person="op")
     world.sync()
     assert {record["tel"] for record in world.erp.all("customer").values()} == {None}
 

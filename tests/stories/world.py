@@ -672,7 +672,7 @@ READS = frozenset(name for name in dir(Store) if not name.startswith("_")) - {
     "add_golden", "put_golden",
     "add_links", "update_links", "set_dirty", "add_match_keys", "order_match_keys", "drop_match_keys", "forget_match_keys",
     "add_intentions", "drop_intentions",
-    "set_intention_handle", "park", "close_parked", "add_history", "put_run", "set_adopted", "note_writes", "trip",
+    "set_intention_handle", "park", "close_parked", "add_history", "put_run", "set_adopted", "note_writes", "forget_writes", "trip",
 }  # fmt: skip
 """Calls that change nothing."""
 

@@ -123,10 +123,10 @@ def release(ctx: typer.Context, flow: Annotated[str, typer.Argument(help="Whose 
     name = session.flow(flow)
     from erpcrm_bridge.cli.stores import to_act
     from erpcrm_bridge.cli.words import count
-    from erpcrm_bridge.sync.desk import release_brake
+    from erpcrm_bridge.sync import brake
 
     with to_act(session.settings(), flow=name) as store:
-        released = release_brake(store, name, person=session.person)
+        released = brake.release(store, name, person=session.person)
 
     def show(out: Output) -> None:
         out.line(f"{count(released, 'brake')} of {name} released." if released else f"No brake of {name} was on.")

@@ -684,6 +684,11 @@ class Store:
                 self._db.run(f"DELETE FROM brake WHERE {window} AND at < ?", (flow, system, kind, at - BRAKE_MEMORY))
                 self._db.run("INSERT INTO brake (flow, system, kind, at, count) VALUES (?, ?, ?, ?, ?)", (flow, system, kind, at, count))
 
+    def forget_writes(self, flow: str, system: str, kind: str) -> None:
+        """Let a brake's window begin anew."""
+        with self._within():
+            self._db.run("DELETE FROM brake WHERE flow = ? AND system = ? AND kind = ?", (flow, system, kind))
+
     def writes_since(self, flow: str, system: str, kind: str, since: float) -> int:
         """Return how many writes were noted at or after ``since`` (Unix seconds)."""
         sql = "SELECT coalesce(sum(count), 0) FROM brake WHERE flow = ? AND system = ? AND kind = ? AND at >= ?"

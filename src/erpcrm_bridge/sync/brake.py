@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import product
 
 import msgspec
 
@@ -32,8 +33,66 @@ def check(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str
 
     ``counts`` are by (connection, kind), kind one of creates, deletes, changed, reverts.
     """
-    if _trip(flow, store, run, counts):
+    with store.transaction(run.fence):
+        if not run.counted:
+            _let_pass(flow, store, run, counts)
+        over = _trip(flow, store, run, counts)
+        if over:
+            store.set_fact(_asked(flow.name), _packed(counts))
+    if over:
         refuse_if_tripped(flow, store)
+
+
+def _let_pass(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str], int]) -> None:
+    """Let what a person released not count, as far as it is still to be written: nothing else passes in its place.
+
+    What passes and is not written by this run stays in the window as a count below zero.
+    """
+    passes = _unpacked(store.fact(_released(flow.name)))
+    for key in product(sorted(flow.roles), sorted(set(KINDS.values()))):
+        window = _in_window(flow, store, run, *key)
+        passing = min(passes.get(key, 0) + max(0, -window), counts.get(key, 0))
+        if window < 0:
+            store.forget_writes(flow.name, *key)
+        store.note_writes(flow.name, *key, -passing, run.unix)
+    if passes:
+        store.set_fact(_released(flow.name), None)
+
+
+def release(store: Store, flow: str, *, person: str) -> int:
+    """Release the brakes of a flow that are on; return how many. What they asked for passes once; from there they count anew."""
+    asked, passes = store.fact(_asked(flow)), _unpacked(store.fact(_released(flow)))
+    with store.transaction():
+        for row in store.tripped(flow):
+            key = row["system"], row["kind"]
+            store.forget_writes(flow, *key)
+            passes[key] = _unpacked(asked).get(key, 0) if asked is not None else row["count"]
+        store.set_fact(_released(flow), _packed(passes))
+        return store.release(flow, person)
+
+
+def applied(store: Store, flow: str, wrote: Mapping[str, int]) -> None:
+    """Take what a plan has written (by ``connection:operation``) off what a release lets pass."""
+    passes = Counter(_unpacked(store.fact(_released(flow))))
+    if passes:
+        passes.subtract(kinds({name: count for name, count in wrote.items() if name.rpartition(":")[2] in KINDS}))
+        store.set_fact(_released(flow), _packed(+passes))
+
+
+def _asked(flow: str) -> str:
+    return f"brake asked:{flow}"
+
+
+def _released(flow: str) -> str:
+    return f"brake released:{flow}"
+
+
+def _packed(counts: Mapping[tuple[str, str], int]) -> str:
+    return msgspec.json.encode([[*key, count] for key, count in counts.items()]).decode()
+
+
+def _unpacked(fact: str | None) -> dict[tuple[str, str], int]:
+    return {(connection, kind): count for connection, kind, count in msgspec.json.decode(fact or "[]", type=list[tuple[str, str, int]])}
 
 
 def _trip(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str], int]) -> bool:
@@ -80,6 +139,8 @@ def check_incoming(flow: Flow, store: Store, run: RunNote) -> None:
             counts[sides[0].connection, kind] += pulled.get(f"{stream_id} {kind}", 0)
     with store.transaction(run.fence):
         over = _trip(flow, store, run, counts)
+        if over:
+            store.set_fact(_asked(flow.name), _packed({}))  # they are merged then, and counted
         note(flow, store, run, counts)
         store.set_fact(f"pulled:{flow.name}", None)
     if over:

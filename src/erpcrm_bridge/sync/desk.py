@@ -1,4 +1,4 @@
-"""What a person decides: which value a clash takes, what a parked record is, when a brake is released."""
+"""What a person decides: which value a clash takes, what a parked record is."""
 
 from __future__ import annotations
 
@@ -335,14 +335,6 @@ def _open(store: Store, parked_id: str) -> ParkedRow:
     if row is None or row.closed_at is not None:
         raise UsageError(f"Nothing open has the id {parked_id}.", way_out="erpcrm-bridge parked lists what is.")
     return row
-
-
-def release_brake(store: Store, flow: str, *, person: str, clock: Callable[[], float] = time.time) -> int:
-    """Release the brakes of a flow that are on; return how many. What tripped them was looked at and passes; from there they count anew."""
-    with store.transaction():
-        for row in store.tripped(flow):
-            store.note_writes(flow, row["system"], row["kind"], -row["count"], clock())
-        return store.release(flow, person)
 
 
 def paused(store: Store, flow: str) -> list[Paused]:

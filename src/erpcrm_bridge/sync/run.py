@@ -169,11 +169,10 @@ def _push_round(flow: Flow, store: Store, run: RunNote, folder: Path, report: Re
     spool = Spool(plan_folder(folder), flow.name)
     try:
         decide_all(flow, store, run, spool)
+        brake.check(flow, store, run, brake.kinds(spool.counts))
+        run.counted = True
         if not spool.steps:
             return False
-        counts = brake.kinds(spool.counts)
-        brake.check(flow, store, run, counts)
-        run.counted = True
         pushed = push(flow, store, run, spool.steps_so_far())
     finally:
         spool.discard()
@@ -298,6 +297,7 @@ def apply_plan(
             pushed = push(flow, store, run, (step for step in read_steps(path) if step.link_id not in out))
             pushed.stale.extend(stale)
             pushed.add("stale", len(stale))
+        brake.applied(store, flow.name, pushed.counts)
         _count(report, run, pushed)
         if head.adoption and store.fact(f"adoption:{flow.name}") == head.run:  # else one that was looked at since is not applied yet
             store.set_fact(f"adoption:{flow.name}", None)

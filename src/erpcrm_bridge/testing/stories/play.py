@@ -23,7 +23,8 @@ from erpcrm_bridge.errors import (
     TransientError,
 )
 from erpcrm_bridge.model import ids
-from erpcrm_bridge.sync.desk import release_brake, settle_clash
+from erpcrm_bridge.sync import brake
+from erpcrm_bridge.sync.desk import settle_clash
 from erpcrm_bridge.sync.flow import Flow, opened
 from erpcrm_bridge.sync.notes import new_run
 from erpcrm_bridge.sync.pull import read_again
@@ -226,7 +227,7 @@ class Play:
             ground.note("brake tripped")
             store = ground.store()
             ground.tripped += [(ground.order, row["system"], row["kind"], row["count"]) for row in store.tripped(FLOW)]
-            release_brake(store, FLOW, person="op", clock=ground.clock)
+            brake.release(store, FLOW, person="op")
         except BridgeError as error:
             ground._db.execute("UPDATE work SET lease_until = NULL")  # a process that lives gives its lease back
             ground.tell(f"the run ends with {type(error).__name__}: {error}")
