@@ -659,7 +659,8 @@ def _ranks(values: Sequence[Any]) -> list[Any]:
     numbers = [_number(value) for value in values]
     if None not in numbers:
         return numbers
-    return list(values) if len({type(value) for value in values}) == 1 else []
+    one_kind = len({type(value) for value in values}) == 1 and set(numbers) <= {None}
+    return list(values) if one_kind else []
 
 
 def _number(value: Any) -> Decimal | None:

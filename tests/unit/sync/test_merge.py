@@ -254,6 +254,8 @@ def candidate(role: str, value: Any, order: float | None = None) -> Candidate:
         ("max", {"crm": Decimal(10), "erp": "9"}, Decimal(10)),
         ("max", {"crm": "2026-01-31", "erp": "2026-02-01"}, "2026-02-01"),
         ("max", {"crm": Decimal(10), "erp": "high"}, None),
+        ("max", {"crm": "10", "erp": "n/a"}, None),
+        ("min", {"crm": "10", "erp": "-"}, None),
         ("min", {"crm": True, "erp": 1}, None),
         ("newer", {"crm": "a", "erp": "b"}, None),
         ("union", {"crm": "a; b", "erp": "b;c", "shop": None}, "a;b;c"),
