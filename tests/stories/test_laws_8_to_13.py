@@ -289,6 +289,9 @@ def test_a_copy_that_is_brought_back_while_another_is_deleted_is_put_before_a_pe
     assert world.shop.get("client", client) is not None
     assert world.erp.get("customer", customer) is not None
     assert [row.error for row in world.parked("review")] == ["deleted"]
+    assert {state: dirty for _, state, dirty in world.store.count_links()} == {"live": False, "tombstone": False}, (
+        "nothing is to be written"
+    )
 
 
 def test_what_was_refused_of_a_copy_stays_parked_when_another_comes_back(make: Make) -> None:
@@ -360,6 +363,9 @@ def test_a_delete_against_an_edit_is_put_before_a_person(make: Make) -> None:
     world.sync()
     assert (world.erp.get("customer", customer) or {})["tel"] == "5"
     assert [row.error for row in world.parked("review")] == ["deleted"]
+    assert {state: dirty for _, state, dirty in world.store.count_links()} == {"live": False, "tombstone": False}, (
+        "nothing is to be written"
+    )
 
 
 def test_a_delete_against_an_edit_that_could_not_be_delivered_is_put_before_a_person(make: Make) -> None:

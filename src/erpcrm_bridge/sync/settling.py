@@ -231,6 +231,7 @@ def _merge_one(
         owed = any(is_owed(golden, member, refs.get(member.side.connection, {})) for member in gone)
         said_more = bool(merged.changes or merged.clashes or frozen or owed or work.restored)  # to bring a copy back says that it is to be
         leave_gone(flow, run, work, gone, merged, batch, links, said_more)
+        links = [link for link in links if all(link.id != member.link.id for member in gone)]  # nothing is owed there any more
         fields = unflatten(merged.fields, lists)
     if not sayings and golden.state == "live" and not merged.changes:
         _history(run, work, merged, [], gone, batch)
