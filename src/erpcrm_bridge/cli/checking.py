@@ -101,6 +101,7 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
             told = findings.problems if any(use.spec.stream == stream for use in here) else findings.left_out
             told.append({"where": name, "what": why.what, "way_out": why.way_out})
     findings.complaints += [complaint for one in flows for complaint in _not_created(settings, one, uses, described)]
+    findings.complaints += [complaint for one in flows for complaint in _nobody_may(settings, one, uses, described, library)]
     return findings
 
 
@@ -246,6 +247,35 @@ def _not_created(settings: Settings, flow: FlowSettings, uses: list[Use], descri
                     continue  # told already
                 if wrong is not None:
                     yield flow.origin.complaint(("entities", entity, "create_in", index), *wrong)
+
+
+def _nobody_may(
+    settings: Settings, flow: FlowSettings, uses: list[Use], described: dict[str, Description], library: Library
+) -> Iterator[Complaint]:
+    """Yield each entity of which fields may be changed by roles alone that no flow of it has, as where a flow has other names for them:
+    whoever edits such a field finds it set back."""
+    for entity in flow.entities:
+        rules = library.entities.get(entity)
+        if rules is None:
+            continue
+        policies = Policies(rules, overlay_of(flow.policies.get(entity, {}), rules))
+        roles = {role for other in settings.flows.values() if entity in other.entities for role in other.roles}
+        barred: dict[str, tuple[str, ...]] = {}
+        for use in uses:
+            if (use.flow, use.spec.entity) != (flow.name, entity) or use.connection.name not in described:
+                continue
+            try:
+                against = Against(use.connection.name, described[use.connection.name], use.connection.values, use.connection.codes)
+                readable = against.compile(use.spec).readable
+            except (ConfigError, KeyError):
+                continue  # told already
+            writers = {path: policies.policy(path).write_by or () for path in sorted(readable)}
+            barred |= {path: may for path, may in writers.items() if may and roles.isdisjoint(may)}
+        if barred:
+            may = ", ".join(sorted({role for roles in barred.values() for role in roles}))
+            what = f"no role here may change {', '.join(sorted(barred))} of {entity}, {may} alone may: each edit is set back"
+            way_out = f"give the roles those names; or say who may: policies: {{{entity}: {{fields: {{{min(barred)}: {{write_by: …}}}}}}}}"
+            yield flow.origin.complaint(("entities", entity), what, way_out)
 
 
 def _hold_against(name: str, description: Description, settings: Settings, library: Library, uses: list[Use], findings: Findings) -> None:

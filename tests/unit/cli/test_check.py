@@ -267,3 +267,23 @@ def test_a_flow_that_parts_a_group_is_told_where_it_says_so(place: Place) -> Non
     assert place.check().good
     place.config.write_text(CONFIG + said + "          first_name: {write_by: [crm]}\n")
     assert place.check().good
+
+
+def test_fields_that_no_role_of_any_flow_may_change_are_told(place: Place) -> None:
+    (place.mapping.parent / "entity.yaml").write_text(ENTITY + "fields: {last_name: {write_by: [sales]}, title: {write_by: [sales]}}\n")
+    (complaint,) = place.check().complaints
+    assert (complaint.line, complaint.what) == (
+        10,
+        "no role here may change last_name of contact, sales alone may: each edit is set back",
+    )
+    may = "    policies: {contact: {fields: {last_name: {write_by: [crm]}}}}\n"
+    place.config.write_text(CONFIG + may)
+    assert place.check().good
+    beside = (
+        "  more:\n    roles: {sales: crm, other: other}\n    entities:\n      contact: {mappings: {sales: [people], other: [people]}}\n"
+    )
+    place.config.write_text(CONFIG + beside)
+    assert place.check().good, "another flow has the role, and its systems may"
+    (place.mapping.parent / "entity.yaml").write_text(ENTITY + "fields: {last_name: {write_by: []}}\n")
+    place.config.write_text(CONFIG)
+    assert place.check().good, "nobody is to change it"
