@@ -368,6 +368,17 @@ def test_a_delete_against_an_edit_is_put_before_a_person(make: Make) -> None:
     )
 
 
+def test_a_record_deleted_everywhere_leaves_no_question_what_its_delete_means(make: Make) -> None:
+    world = make(rules={"customer": {"on_delete": "ask"}})
+    account, customer = world.joined_customer()
+    world.crm.delete("Account", account)
+    world.sync()
+    assert [row.error for row in world.parked("review")] == ["deleted"]
+    world.erp.delete("customer", customer)
+    world.sync()
+    assert world.parked("review") == []
+
+
 def test_a_delete_against_an_edit_that_could_not_be_delivered_is_put_before_a_person(make: Make) -> None:
     world = make(rules={"customer": {"on_delete": "delete"}})
     account, customer = world.joined_customer()

@@ -87,6 +87,13 @@ def leave_gone(
             want_no_more(left, batch)
 
 
+def ask_no_more(store: Store, left: Sequence[LinkRow], batch: Batch) -> None:
+    """Where no copy is left, close what asks what a delete means for the copies; who was merged into another one is still to follow."""
+    if all(link.state in ("wanted", "tombstone") for link in left):
+        asked = store.parked(subjects=[f"gone:{link.id}" for link in left], limit=len(left)) if left else []
+        batch.close.extend(row.subject for row in asked if not row.data["merged_into"])
+
+
 def take_its_place(copy: LinkRow) -> None:
     """Where one of two copies goes, its system still holds the record: the other copy, of which nothing was merged so far, is to be read
     and merged from now on."""

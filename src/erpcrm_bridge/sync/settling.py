@@ -15,7 +15,7 @@ from erpcrm_bridge.sync.batch import Batch, Member, Origin, Work
 from erpcrm_bridge.sync.clashes import clash_row, clash_subject, clashes_of, plain_candidate, plain_clash
 from erpcrm_bridge.sync.crossing import noted
 from erpcrm_bridge.sync.decide import UNREADABLE, answers_unread, is_dirty
-from erpcrm_bridge.sync.departing import is_owed, leave_gone, no_longer_archived, revive, want_no_more
+from erpcrm_bridge.sync.departing import ask_no_more, is_owed, leave_gone, no_longer_archived, revive, want_no_more
 from erpcrm_bridge.sync.flow import Flow, Side
 from erpcrm_bridge.sync.founding import Shapes, differ, first_authors
 from erpcrm_bridge.sync.lines import flatten, lines_sum, sum_complaint, unflatten
@@ -232,6 +232,7 @@ def _merge_one(
         said_more = bool(merged.changes or merged.clashes or frozen or owed or work.restored)  # to bring a copy back says that it is to be
         leave_gone(flow, run, work, gone, merged, batch, links, said_more)
         links = [link for link in links if all(link.id != member.link.id for member in gone)]  # nothing is owed there any more
+        ask_no_more(store, links, batch)
         fields = unflatten(merged.fields, lists)
     if not sayings and golden.state == "live" and not merged.changes:
         _history(run, work, merged, [], gone, batch)
