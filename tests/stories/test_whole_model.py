@@ -365,3 +365,15 @@ def test_a_line_that_a_system_may_not_add_is_set_back_and_told(trade: Trade, kno
     assert path.read_text() == before
     assert "said 0.01: refused, this role may not change the field" in trade.ok("explain", entry, "breaks").out
     assert trade.ok("verify").code == 0
+
+
+def test_amounts_of_lines_are_read_as_the_search_groups_them_and_one_that_cannot_be_read_is_named(trade: Trade) -> None:
+    head = ERP["invoice_lines.csv"][0]
+    lines = ['1,70001,1,SCR-10,Screw,"24,690",0.0475,"1,172.78",Item', "2,70001,2,,VAT 19 %,1,222.83,222.83,Tax"]
+    trade.export("invoice_lines.csv", head, [lines[0].replace("1,172.78", "1.172,78"), lines[1]])
+    assert trade.run("sync").code == 3
+    (parked,) = [row for row in trade.ok("parked", "--json").object["parked"] if row["kind"] == "record"]
+    assert "lines.amount: " in parked["reason"]
+    trade.export("invoice_lines.csv", head, lines)
+    trade.sync()
+    assert [(row["Quantity__c"], row["Amount__c"]) for row in trade.rows("Invoice_Line__c.csv")] == [("24690", "1172.78"), ("1", "222.83")]

@@ -112,7 +112,7 @@ def saying_of(
         if complaint is not None and _is_half_written(flow, store, member, work, refs, said, keyed, flat_golden, lists):
             complaint = None
         line_error = next((error for error in errors if error.path not in unheard and _is_of_document(error.path, side)), None)
-        if complaint is None and line_error is not None:
+        if line_error is not None:  # rather than what the lines come to without it
             complaint = f"{line_error.path}: {line_error.reason}"
         if complaint:
             park_record(run, member, "total", complaint, batch, golden_id)
