@@ -377,3 +377,22 @@ def test_amounts_of_lines_are_read_as_the_search_groups_them_and_one_that_cannot
     trade.export("invoice_lines.csv", head, lines)
     trade.sync()
     assert [(row["Quantity__c"], row["Amount__c"]) for row in trade.rows("Invoice_Line__c.csv")] == [("24690", "1172.78"), ("1", "222.83")]
+
+
+def test_a_reference_to_what_another_flow_moves_is_resolved(trade: Trade) -> None:
+    path = trade.folder / "config.yaml"
+    head, _, entities = path.read_text().partition("      customer:")
+    books = "  books:\n    roles: {crm: crm-files, erp: erp-files}\n    entities:\n"
+    moved = "mappings: {crm: [csv-dataloader], erp: [csv-savedsearch]}, create_in: [crm]}\n"
+    path.write_text(head + "      customer:" + entities.replace(f"      invoice: {{{moved}      payment: {{{moved}", ""))
+    path.write_text(path.read_text() + books + f"      invoice: {{{moved}      payment: {{{moved}")
+    assert trade.run("sync", "books").code == 3
+    assert "waits for its customer 1001" in trade.ok("parked").out
+    trade.ok("sync", "main")
+    trade.ok("sync", "books")
+    branch, invoice = trade.row("Account.csv", AccountNumber="C-1"), trade.row("Invoice__c.csv", Name="INV-1")
+    assert invoice["Account__c"] == trade.row("Payment__c.csv", Name="PAY-1")["Account__c"] == branch["Id"]
+    trade.edit("invoices.csv", "70001,,1001,", "70001,,1002,")
+    trade.ok("sync", "books")
+    assert trade.row("Invoice__c.csv", Name="INV-1")["Account__c"] == branch["ParentId"]
+    assert trade.ok("verify", "books").code == 0

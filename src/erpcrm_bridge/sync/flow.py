@@ -102,6 +102,8 @@ class Flow:
     """connection to role"""
     drifted: tuple[tuple[str, Drift], ...] = ()
     """by connection, what moved in its system since it was pinned, as far as the flow uses it"""
+    elsewhere: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """by system and entity, the streams in which other flows move what records of this one refer to and this one does not move"""
 
     @property
     def paused(self) -> list[Paused]:
@@ -183,7 +185,8 @@ class Flow:
 
     def streams_of(self, system: str, entity: str) -> list[int]:
         """Return the streams in which a system keeps an entity."""
-        return [side.stream_id for side in self.sides.get(entity, ()) if side.system == system]
+        own = [side.stream_id for side in self.sides.get(entity, ()) if side.system == system]
+        return own or self.elsewhere.get((system, entity), [])
 
 
 Opener = Callable[[str, ConnectionSettings], Connector]
@@ -316,7 +319,28 @@ def _build(
         if before is not None and has_moved(before, now):
             against = Against(connection, before, settings.connections[connection].values, settings.connections[connection].codes)
             moved += [(connection, one) for one in drift(against, now, specs)]
-    return Flow(name, tuple(order), sides, policies, wanted.brakes, roles, tuple(moved))
+    elsewhere = _elsewhere(settings, library, store, [side for entity in order for side in sides[entity]], descriptions)
+    return Flow(name, tuple(order), sides, policies, wanted.brakes, roles, tuple(moved), elsewhere)
+
+
+def _elsewhere(
+    settings: Settings, library: Library, store: Store, sides: Sequence[Side], descriptions: Mapping[str, Description]
+) -> dict[tuple[str, str], list[int]]:
+    """Return, by system and entity, the streams in which any flow moves what these sides refer to and do not move themselves."""
+    moved = {side.mapping.entity for side in sides}
+    rules = [(side, rule) for side in sides for rule in side.mapping.rules]
+    rules += [(side, rule) for side in sides for of in side.mapping.lists.values() for rule in of.rules]
+    found: dict[tuple[str, str], list[int]] = {}
+    for connection, entity in sorted({(side.connection, rule.reference[0]) for side, rule in rules if rule.reference}):
+        identity, streams = descriptions[connection].identity, descriptions[connection].streams
+        for other in settings.flows.values() if entity not in moved else ():
+            roles = [role for role, at in other.roles.items() if at == connection and entity in other.entities]
+            if roles and entity not in library.entities:
+                library = installed_library(settings, {entity})
+            specs = [spec for role in roles for spec in _specs(library, entity, role, other, settings.connections[connection])]
+            ids = found.setdefault((identity, entity), [])
+            ids.extend(store.stream_id(identity, spec.stream) for spec in specs if spec.stream in streams)
+    return found
 
 
 def not_created(role: str, stream: Stream, mapping: CompiledMapping) -> tuple[str, str] | None:
