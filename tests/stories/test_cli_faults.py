@@ -18,7 +18,7 @@ from erpcrm_bridge.store import open_store
 from erpcrm_bridge.sync.run import run_flow
 from erpcrm_bridge.work import at_work, exclusively
 
-from .cli_world import CONFIG, FLOW, CliWorld, account
+from .cli_world import CONFIG, FLOW, CliWorld, account, customer
 
 
 @pytest.fixture
@@ -118,6 +118,27 @@ def test_an_empty_file_beside_the_others_stops_only_who_needs_it(joined: CliWorl
     joined.customers.write_bytes(before)
     joined.ok("sync")
     assert joined.customers.read_bytes() == before
+
+
+@pytest.mark.parametrize("way", ["cut at the end of a row", "an old file"])
+def test_a_brake_trips_although_the_other_system_could_not_be_read(world: CliWorld, way: str) -> None:
+    config = world.folder / "config.yaml"
+    config.write_text(config.read_text().replace("changed: null", "changed: null, deletes: 20, reverts: 20"))
+    world.write_crm([account(f"001{n:02}", f"Firm{n} GmbH", BillingCity="Bonn") for n in range(60)])
+    world.write_erp([customer(f"{2000 + n}", f"FIRM{n} GMBH", **{"Billing City": "Bonn"}) for n in range(60)])
+    world.join()
+    world.ok("sync")
+    old = world.accounts.read_bytes()
+    world.accounts.write_bytes(old.replace(b"Bonn", b"Ulm"))
+    world.ok("sync")
+    before, crm = world.customers.read_bytes(), world.accounts.read_bytes()
+    world.accounts.write_bytes(old if way == "an old file" else b"\n".join(crm.split(b"\n")[:31]) + b"\n")
+    world.customers.write_bytes(before[:-20])
+    assert world.run("sync").code == 1
+    world.customers.write_bytes(before)
+    done = world.run("sync")
+    assert (done.code, "The brake of main is on" in done.err) == (4, True)
+    assert world.customers.read_bytes() == before
 
 
 def test_a_wrong_encoding_names_the_file_and_the_line(joined: CliWorld) -> None:

@@ -31,7 +31,7 @@ from typing import Any, Protocol
 
 import msgspec
 import pytest
-from stories.world import FLOW, World, row_write, says
+from stories.world import FLOW, Died, World, row_write, says
 
 from erpcrm_bridge.cli import telling
 from erpcrm_bridge.connector import Applied, Change, Connector, Outcome, Page, Record, Selection, Write
@@ -539,6 +539,25 @@ def test_a_brake_forgets_what_is_older_than_its_window(make: Make) -> None:
         world.crm.delete("Account", key)
     world.sync()
     assert world.store.tripped(FLOW) == []
+
+
+def test_deletes_count_for_the_brake_wherever_the_run_that_read_them_dies(tmp_path: Path) -> None:
+    """What was read is stored, and not read again: a later run would find nothing that it had to count."""
+    world = World(tmp_path, brakes={"deletes": 3})
+    for key in many(world, 5)[:4]:
+        world.crm.delete("Account", key)
+    kept = world.remember()
+    counted = world.dying(0)
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    for at in range(1, len(counted.where) + 1):
+        world.recall(kept).dying(at)
+        with pytest.raises((Died, BrakeTripped)):
+            world.sync()
+        world.living()
+        with pytest.raises(BrakeTripped):
+            world.sync()
+        assert {state for _, state, _ in world.store.count_links()} == {"live"}, counted.where[at - 1]
 
 
 def test_many_creates_trip_the_brake(make: Make) -> None:

@@ -44,7 +44,7 @@ def read_asked(store: Store, run: RunNote, stream_id: int, sides: list[Side]) ->
     if asked is not None:
         rows = _read_by_key(store, run, sides[0], selection_of(sides), msgspec.json.decode(asked, type=list[str]), store.seq())
         with store.transaction(run.fence):
-            store.put_incoming(rows)
+            _put(store, run, stream_id, rows)
             store.set_fact(f"again:{stream_id}", None)
     return asked is not None
 
@@ -123,7 +123,7 @@ def _map_anew(store: Store, run: RunNote, stream_id: int, sides: list[Side], sel
     for start in range(0, len(keys), BY_KEY):
         rows = _read_by_key(store, run, sides[0], selection, keys[start : start + BY_KEY], seq)
         with store.transaction(run.fence):
-            store.put_incoming(rows)
+            _put(store, run, stream_id, rows)
         run.counts["read"] += len(rows)
 
 
@@ -272,10 +272,8 @@ def _reconcile(store: Store, run: RunNote, stream_id: int, side: Side, selection
     if back:
         rows.extend(_read_by_key(store, run, side, selection, back, seq))
     if rows:
-        damage = _damage(store, stream_id, rows, store.heads(stream_id, [row.key for row in rows]))
         with store.transaction(run.fence):
-            store.put_incoming(rows)
-            note_pulled(store, run, stream_id, damage)
+            _put(store, run, stream_id, rows)
         run.counts["moved"] += len(rows)
 
 
@@ -301,6 +299,13 @@ def _missing(store: Store, run: RunNote, stream_id: int, side: Side, whys: Mappi
     with store.transaction(run.fence):
         store.update_links(found)
         store.park(rows)
+
+
+def _put(store: Store, run: RunNote, stream_id: int, rows: list[IncomingRow]) -> None:
+    """Store what was read by its keys, counted for the brakes."""
+    damage = _damage(store, stream_id, rows, store.heads(stream_id, [row.key for row in rows]))
+    store.put_incoming(rows)
+    note_pulled(store, run, stream_id, damage)
 
 
 def _damage(store: Store, stream_id: int, rows: list[IncomingRow], heads: Mapping[str, Head]) -> Counter[str]:
@@ -345,10 +350,8 @@ def read_again(store: Store, run: RunNote, side: Side, keys: list[str]) -> None:
     """Read records by key and store them as incoming. A key that is not there is gone, or missing where the system cannot tell (L8)."""
     note_paused(store, run.flow, side.stream_id, [side])
     rows = _read_by_key(store, run, side, side.selection, keys, store.seq())
-    damage = _damage(store, side.stream_id, rows, store.heads(side.stream_id, [row.key for row in rows]))
     with store.transaction(run.fence):
-        store.put_incoming(rows)
-        note_pulled(store, run, side.stream_id, damage)
+        _put(store, run, side.stream_id, rows)
 
 
 def read_now(store: Store, side: Side, selection: Selection, keys: list[str]) -> tuple[dict[str, Record], dict[str, str]]:
