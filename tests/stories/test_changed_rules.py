@@ -15,6 +15,7 @@ import pytest
 from tests.stories.world import TEXT, World, says
 
 from erpcrm_bridge.connector import Connector
+from erpcrm_bridge.errors import ConfigError
 from erpcrm_bridge.mapping import transforms
 from erpcrm_bridge.testing.memory import MemoryConnector
 from erpcrm_bridge.testing.system import MemorySystem
@@ -284,3 +285,19 @@ def test_what_moved_on_both_sides_while_a_system_was_out_of_the_configuration_is
     (row,) = world.parked("clash")
     assert {candidate["by"] for candidate in row.data["candidates"]} == {"crm", "shop"}
     assert says(world.shop.get("client", client) or {}, mail="shop@acme.example")
+
+
+def test_under_another_key_nothing_counts_as_gone(tmp_path: Path) -> None:
+    deleting = {"customer": {**PREFER_CRM["customer"], "on_delete": "delete"}}
+    changed = world(tmp_path, rules=deleting)
+    account, customer = changed.joined_customer(Site="A-1")
+    numbered = mapped(None)["mappings"]
+    numbered["customer/crm"] = {**numbered["customer/crm"], "key": {"id": "Site", "external_id": "Ref"}}
+    changed.library = changed.mapped(deleting, numbered)
+    with pytest.raises(ConfigError, match=r"linked by 'Id'.* is 'Site' now"):
+        changed.sync()
+    changed.library = changed.mapped(deleting, mapped(None)["mappings"])
+    changed.sync()
+    assert says(changed.erp_of(account), companyName="Acme")
+    assert changed.erp.get("customer", customer) is not None
+    changed.assert_quiet()

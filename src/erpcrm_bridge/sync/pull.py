@@ -9,7 +9,7 @@ from itertools import chain, islice
 import msgspec
 
 from erpcrm_bridge.connector import ListsKeys, PutsAway
-from erpcrm_bridge.errors import CursorExpired, InputError, PermissionDenied
+from erpcrm_bridge.errors import ConfigError, CursorExpired, InputError, PermissionDenied
 from erpcrm_bridge.model.records import Change, Problem, Record, Selection
 from erpcrm_bridge.model.values import Fields, digest, same
 from erpcrm_bridge.store import Head, IncomingRow, ParkedRow, Store, may_be_key
@@ -64,10 +64,24 @@ def selection_of(sides: list[Side]) -> Selection:
     return Selection(first.stream, first.key, tuple(fields), first.external_id, tuple(children.values()))
 
 
+def _known_by(store: Store, stream_id: int, selection: Selection, name: str) -> None:
+    """Raise ConfigError where records are linked by another field than the one that is their key now: each of them would count as gone, and
+    a change of rules deletes nothing (L13)."""
+    before = store.fact(f"key:{stream_id}")
+    if before is not None and before != selection.key and store.links_page(stream_id, "", 1):
+        raise ConfigError(
+            f"{name}: its records are linked by {before!r}, and the mapping's key is {selection.key!r} now: each would count as gone.",
+            way_out=f"Write `key: {{id: {before}}}` again; by another key they are joined anew, in a store of its own.",
+        )
+    if before != selection.key:
+        store.set_fact(f"key:{stream_id}", selection.key)
+
+
 def _pull_stream(flow: Flow, store: Store, run: RunNote, stream_id: int, sides: list[Side]) -> None:
     side = sides[0]
     selection = selection_of(sides)
     name = f"{side.connection} {side.stream.name}"
+    _known_by(store, stream_id, selection, name)
     since = store.cursor(flow.name, stream_id)
     rules = rules_digest(sides)
     settled_by = store.fact(f"rules:{flow.name}:{stream_id}")
