@@ -356,6 +356,16 @@ def test_undoing_twice_says_so(make: Make) -> None:
     assert (again.head.steps, again.undoing.already) == (0, first.run)
 
 
+def test_a_run_whose_undoing_was_undone_is_not_called_undone(make: Make) -> None:
+    world = make()
+    _, _, run = changed_email(world)
+    undo(world, undo(world, run.run).run)
+    again = undoing(world, run.run)
+    assert again.undoing is not None
+    assert again.undoing.already == ""
+    assert [stays.fields for stays in again.undoing.stays if not stays.connection] == [["email"]]
+
+
 def test_undoing_again_after_a_person_settled_leaves_their_decision(make: Make) -> None:
     world = make()
     _, key, run = changed_email(world)

@@ -454,7 +454,15 @@ def carry_out(flow: Flow, store: Store, run: RunNote, undone: str, steps: Iterab
                 _add_up(pushed, push(flow, store, run, rested))
     if not pushed.stale and not pushed.away:
         store.set_fact(_done(undone), run.id)
+        _stands_again(store, undone)
     return pushed
+
+
+def _stands_again(store: Store, undone: str) -> None:
+    """What an undo had undone counts as undone no more where that undo is undone itself."""
+    before = next((row.data["undoes"] for row in store.history_of_run(undone, 0, BATCH) if row.data.get("undoes")), None)
+    if before is not None and store.fact(_done(before)) == undone:
+        store.set_fact(_done(before), None)
 
 
 def _chunks(steps: Iterable[Step]) -> Iterator[list[Step]]:
