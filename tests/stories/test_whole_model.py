@@ -396,3 +396,13 @@ def test_a_reference_to_what_another_flow_moves_is_resolved(trade: Trade) -> Non
     trade.ok("sync", "books")
     assert trade.row("Invoice__c.csv", Name="INV-1")["Account__c"] == branch["ParentId"]
     assert trade.ok("verify", "books").code == 0
+
+
+def test_check_tells_of_a_reference_to_what_no_flow_moves(trade: Trade) -> None:
+    path = trade.folder / "config.yaml"
+    trade.ok("check")
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith("      customer:")))
+    done = trade.run("check")
+    assert done.code == 1
+    assert "invoice/csv-savedsearch refers to a customer, which no flow moves from erp-files" in done.out + done.err
+    assert "stock/" not in "".join(line for line in (done.out + done.err).splitlines(keepends=True) if "refers to" in line)

@@ -88,6 +88,8 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
     findings.complaints += [complaint for one in flows for complaint in _divided(one, library)]
     findings.complaints += [complaint for one in flows for complaint in _founded_elsewhere(settings, one, library)]
     findings.complaints += _unknown_roles(settings, {entity for one in flows for entity in one.entities}, library)
+
+    findings.complaints += [complaint for one in flows for complaint in _refers_nowhere(settings, one, library)]
     uses = [use for one in flows for use in uses_of(settings, one, library)]
     specs = {use.spec.name: use.spec for use in uses} if flow else library.specs
     for name, spec in sorted(specs.items()):
@@ -211,6 +213,19 @@ def _one_system(uses: Iterable[Use], described: Mapping[str, Description]) -> It
                     "what": what,
                     "way_out": "Take one out; or let each lead to a system, or a copy, with an id of its own.",
                 }
+
+
+def _refers_nowhere(settings: Settings, flow: FlowSettings, library: Library) -> Iterator[Complaint]:
+    """Yield each entity whose records would wait for ever: for what they must refer to, and no flow moves from their system."""
+    moved = {(use.connection.name, use.spec.entity) for one in settings.flows.values() for use in uses_of(settings, one, library)}
+    for use in uses_of(settings, flow, library):
+        rules = [*use.spec.body.fields.values(), *(rule for of in use.spec.body.lists.values() for rule in of.fields.values())]
+        for entity in dict.fromkeys(rule.ref.entity for rule in rules if rule.ref is not None and rule.ref.required and not rule.optional):
+            if (use.connection.name, entity) not in moved:
+                what = (
+                    f"{use.spec.name} refers to a {entity}, which no flow moves from {use.connection.name}: each record would wait for it"
+                )
+                yield flow.origin.complaint(("entities", use.spec.entity), what, f"move {entity}, too, in this flow or another")
 
 
 def _founded_elsewhere(settings: Settings, flow: FlowSettings, library: Library) -> Iterator[Complaint]:
