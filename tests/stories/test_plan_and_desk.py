@@ -528,6 +528,23 @@ def test_what_a_run_has_pulled_before_it_failed_counts_for_the_brakes(make: Make
     assert len(world.erp.all("customer")) == 5
 
 
+def test_a_brake_counts_anew_from_its_release_also_when_what_tripped_it_leaves_the_window(make: Make) -> None:
+    world = make(brakes={"deletes": 3})
+    keys = many(world, 10)
+    for key in keys[:5]:
+        world.crm.delete("Account", key)
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    world.clock.now += 20 * 3600
+    brake.release(world.store, FLOW, person="op")
+    world.sync()
+    world.clock.now += 5 * 3600  # a day since the deletes, and five hours since the release
+    for key in keys[5:9]:
+        world.crm.delete("Account", key)
+    with pytest.raises(BrakeTripped):
+        world.sync()
+
+
 def test_a_brake_forgets_what_is_older_than_its_window(make: Make) -> None:
     world = make(brakes={"deletes": 3})
     keys = many(world, 6)
