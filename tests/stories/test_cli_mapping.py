@@ -41,7 +41,7 @@ def break_law(own: Path) -> None:
 
 
 def test_check_tells_what_each_mapping_loses_and_ends_with_0(world: CliWorld) -> None:
-    before = world.accounts.read_bytes(), world.customers.read_bytes()
+    before, files = (world.accounts.read_bytes(), world.customers.read_bytes()), set(world.folder.iterdir())
     told = world.ok("mapping", "check", "--examples", "5", "--json").object
     assert [(one["name"], one["connection"]) for one in told["mappings"]] == [
         ("customer/csv-dataloader", "crm-files"),
@@ -50,6 +50,7 @@ def test_check_tells_what_each_mapping_loses_and_ends_with_0(world: CliWorld) ->
     refuses = [one for one in told["mappings"][1]["findings"] if one["code"] == "refuses"]
     assert [(one["level"], one["about"]) for one in refuses] == [("WARN", "currency")]
     assert (world.accounts.read_bytes(), world.customers.read_bytes()) == before
+    assert set(world.folder.iterdir()) == files, "nothing is left beside them"
 
 
 def test_a_broken_law_ends_with_1_and_its_place_and_way_out(world: CliWorld, own: Path) -> None:
@@ -360,11 +361,12 @@ def test_a_role_of_another_installation_may_stand_beside_one_that_a_flow_has(wor
     world.ok("check")
 
 
-def test_flows_with_roles_of_their_own_may_use_what_ships(world: CliWorld) -> None:
+def test_a_flow_with_roles_of_its_own_is_told_what_nobody_may_change_and_not_that_what_ships_is_misspelt(world: CliWorld) -> None:
     text = CONFIG.replace("{crm: crm-files, erp: erp-files}", "{crm2: crm-files, erp2: erp-files}")
     text = text.replace("{crm: [csv-dataloader], erp: [csv-savedsearch]}", "{crm2: [csv-dataloader], erp2: [csv-savedsearch]}")
     (world.folder / "config.yaml").write_text(text.replace("create_in: [crm, erp]", "create_in: [crm2, erp2]"))
-    world.ok("check")
+    done = world.run("check")
+    assert (done.code, "no role here may change credit_limit" in done.err, "no flow has a role" in done.err) == (1, True, False)
 
 
 def overlaid(world: CliWorld, entries: str) -> None:

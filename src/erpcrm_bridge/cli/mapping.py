@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -37,7 +41,7 @@ def check(
     settings = session.settings(for_systems=not offline)
     from erpcrm_bridge.cli.mappings import check
 
-    with session.output.progress("Checking") as advance:
+    with session.output.progress("Checking") as advance, _nothing_kept():
         checked = check(settings, name, examples if laws else 0, sample, advance, offline=offline)
     data = {
         "mappings": [
@@ -52,6 +56,14 @@ def check(
         ]
     }
     return Answer(data, lambda out: _show(checked, out), FAILED if any(one.wrong for one in checked) else DONE)
+
+
+@contextmanager
+def _nothing_kept() -> Iterator[None]:
+    """Let Hypothesis lay its table of characters elsewhere than in the folder that the command is called in."""
+    with TemporaryDirectory() as folder:
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", folder)
+        yield
 
 
 @app.command("test")
