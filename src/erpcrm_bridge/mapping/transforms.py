@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from functools import cache, lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from erpcrm_bridge.mapping.expression import Refused
 from erpcrm_bridge.mapping.format import TableSpec
 from erpcrm_bridge.model.fields import FieldSpec
-from erpcrm_bridge.model.money import MINOR_UNITS, quantize
+from erpcrm_bridge.model.money import MINOR_UNITS, quantize, rounded
 from erpcrm_bridge.model.values import same
 
 Law: TypeAlias = Literal["iso", "quotient", "retract", "one-way"]
@@ -609,12 +609,12 @@ def _decimal(options: dict[str, Any], setting: Setting) -> Transform:
             return number
         if not fixed and isinstance(number, Decimal) and -int(number.as_tuple().exponent) <= (scale or 0):
             return number
-        return Decimal(number).quantize(quantum, rounding=ROUND_HALF_UP)
+        return rounded(Decimal(number), quantum)
 
     def put(value: Any) -> Any:
         number = _number_of(value)
         if quantum is not None and (fixed or -int(number.as_tuple().exponent) > (scale or 0)):
-            number = number.quantize(quantum, rounding=ROUND_HALF_UP)
+            number = rounded(number, quantum)
         return int(number) if integer and not setting.text_numbers else write(number)
 
     return Transform("decimal", "retract", get, put)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
+from erpcrm_bridge.model.values import WIDE
+
 # ISO 4217, list one (active codes): digits of the minor unit. CLDR's digits differ for 13 currencies and are wrong for accounting.
 _ZERO = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE = "BHD IQD JOD KWD LYD OMR TND"
@@ -31,4 +33,10 @@ def quantize(amount: Decimal | int, currency: str) -> Decimal:
         quantum = _QUANTA[currency]
     except KeyError:
         raise ValueError(f"{currency!r} is not a currency of ISO 4217") from None
-    return Decimal(amount).quantize(quantum, rounding=ROUND_HALF_UP)
+    return rounded(Decimal(amount), quantum)
+
+
+def rounded(number: Decimal, quantum: Decimal) -> Decimal:
+    """Return ``number`` with the decimals of ``quantum``, half rounded away from zero; what comes to zero has no sign."""
+    found = number.quantize(quantum, ROUND_HALF_UP, WIDE)
+    return found if found else abs(found)

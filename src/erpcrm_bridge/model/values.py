@@ -25,7 +25,8 @@ Fields: TypeAlias = dict[str, Any]
 _Kind = TypeVar("_Kind")
 _LONGEST = 400
 """Digits before or after the point. No amount, quantity or rate has more; a number that has would fill the memory when written out."""
-_WIDE = Context(prec=2 * _LONGEST, Emax=MAX_EMAX, Emin=MIN_EMIN)
+WIDE = Context(prec=2 * _LONGEST, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""In which numbers of any length that ``unpack`` gives are multiplied, added and rounded without losing a digit."""
 
 
 def _number(text: str) -> Decimal | str:
@@ -60,8 +61,8 @@ def normal(value: Any) -> Any:
     """Return ``value`` so that equal values have one form: 5900.00 and 5900 are one number, 1 and true are two values."""
     if isinstance(value, Decimal):
         if value.adjusted() >= _LONGEST:
-            return value.normalize(_WIDE)
-        return int(value) if value == value.to_integral_value() else value.normalize(_WIDE)
+            return value.normalize(WIDE)
+        return int(value) if value == value.to_integral_value() else value.normalize(WIDE)
     if isinstance(value, list):
         return [normal(item) for item in value]
     if isinstance(value, dict):

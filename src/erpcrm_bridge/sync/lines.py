@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from erpcrm_bridge.model.money import quantize
-from erpcrm_bridge.model.values import Fields, normal
+from erpcrm_bridge.model.values import WIDE, Fields, normal
 
 
 def flatten(fields: Fields, lists: Iterable[str]) -> Fields:
@@ -117,10 +117,10 @@ def lines_sum(fields: Fields, name: str) -> Decimal | None:
     for line in fields.get(name) or ():
         amount = line.get("amount")
         if amount is None and line.get("quantity") is not None and line.get("unit_price") is not None and currency:
-            amount = quantize(Decimal(line["quantity"]) * Decimal(line["unit_price"]), currency)
+            amount = quantize(WIDE.multiply(Decimal(line["quantity"]), Decimal(line["unit_price"])), currency)
         if amount is None:
             return None
-        total += amount
+        total = WIDE.add(total, amount)
     return total
 
 

@@ -65,6 +65,16 @@ BOTH_WAYS: list[tuple[Any, tuple[str, ...], tuple[Any, ...], Any, Any, Any]] = [
     ({"money": {"currency": "currency"}}, ("credit_limit",), ("EUR",), "10.5", Decimal("10.50"), "10.50"),
     ({"money": {"currency": "currency"}}, ("credit_limit",), ("JPY",), "10.5", Decimal("11"), "11"),
     ({"money": {"currency": "currency", "group": ","}}, ("credit_limit",), ("KWD",), "1,234.5", Decimal("1234.500"), "1234.500"),
+    ({"money": {"currency": "currency"}}, ("credit_limit",), ("EUR",), "-0.004", Decimal("0.00"), "0.00"),
+    (
+        {"money": {"currency": "currency"}},
+        ("credit_limit",),
+        ("CLF",),
+        "9" * 24 + ".12345",
+        Decimal("9" * 24 + ".1235"),
+        "9" * 24 + ".1235",
+    ),
+    ("decimal", ("quantity",), (), "9" * 24 + ".1234567", Decimal("9" * 24 + ".123457"), "9" * 24 + ".123457"),
     ({"date": {"format": "%m/%d/%Y"}}, ("due_date",), (), "5/1/2026", "2026-05-01", "05/01/2026"),
     ("date", ("due_date",), (), "2026-05-01", "2026-05-01", "2026-05-01"),
     (

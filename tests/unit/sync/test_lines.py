@@ -111,3 +111,10 @@ def test_a_complaint_names_no_amount() -> None:
 def test_what_is_empty_in_both_matches_nothing() -> None:
     golden = [{"id": "N1", "label": None, "city": "Bonn"}]
     assert match_lines([("k1", {"city": "Kiel"})], {}, golden, [["city"], ["label"]], ids()) == {"k1": "new1"}
+
+
+def test_lines_of_very_long_numbers_are_summed_to_the_last_digit() -> None:
+    line = {"id": "N1", "quantity": Decimal("40063813339311234567"), "unit_price": Decimal("40063813339311234567.01")}
+    product = 40063813339311234567 * 4006381333931123456701
+    far = {"id": "N2", "amount": Decimal("0.01")}
+    assert lines_sum({"currency": "EUR", "lines": [line, far]}, "lines") == Decimal(f"{product + 1}E-2")
