@@ -648,7 +648,7 @@ def _in_minor_units(amount: Decimal | int, currency: str | None) -> Decimal:
 
 def _date(options: dict[str, Any], _setting: Setting) -> Transform:
     form = options.get("format", "%Y-%m-%d")
-    _try_format(form, "%Y %m %d", date(2026, 11, 22))
+    _try_format(form, "day", "%Y %m %d", datetime(2026, 11, 22))  # noqa: DTZ001 - a day has no zone
 
     @lru_cache(maxsize=8192)
     def get(value: Any) -> str:
@@ -672,13 +672,13 @@ def _written(day: date, form: str) -> str:
     return day.strftime(re.sub("%[%Y]", lambda found: found[0] if found[0] == "%%" else f"{day.year:04d}", form))
 
 
-def _try_format(form: str, needed: str, sample: date) -> None:
+def _try_format(form: str, what: str, needed: str, sample: datetime) -> None:
     try:
         told = datetime.strptime(sample.strftime(form), form)  # noqa: DTZ007 - only tries the format
     except ValueError:
         told = datetime.min  # noqa: DTZ901 - equals no sample
-    if told.replace(hour=0, minute=0, second=0, microsecond=0) != datetime(sample.year, sample.month, sample.day):  # noqa: DTZ001
-        raise Misused(f"`{form}` does not tell a day", f"it needs at least {needed}")
+    if told != sample:
+        raise Misused(f"`{form}` does not tell a {what}", f"it needs at least {needed}")
 
 
 def _wall_time(options: dict[str, Any], _setting: Setting) -> Transform:
@@ -688,7 +688,7 @@ def _wall_time(options: dict[str, Any], _setting: Setting) -> Transform:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise Misused(f"`{options['tz']}` is not a time zone", "use a name of the IANA table, such as Europe/Berlin") from None
     if form is not None:
-        _try_format(form, "%Y %m %d %H %M", date(2026, 11, 22))
+        _try_format(form, "time", "%Y %m %d %H %M", datetime(2026, 11, 22, 13, 45))  # noqa: DTZ001 - only tries the format
 
     def get(value: Any) -> str:
         text = _text(value).strip()
@@ -705,7 +705,12 @@ def _wall_time(options: dict[str, Any], _setting: Setting) -> Transform:
 
     def put(value: Any) -> str:
         local = _moment(_instant_get(value)).astimezone(zone).replace(tzinfo=None)
-        return _written(local, form) if form else local.isoformat(timespec="seconds")
+        if form is None:
+            return local.isoformat(timespec="seconds")
+        text = _written(local, form)
+        if datetime.strptime(text, form).date() != local.date():  # noqa: DTZ007 - the zone is known
+            raise Refused(f"the time cannot be written as {form}")
+        return text
 
     return Transform("wall_time", "retract", get, put)
 

@@ -237,6 +237,13 @@ def test_a_day_of_a_year_before_1000_is_written_so_that_it_can_be_read(entry: An
     assert there(transform, written) == canonical
 
 
+def test_a_time_that_a_format_would_show_in_another_century_is_not_written() -> None:
+    transform = made({"wall_time": {"tz": "UTC", "format": "%d.%m.%y %H:%M"}})
+    assert back(transform, "1999-02-03T04:05:06.000Z") == "03.02.99 04:05"
+    with pytest.raises(Refused, match="cannot be written"):
+        back(transform, "1939-02-03T04:05:06.000Z")
+
+
 def test_one_way_transforms_have_no_way_back() -> None:
     assert not made("hash").two_way
     assert not made("first_of_list").two_way
@@ -319,6 +326,9 @@ MISUSED = [
     ('via: [{decimal: {point: ",", group: ","}}]', "another than `group`"),
     ('via: [{date: {format: "%Y"}}]', "does not tell a day"),
     ("via: [{wall_time: {tz: Europe/Berlln}}]", "not a time zone"),
+    ('via: [{wall_time: {tz: UTC, format: "%d.%m.%Y"}}]', "does not tell a time"),
+    ('via: [{wall_time: {tz: UTC, format: "%d.%m.%Y %I:%M"}}]', "does not tell a time"),
+    ('via: [{wall_time: {tz: UTC, format: "%d.%m.%Y %H"}}]', "does not tell a time"),
     ("via: [{code: {of: region, country: Germany}}]", "neither a canonical path nor a country"),
     ("via: [{lines: {n: 2}}]", "stands on 1 canonical paths"),
     ("via: [split_name]", "two canonical paths"),
