@@ -342,7 +342,6 @@ def test_a_column_that_only_this_installation_has_travels_once_an_overlay_passes
     [
         ("fields: {phone: {write_by: [erpp]}}", "did you mean 'erp'?"),
         ("fields: {phone: {write_by: [Erp, crm]}}", "did you mean 'erp'?"),
-        ("fields: {phone: {write_by: [finance]}}", "use one of crm, erp"),
         ("fields: {phone: {on_clash: {prefer: [crmm, erp]}}}", "did you mean 'crm'?"),
         ("defaults: {write_by: [erpp]}", "did you mean 'erp'?"),
         ("linked_by: {crn: Ref}", "did you mean 'crm'?"),

@@ -166,8 +166,8 @@ def _divided(flow: FlowSettings, library: Library) -> Iterator[Complaint]:
 
 
 def _unknown_roles(settings: Settings, entities: Iterable[str], library: Library) -> Iterator[Complaint]:
-    """Yield each role that a policy names and no flow has, where it looks misspelt, or where the policy names no other: nobody might change
-    the field then. What ships speaks of crm and erp, whatever roles there are."""
+    """Yield each role that a policy names and no flow has, where it looks misspelt, or where the policy names no other (fields that nobody
+    may change then are told as such). What ships speaks of crm and erp, whatever roles there are."""
     from difflib import get_close_matches
 
     for entity in sorted(entities):
@@ -176,7 +176,8 @@ def _unknown_roles(settings: Settings, entities: Iterable[str], library: Library
         for place, named in _roles_named(rules.document.value) if rules is not None else ():
             for index, role in enumerate(named):
                 close = get_close_matches(role.lower(), roles, n=1)
-                if rules is None or role in roles or not (close or roles.isdisjoint(named)):
+                alone = roles.isdisjoint(named) and place[-1] != "write_by"
+                if rules is None or role in roles or not (close or alone):
                     continue
                 at = (*place, role if place == ("linked_by",) else index)
                 complaint = rules.document.complaint(at, f"no flow has a role {role!r}", did_you_mean(role.lower(), roles))
