@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -293,6 +294,29 @@ def test_a_tripped_brake_stops_until_it_is_released(world: CliWorld) -> None:
     (world.folder / "config.yaml").write_text(text)
     assert world.ok("parked", "release", FLOW, "--json").object["released"] == 1
     assert world.ok("sync", "--json").object["written"] == {"erp-files": {"create": 2}}
+
+
+def test_a_brake_on_what_is_gone_stops_the_other_flow_that_reads_the_system(world: CliWorld) -> None:
+    """What was pulled is stored once: the second flow would merge what the first one was stopped from."""
+    shutil.copytree(world.folder / "erp", world.folder / "shop")
+    config = world.folder / "config.yaml"
+    text = config.read_text().replace("creates: null", "creates: null, deletes: 1")
+    flow = text[text.index("  main:") :]
+    erp = text[text.index("  erp-files:") : text.index("flows:")]
+    others = flow.replace("main:", "others:", 1).replace("erp", "shop")
+    config.write_text(text.replace("flows:", erp.replace("erp", "shop") + "flows:", 1) + others)
+    for name in ("main", "others"):
+        world.ok("adopt", name)
+        world.ok("apply", "--flow", name, "--yes")
+    shop = world.folder / "shop" / "customers.csv"
+    before = shop.read_bytes()
+    world.write_crm([world.crm()["001C"]])
+    assert world.run("sync", "main").code == 4
+    done = world.run("sync", "others")
+    assert done.code == 4
+    assert "erpcrm-bridge parked release main" in done.err
+    assert shop.read_bytes() == before
+    assert world.ok("plan", "others", "--json").object["next"] == "erpcrm-bridge parked release main"
 
 
 def test_a_plan_under_a_brake_says_what_is_gone_and_what_is_written_when_it_is_released(world: CliWorld) -> None:

@@ -29,7 +29,7 @@ class Made:
     def next(self) -> str:
         """The command that carries the plan out; empty where there is nothing to carry out."""
         if self.report.braked:
-            return f"erpcrm-bridge parked release {self.head.flow}"
+            return f"erpcrm-bridge parked release {self.report.braked}"
         wanted = self.head.steps or self.head.adoption or self.head.review
         return f"erpcrm-bridge apply {self.head.fingerprint[:8]}" if wanted else ""
 
@@ -53,7 +53,7 @@ def told(plan: Made) -> dict[str, Any]:
         "fingerprint": head.fingerprint,
         "adoption": head.adoption,
         "review": head.review,
-        "braked": plan.report.braked,
+        "braked": bool(plan.report.braked),
         "unmerged": plan.report.unmerged,
         "steps": head.steps,
         "moved_links": {name: plan.report.counts.get(name, 0) for name in _LINKS},

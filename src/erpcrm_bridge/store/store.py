@@ -694,11 +694,12 @@ class Store:
         sql = "SELECT coalesce(sum(count), 0) FROM brake WHERE flow = ? AND system = ? AND kind = ? AND at >= ?"
         return int(self._db.rows(sql, (flow, system, kind, since))[0][0])
 
-    def tripped(self, flow: str) -> list[dict[str, Any]]:
-        """Return the brakes that wait for a person: flow, system, kind, count, limit, at."""
+    def tripped(self, flow: str | None = None) -> list[dict[str, Any]]:
+        """Return the brakes, of a flow or of all, that wait for a person: flow, system, kind, count, limit, at."""
         names = ("flow", "system", "kind", "count", "limit", "at")
-        sql = "SELECT flow, system, kind, count, allowed, at FROM brake_tripped WHERE flow = ? AND released_by IS NULL ORDER BY id"
-        return [dict(zip(names, values, strict=True)) for values in self._db.rows(sql, (flow,))]
+        sql = "SELECT flow, system, kind, count, allowed, at FROM brake_tripped WHERE released_by IS NULL ORDER BY id"
+        found = [dict(zip(names, values, strict=True)) for values in self._db.rows(sql)]
+        return [row for row in found if flow is None or row["flow"] == flow]
 
     def trip(self, flow: str, system: str, kind: str, count: int, limit: int, at: str) -> None:
         """Trip a brake. One that is tripped already stays so since it was, with the new count and limit."""

@@ -14,17 +14,27 @@ from erpcrm_bridge.store import Store
 from erpcrm_bridge.sync.flow import Flow
 from erpcrm_bridge.sync.notes import RunNote
 
+INCOMING = ("deletes", "reverts")
+"""Kinds that count what was pulled, which is stored for all flows that read the system."""
 KINDS = {"create": "creates", "delete": "deletes", "update": "changed", "move": "changed"}
 
 
+def stopped_by(flow: Flow, store: Store) -> str:
+    """Return the flow whose brake stops this one, "" where none does: its own, or that of another flow on what was pulled from a system
+    that both read."""
+    connections = {side.connection for side in flow.all_sides()}
+    stopping = [row["flow"] for row in store.tripped() if row["kind"] in INCOMING and row["system"] in connections]
+    return flow.name if store.tripped(flow.name) else next(iter(stopping), "")
+
+
 def refuse_if_tripped(flow: Flow, store: Store) -> None:
-    """Raise BrakeTripped while a brake of the flow is tripped."""
-    tripped = store.tripped(flow.name)
-    if tripped:
+    """Raise BrakeTripped while a brake stops the flow."""
+    if name := stopped_by(flow, store):
+        tripped = store.tripped(name)
         names = ", ".join(f"{row['kind']} in {row['system']} ({row['count']}, limit {row['limit']})" for row in tripped)
         raise BrakeTripped(
-            f"The brake of {flow.name} is on: {names}. Nothing was written.",
-            way_out=f"Look at `erpcrm-bridge plan {flow.name}`; if that is what you want: erpcrm-bridge parked release {flow.name}",
+            f"The brake of {name} is on: {names}. Nothing was written.",
+            way_out=f"Look at `erpcrm-bridge plan {name}`; if that is what you want: erpcrm-bridge parked release {name}",
         )
 
 
@@ -135,7 +145,7 @@ def check_incoming(flow: Flow, store: Store, run: RunNote) -> None:
         return
     counts: Counter[tuple[str, str]] = Counter()
     for stream_id, sides in flow.streams().items():
-        for kind in ("deletes", "reverts"):
+        for kind in INCOMING:
             counts[sides[0].connection, kind] += pulled.get(f"{stream_id} {kind}", 0)
     with store.transaction(run.fence):
         over = _trip(flow, store, run, counts)

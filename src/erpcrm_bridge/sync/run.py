@@ -36,8 +36,8 @@ so many times at most; what is left then goes with the next run."""
 class Report(Struct):
     """What a run has come to. ``waiting`` counts what is open by kind; ``plan`` is the file of a plan that was made and not done;
     ``paused`` is what the systems do not offer now; ``drifted``, by connection, what moved in them and was not told by a run before.
-    ``unmerged``, of a plan under a brake, counts by connection and stream what was pulled and waits behind it; what ``counts`` tells of
-    golden records comes true when it is released."""
+    ``braked`` names the flow whose brake stops this one; ``unmerged``, of a plan under it, counts by connection and stream what was
+    pulled and waits behind it; what ``counts`` tells of golden records comes true when it is released."""
 
     run: str
     flow: str
@@ -49,7 +49,7 @@ class Report(Struct):
     stale: list[Step] = []
     away: dict[str, str] = {}
     review: bool = False
-    braked: bool = False
+    braked: str = ""
     unmerged: dict[str, int] = {}
     undoing: Undoing | None = None
     paused: list[Paused] = []
@@ -83,7 +83,7 @@ def run_flow(
     run = new_run(flow.name, clock, fence, progress, int(store.fact(f"old until:{flow.name}") or -1))
     report = Report(run.id, flow.name, "adopt" if adopting else "sync" if write else "plan", {}, {})
     with _recorded(store, run, report, clock):
-        report.braked = bool(store.tripped(flow.name))
+        report.braked = brake.stopped_by(flow, store)
         if write or adopting:
             brake.refuse_if_tripped(flow, store)
         _refuse_open_adoption(flow, store, adopting)
