@@ -309,7 +309,7 @@ def test_a_brake_on_what_is_gone_stops_the_other_flow_that_reads_the_system(worl
         world.ok("adopt", name)
         world.ok("apply", "--flow", name, "--yes")
     shop = world.folder / "shop" / "customers.csv"
-    before = shop.read_bytes()
+    before, whole = shop.read_bytes(), world.accounts.read_bytes()
     world.write_crm([world.crm()["001C"]])
     assert world.run("sync", "main").code == 4
     done = world.run("sync", "others")
@@ -317,6 +317,10 @@ def test_a_brake_on_what_is_gone_stops_the_other_flow_that_reads_the_system(worl
     assert "erpcrm-bridge parked release main" in done.err
     assert shop.read_bytes() == before
     assert world.ok("plan", "others", "--json").object["next"] == "erpcrm-bridge parked release main"
+    world.accounts.write_bytes(whole)
+    world.ok("parked", "release", "main")
+    world.ok("sync", "others")
+    assert shop.read_bytes() == before
 
 
 def test_a_plan_under_a_brake_says_what_is_gone_and_what_is_written_when_it_is_released(world: CliWorld) -> None:

@@ -232,6 +232,8 @@ def _read(
         if moved or absent or problems or page.complete or page.cursor != stored:
             with store.transaction(run.fence, later=True):
                 store.put_incoming([*moved, *absent])
+                if (moved or absent) and sides[0].offers.incremental == "full":  # as other flows knew it, it may be again
+                    store.forget_cursors(stream_id)
                 note_pulled(store, run, stream_id, damage)
                 store.park(problems)
                 if page.complete:
