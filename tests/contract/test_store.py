@@ -304,6 +304,7 @@ def test_incoming_groups_come_whole_in_order_of_golden_ids_whenever_the_link_was
     assert [golden_id for golden_id, _ in store.incoming_linked([CRM, ERP], "G0000000000002", 2)] == ["G0000000000003"]
     assert [golden_id for golden_id, _ in store.incoming_linked([ERP], "", 9)] == ["G0000000000001"]
     assert [row.key for row in store.incoming_unlinked(CRM, "", 9)] == ["z"]
+    assert [store.count_unlinked([CRM, ERP]), store.count_unlinked([ERP])] == [1, 0]
 
 
 def test_incoming_follows_a_link_that_is_moved_rekeyed_or_dropped(store: Store) -> None:

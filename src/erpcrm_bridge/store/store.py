@@ -386,6 +386,13 @@ class Store:
         found = self._db.rows("SELECT stream_id, state, count(*) FROM incoming GROUP BY stream_id, state")
         return {(stream_id, state): count for stream_id, state, count in found}
 
+    def count_unlinked(self, stream_ids: Sequence[int]) -> int:
+        """Return how many records that these streams hold are linked to nothing."""
+        sql = (
+            "SELECT count(*) FROM incoming WHERE golden_id IS NULL AND fields IS NOT NULL AND stream_id IN (SELECT j.value FROM {numbers})"
+        )
+        return int(self._db.rows(sql, (self._db.array(stream_ids),))[0][0])
+
     def cursor(self, flow: str, stream_id: int) -> str | None:
         """Return where a flow reads a stream on from; None: read it in full."""
         return self._text("SELECT value FROM cursor WHERE flow = ? AND stream_id = ?", (flow, stream_id))

@@ -64,9 +64,7 @@ def verify(flow: Flow, store: Store, progress: Progress = quiet) -> Verified:
             result.untold.extend((side.connection, side.stream.name, link.key or "") for link in ours if link.state == "missing")
             _compare(flow, store, side, [link for link in ours if link.state == "live" and link.key is not None], result)
             progress(f"verify {side.connection} {side.stream.name}", result.records)
-    for (stream_id, _), count in store.count_incoming().items():
-        if stream_id in flow.streams():
-            result.unlinked += count
+    result.unlinked = store.count_unlinked(sorted(flow.streams()))
     return result
 
 
