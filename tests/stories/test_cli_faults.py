@@ -3,10 +3,13 @@ tracebacks."""
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import signal
+import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from string import ascii_letters, digits
 
@@ -88,6 +91,26 @@ def test_two_flows_that_share_records_never_run_at_once_on_postgresql(world: Cli
         done = world.run("sync", FLOW)
         assert (done.code, "Another run of others is at work." in done.err) == (5, True)
     world.ok("sync", FLOW)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
+@pytest.mark.parametrize("command", [["status"], ["sync"], ["explain", "001A"]])
+def test_a_full_disk_of_the_store_is_named(world: CliWorld, command: list[str]) -> None:
+    state = world.folder / ".erpcrm-bridge"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", state], check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        world.ok("adopt")
+        world.ok("apply", "--yes")
+        with (state / "rest").open("wb", buffering=0) as rest, suppress(OSError):
+            while True:
+                rest.write(b"x" * 4096)
+        done = world.run(*command)
+        assert done.code == 1
+        assert str(state) in done.err
+        assert "room" in done.err
+    finally:
+        subprocess.run(["umount", state], check=True)
 
 
 def test_a_missing_file_is_an_error_and_never_a_deletion(joined: CliWorld) -> None:

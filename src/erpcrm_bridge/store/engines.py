@@ -368,6 +368,8 @@ _SQLITE_TROUBLES = {
 def _sqlite_trouble(error: sqlite3.Error, where: str) -> StoreError:
     # "UNIQUE constraint failed: link.key" and its like name columns, never values
     code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # the index beside the log, which whoever opens the store may have to make
+        code = sqlite3.SQLITE_FULL
     what, way_out = _SQLITE_TROUBLES.get(code & 0xFF if code else -1, ("The store {where} refused: {error}.", ""))
     return StoreError(what.format(where=where, error=error), way_out=way_out)
 

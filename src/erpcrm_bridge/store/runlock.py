@@ -34,8 +34,14 @@ class RunLock:
             raise Locked(
                 f"Another run holds the store: {holder or 'it has just begun'}.", way_out="Wait for it to end, or end it; then run again."
             )
-        os.ftruncate(self.file, 0)
-        os.pwrite(self.file, f"{whoami()}\n".encode(), 0)
+        try:
+            os.ftruncate(self.file, 0)
+            os.pwrite(self.file, f"{whoami()}\n".encode(), 0)
+        except OSError as error:
+            os.close(self.file)
+            raise StoreError(
+                f"The lock file {path} cannot be written: {error.strerror}.", way_out="Make room on its disk, then run again."
+            ) from None
 
     def _take(self) -> bool:
         try:
