@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from stories.world import FLOW, Died, World, row_write, says
 
 from erpcrm_bridge.connector import Connector, Outcome, Rejected, Selection, Write
-from erpcrm_bridge.errors import BrakeTripped, UsageError
+from erpcrm_bridge.errors import BrakeTripped, PermissionDenied, UsageError
 from erpcrm_bridge.sync import brake
 from erpcrm_bridge.sync.desk import bind, found_new
 from erpcrm_bridge.sync.notes import new_run
@@ -287,6 +287,19 @@ def test_a_system_whose_limit_is_used_up_is_left_alone_until_the_run_ends(tmp_pa
     world.erp.faults.add("write", "quota", times=None)
     world.sync()
     assert [kind for verb, kind in world.erp.faults.struck if kind == "quota"] == ["quota"]
+
+
+def test_a_system_that_cannot_be_written_to_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path)
+    world.crm.create("Account", {"Name": "Acme"})
+
+    def refuse(*_: Any) -> NoReturn:
+        raise PermissionDenied("customer cannot be written.", way_out="Give the user rights on it.")
+
+    connector = world.connect("erp")
+    monkeypatch.setattr(connector, "write", refuse)
+    world.opener = lambda name, _: connector if name == "erp" else world.connect(name)
+    assert world.sync().away == {"erp": "customer cannot be written. (Give the user rights on it.)"}
 
 
 def test_a_run_that_dies_after_its_writes_counts_them_for_the_brake(tmp_path: Path) -> None:

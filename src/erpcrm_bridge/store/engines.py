@@ -352,13 +352,17 @@ class SqliteEngine:
             _upgrade("sqlite", self._connect)
 
 
+_RIGHTS = "Check the rights on the file, on those beside it (-wal, -shm) and on its folder."
 _SQLITE_TROUBLES = {
     sqlite3.SQLITE_FULL: ("There is no room left on the disk of the store {where}.", "Make room; nothing was lost, the next run goes on."),
     sqlite3.SQLITE_BUSY: ("Another process has been writing to the store {where} for a long time.", "Wait for it to end, or end it."),
     sqlite3.SQLITE_LOCKED: ("Another process has been writing to the store {where} for a long time.", "Wait for it to end, or end it."),
-    sqlite3.SQLITE_CANTOPEN: ("The store {where} cannot be opened.", "Check that it is a file, and the rights on it and its folder."),
-    sqlite3.SQLITE_PERM: ("The store {where} cannot be opened.", "Check the rights on the file and its folder."),
-    sqlite3.SQLITE_READONLY: ("The store {where} can only be read.", "Check the rights on the file and its folder."),
+    sqlite3.SQLITE_CANTOPEN: (
+        "The store {where} cannot be opened.",
+        "Check that it is a file, and the rights on it, on the files beside it (-wal, -shm) and on its folder.",
+    ),
+    sqlite3.SQLITE_PERM: ("The store {where} cannot be opened.", _RIGHTS),
+    sqlite3.SQLITE_READONLY: ("The store {where} can only be read.", _RIGHTS),
     sqlite3.SQLITE_CORRUPT: ("The store {where} is damaged.", "Keep a copy of it, then restore it from a backup."),
     sqlite3.SQLITE_NOTADB: ("{where} is not a store.", "Name another file as the store, or restore it from a backup."),
     sqlite3.SQLITE_IOERR: ("The disk of the store {where} failed to read or write.", "Check the disk; then run again."),

@@ -363,7 +363,8 @@ def push(flow: Flow, store: Store, run: RunNote, steps: Iterable[Step]) -> Pushe
                 _push_batch(flow, store, run, side, batch, pushed)
             except (TransientError, AuthError, PermissionDenied) as error:
                 # This system is out of reach; the links stay dirty, and the other systems go on.
-                run.away[connection] = pushed.away[connection] = str(error)
+                why = f"{error} ({error.way_out})" if error.way_out else str(error)
+                run.away[connection] = pushed.away[connection] = why
                 pushed.add("put off", len(batch))
             done += len(batch)
             run.progress(f"write {connection} {stream}", done)

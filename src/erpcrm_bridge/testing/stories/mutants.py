@@ -72,7 +72,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("L11", "emptiness is not heard", SYNC + "merge:_merge_unit", "if adopting and all(value is None for value in values):", "if all(value is None for value in values):"),
     Mutant("L11", "a field that is not known to be empty is emptied", SYNC + "decide:_update", "changed = {name: [base.get(name), value] for name, value in put.items()}", "changed = {name: [base.get(name), value] for name, value in put.items()}\n    changed |= {name: [base.get(name), None] for rule in mapping.rules if rule.reference and not rule.reference[1] and changed for name in rule.external if name not in put}", first=45),
     Mutant("L12", "a system that is away is called again", SYNC + "push:push", "if connection in run.away:", "if False:", first=220),
-    Mutant("L12", "each round asks anew", SYNC + "push:push", "run.away[connection] = pushed.away[connection] = str(error)", "pushed.away[connection] = str(error)", first=220),
+    Mutant("L12", "each round asks anew", SYNC + "push:push", "run.away[connection] = pushed.away[connection] = why", "pushed.away[connection] = why", first=220),
     Mutant("L12", "a call that failed is repeated at once", SYNC + "push:push", "_push_batch(flow, store, run, side, batch, pushed)", "try:\n                    _push_batch(flow, store, run, side, batch, pushed)\n                except TransientError:\n                    _push_batch(flow, store, run, side, batch, pushed)", first=220),
     Mutant("L13", "a changed mapping is not reviewed", SYNC + "pull:_pull_stream", 'store.set_fact(f"review:{flow.name}", run.id)', "pass"),
     Mutant("L13", "what was settled by other rules is not mapped anew", SYNC + "remap:from_bases", "link.rules in settled", "True"),
