@@ -3,6 +3,7 @@ tracebacks."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import resource
@@ -91,6 +92,22 @@ def test_two_flows_that_share_records_never_run_at_once_on_postgresql(world: Cli
         done = world.run("sync", FLOW)
         assert (done.code, "Another run of others is at work." in done.err) == (5, True)
     world.ok("sync", FLOW)
+
+
+def test_a_folder_whose_marker_was_cleaned_away_is_told_by_check_and_gets_its_identity_back(joined: CliWorld) -> None:
+    marker = joined.customers.with_name(".erpcrm-bridge.json")
+    known = json.loads(marker.read_text())["identity"]
+    marker.unlink()
+    for arguments in (["check"], ["sync"]):
+        done = joined.run(*arguments)
+        assert done.code == 1, arguments
+        assert f"`identity: {known}`" in done.err, arguments
+    config = joined.folder / "config.yaml"
+    config.write_text(config.read_text().replace("folder: ./erp", f"folder: ./erp\n      identity: {known}"))
+    joined.ok("check")
+    joined.edit_crm("001A", Name="Acme Works Ltd")
+    joined.ok("sync")
+    assert "Acme Works Ltd" in names(joined)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")

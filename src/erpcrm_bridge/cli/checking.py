@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from erpcrm_bridge.cli.stores import to_read
 from erpcrm_bridge.connector import Connector, Description
-from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError
+from erpcrm_bridge.errors import BridgeError, Complaint, ConfigError, StoreError
 from erpcrm_bridge.mapping import Finding, Library, MappingSpec, check_mapping, shipped
 from erpcrm_bridge.mapping.check import Against, check_fit, check_together
 from erpcrm_bridge.mapping.lock import installed_library
 from erpcrm_bridge.settings import ConnectionSettings, FlowSettings, Settings
 from erpcrm_bridge.settings.findings import did_you_mean
 from erpcrm_bridge.settings.yaml import Path as Place
-from erpcrm_bridge.sync.flow import divided, not_created, overlay_of
+from erpcrm_bridge.sync.flow import divided, not_created, overlay_of, refuse_other_system
 from erpcrm_bridge.sync.flow import open_connection as open_named
 from erpcrm_bridge.sync.merge import Policies
 
@@ -78,6 +80,7 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
     for done, name in enumerate(names):
         advance(done, len(names) + 1)
         _describe(settings.connections[name], opener, described, findings)
+    _led_elsewhere(settings, described, findings)
     advance(len(names), len(names) + 1)
     try:
         library = installed_library(settings)
@@ -126,6 +129,16 @@ def _describe(connection: ConnectionSettings, opener: Opener, described: dict[st
             "streams": len(description.streams),
         }
     )
+
+
+def _led_elsewhere(settings: Settings, described: Mapping[str, Description], findings: Findings) -> None:
+    """Tell which connections lead to another system than the store knows them to."""
+    with suppress(StoreError), to_read(settings) as store:  # before the first run there is none
+        for name, description in described.items():
+            try:
+                refuse_other_system(name, description.identity, store.connection_identity(name))
+            except ConfigError as error:
+                findings.take(name, error)
 
 
 def uses_of(settings: Settings, flow: FlowSettings, library: Library) -> Iterator[Use]:

@@ -239,13 +239,19 @@ def opened(
 
 def _check_identity(store: Store, connection: str, identity: str) -> None:
     known = store.connection_identity(connection)
+    refuse_other_system(connection, identity, known)
+    if known is None:
+        store.set_connection_identity(connection, identity)
+
+
+def refuse_other_system(connection: str, identity: str, known: str | None) -> None:
+    """Raise ConfigError where a connection leads to another system than the ``known`` one that it has led to."""
     if known is not None and known != identity:
         raise ConfigError(
             f"The connection {connection!r} leads to another system than before ({identity} instead of {known}); its links would be wrong.",
-            way_out="Point the connection back to its system, or give the new system a connection of another name.",
+            way_out="Point the connection back to its system, or give the new system a connection of another name. Is it the same one, a "
+            f"folder of files that lost its .erpcrm-bridge.json? Put that back, or set `identity: {known}` in the connection's settings.",
         )
-    if known is None:
-        store.set_connection_identity(connection, identity)
 
 
 def _build(
