@@ -895,6 +895,21 @@ def test_a_changed_currency_alone_is_told_where_no_update_can_write_it(make: Mak
     assert world.parked() == []
 
 
+def test_the_amounts_of_lines_are_read_anew_in_the_currency_that_their_document_moves_to(make: Make) -> None:
+    world = make(entities=("customer", "order"))
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "1.50"))
+    world.sync_until_quiet()
+    key, held = world.partner("crm", "Order", order, "erp")
+    world.crm.edit("Order", order, {"Currency": "JPY"})
+    before = world.crm.get("Order", order)
+    world.sync_until_quiet()
+    golden = world.golden("order")
+    assert (golden.fields["total"], golden.fields["lines"][0]["amount"]) == (2, 2), "a yen has no minor unit"
+    assert world.crm.get("Order", order) == before, "what it says is not written back to it"
+    assert world.erp.get("salesorder", key) == held
+
+
 def test_amounts_of_two_currencies_are_not_added_up(make: Make) -> None:
     world = make(entities=("customer", "order"))
     account, _ = world.joined_customer()

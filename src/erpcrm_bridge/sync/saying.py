@@ -270,7 +270,7 @@ def _moved(
             flat_before.pop(path, None)
     moved = {path for path in touched if path in flat and "/" not in path and not same(flat[path], flat_before.get(path))}
     for name, compiled in mapping.lists.items():
-        if not compiled.names.isdisjoint(externals):
+        if name in touched and compiled.held(fields) is not None:
             stem = name + "/"
             paths = {path for path in (*flat, *flat_before) if path.startswith(stem)}
             if compiled.held(base) is not None:
