@@ -367,6 +367,8 @@ EACH: list[tuple[str, str, str, Callable[[Path], list[Finding]]]] = [
         "`field('A b') in [1, 2]`",
         lambda at: one(at, CSV, ("external: Website}", "external: Website, get: \"field('A b') in [1, 2]\"}")),
     ),
+    ("ERROR", "unrounded", "`credit_limit`", lambda at: one(at, ("[{money: {currency: currency}}]", "[trim, {decimal: {scale: 2}}]"))),
+    ("ERROR", "unrounded", "`credit_limit`", lambda at: one(at, (", via: [{money: {currency: currency}}]", ""))),
     ("LOSSY", "slots", "the 1 slots hold", lambda at: one(at, SLOTS, ShipCity=Field("ShipCity"))),
     ("ERROR", "slots", "the credit_limit", lambda at: one(at, SLOTS, entity=ENTITY + SUMMED, ShipCity=Field("ShipCity"))),
     ("ERROR", "not-writable", "ShipCity", lambda at: one(at, SLOTS, ShipCity=Field("ShipCity", updatable=False))),

@@ -17,6 +17,7 @@ from erpcrm_bridge.mapping.format import MappingSpec, RuleSpec
 from erpcrm_bridge.mapping.library import Library
 from erpcrm_bridge.mapping.overlay import Overlaid
 from erpcrm_bridge.mapping.rules import Plan, near, table_of
+from erpcrm_bridge.mapping.transforms import BUILDERS
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.fields import field_at
 from erpcrm_bridge.settings.yaml import Path
@@ -44,6 +45,7 @@ def check_mapping(library: Library, spec: MappingSpec) -> list[Finding]:
     _slots(report, library, spec)
     for _, plan in plans_of(compiled):
         _choices(report, spec, plan)
+        _amounts(report, plan)
     _shown_to_nobody(report, spec, compiled)
     for number, test in enumerate(spec.body.tests):
         for what in run_test(spec, test):
@@ -327,6 +329,16 @@ def _choices(report: Report, spec: MappingSpec, plan: Plan) -> None:
         elif pairs.get((type(written[choice]), written[choice])) != choice:
             what = f"canonical {choice} has no external value of its own (write: {shown(written[choice])})"
             report.add("WARN", "enum-uncovered", plan.place, what)
+
+
+def _amounts(report: Report, plan: Plan) -> None:
+    """An amount is read in the minor unit of its currency (L10): else lines that add up here are written, rounded, as some that do not.
+    What an expression or a plug-in gives is its author's."""
+    amounts = [spec.path for spec in plan.fields if spec.kind == "amount"]
+    own = {transform.name for transform in plan.via} - (BUILDERS.keys() - {"money"})
+    if amounts and plan.gets and plan.get is None and not own:
+        what = f"`{amounts[0]}` is an amount, and is not read in the minor unit of its currency"
+        report.add("ERROR", "unrounded", plan.place, what, "say of which one: via: [{money: {currency: currency}}]")
 
 
 def shown(value: object) -> str:
