@@ -34,6 +34,7 @@ import pytest
 from stories.world import FLOW, Died, World, row_write, says
 
 from erpcrm_bridge.cli import telling
+from erpcrm_bridge.cli.typed import typed
 from erpcrm_bridge.connector import Applied, Change, Connector, Outcome, Page, Record, Selection, Write
 from erpcrm_bridge.errors import BrakeTripped, InputError, TransientError, UsageError
 from erpcrm_bridge.model.values import Fields
@@ -800,6 +801,43 @@ def test_a_clash_can_be_settled_with_a_value_of_its_own(make: Make) -> None:
     settle_clash(world.store, row.id, value="3", person="op", clock=world.clock)
     world.sync()
     assert phones(world, account, customer) == ("3", "3")
+
+
+def test_a_clash_about_an_amount_of_a_line_is_settled_with_a_number(make: Make) -> None:
+    ask = {"defaults": {"on_clash": "ask"}, "fields": {"lines.*": {"on_clash": "ask"}}}
+    world = make(entities=("customer", "order"), rules={"order": ask})
+    account, _ = world.joined_customer()
+    order = world.order_in_crm(account, ("P1", 1, "10"))
+    world.sync_until_quiet()
+    key, held = world.partner("crm", "Order", order, "erp")
+    line = (world.crm.get("Order", order) or {})["OrderItem"][0]["Id"]
+    world.crm.edit("Order", order, {"Total": Decimal(11)}, {"OrderItem": row_write(change={line: {"Price": 11, "Amount": 11}})})
+    other = row_write(change={held["items"][0]["line"]: {"rate": 12, "amount": 12}})
+    world.erp.edit("salesorder", key, {"total": Decimal(12)}, {"items": other})
+    world.sync()
+    by_field = {str(row.field): row for row in world.parked("clash")}
+    paths = {path.rpartition("/")[2]: path for path in by_field}
+    assert paths.keys() == {"total", "amount", "unit_price"}
+    for name, text, why in (
+        ("amount", "twelve", "is a number"),
+        ("amount", "10.505", "no more than 2 decimals"),
+        ("unit_price", "0.0000005", "no more than 6 decimals"),
+        ("total", "1e3", "is a number"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            settle(world, by_field[paths[name]], text)
+    for name, text in (("amount", "10.50"), ("unit_price", "10.5"), ("total", "99")):
+        settle(world, by_field[paths[name]], text)
+    world.sync_until_quiet()
+    assert world.parked() == []
+    mine, theirs = world.crm.get("Order", order) or {}, world.erp.get("salesorder", key) or {}
+    assert (mine["Total"], mine["OrderItem"][0]["Amount"], mine["OrderItem"][0]["Price"]) == (Decimal("10.5"),) * 3, "the total is the sum"
+    assert (theirs["total"], theirs["items"][0]["amount"], theirs["items"][0]["rate"]) == (Decimal("10.5"),) * 3
+
+
+def settle(world: World, row: Any, text: str) -> None:
+    """Settle a clash with what a person types."""
+    settle_clash(world.store, row.id, value=typed(row.entity, row.field, text), person="op", clock=world.clock)
 
 
 def test_a_clash_is_settled_once_and_only_with_one_of_its_candidates(make: Make) -> None:

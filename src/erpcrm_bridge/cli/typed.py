@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any
 
 from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.model.entities import entity_spec
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,24}(\.[0-9]{1,24})?")
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def typed(entity: str, path: str, text: str) -> Any:
     """Return ``text`` as a value of a canonical field; None where it is empty. Raises UsageError for what the field cannot take."""
-    spec = entity_spec(entity).fields.get(path)
+    spec = entity_spec(entity).at(path)
     if text == "":
         return None
     kind = spec.kind if spec else "text"
@@ -25,6 +28,10 @@ def typed(entity: str, path: str, text: str) -> Any:
             return int(text)
         except ValueError:
             raise UsageError(f"{path} is a whole number.", way_out="Give --value as digits.") from None
+    if kind in ("amount", "decimal"):
+        if not _NUMBER.fullmatch(text):
+            raise UsageError(f"{path} is a number.", way_out="Give --value as digits, with a point before the decimals: 1234.50")
+        return Decimal(text)
     if kind == "choice" and spec and text not in spec.choices:
         raise UsageError(f"{path} cannot be that.", way_out=f"Use one of: {', '.join(spec.choices)}.")
     return text

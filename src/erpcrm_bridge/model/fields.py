@@ -92,6 +92,11 @@ class EntitySpec:
         found = [*self.references.values(), *(to for line in self.line_references.values() for to in line.values())]
         return list(dict.fromkeys(found))
 
+    def at(self, path: str) -> FieldSpec | None:
+        """Return the field that a path of a record names, that of a line too (``lines/ID/quantity``); None where it names none."""
+        name, of_line, rest = path.partition("/")
+        return field_at(self.lists.get(name, {}), rest.partition("/")[2]) if of_line else field_at(self.fields, path)
+
 
 class CanonicalModel(BaseModel):
     """Base of the canonical entities. ``money_document`` marks those that a sync never deletes (L8)."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
 from erpcrm_bridge.errors import UsageError
 from erpcrm_bridge.model.entities import MODELS, entity_spec
-from erpcrm_bridge.model.fields import field_at
+from erpcrm_bridge.model.money import CURRENCY, MINOR_UNITS, rounded
 from erpcrm_bridge.model.values import Fields
 from erpcrm_bridge.store import GoldenRow, HistoryRow, LinkRow, ParkedRow, Store
 from erpcrm_bridge.sync.clashes import part, put_values
@@ -33,6 +34,7 @@ def settle_clash(
         raise UsageError(f"{clash_id} is no open clash.", way_out="erpcrm-bridge conflicts lists them.")
     candidates = row.data["candidates"]
     unit = row.data["unit"]
+    golden = store.golden([row.golden_id])[row.golden_id]
     if take is not None:
         chosen = [c for c in candidates if take == c["by"]] or [c for c in candidates if take == c["role"]]
         if not chosen or any(c["values"] != chosen[0]["values"] for c in chosen):
@@ -42,9 +44,8 @@ def settle_clash(
     elif len(unit) > 1:
         raise UsageError("This clash is about several fields that move as one.", way_out="Settle it with --take.")
     else:
-        values = [_checked(row.entity, unit[0], value)]
+        values = [_checked(row.entity, unit[0], value, golden.fields.get(CURRENCY))]
     run = new_run(row.flow, clock)
-    golden = store.golden([row.golden_id])[row.golden_id]
     data: dict[str, Any] = {
         "kind": "settle",
         "unit": unit,
@@ -65,14 +66,22 @@ def settle_clash(
     return row
 
 
-def _checked(entity: str, path: str, value: Any) -> Any:
-    spec = field_at(entity_spec(entity).fields, path)
-    if spec is None or value is None or spec.normalise is None:
+def _checked(entity: str, path: str, value: Any, currency: str | None) -> Any:
+    spec = entity_spec(entity).at(path)
+    if value is None:
+        return None
+    if spec is None:
+        raise UsageError(f"{path} takes no value of its own.", way_out="Settle it with --take.")
+    if spec.normalise is None:
         return value
     try:
-        return spec.normalise(value)
+        value = spec.normalise(value)
     except ValueError as error:
         raise UsageError(f"{path} cannot be that: {error}.", way_out="Give another --value, or settle it with --take.") from error
+    places = spec.scale if spec.kind == "decimal" else MINOR_UNITS.get(currency or "") if spec.kind == "amount" else None
+    if places is not None and value != rounded(Decimal(value), Decimal(1).scaleb(-places)):
+        raise UsageError(f"{path} has no more than {places} decimals.", way_out="Give another --value, or settle it with --take.")
+    return value
 
 
 def retry(store: Store, parked_id: str, *, clock: Callable[[], float] = time.time) -> ParkedRow:
