@@ -557,7 +557,7 @@ def _parser(options: dict[str, Any]) -> Callable[[Any], Decimal | int]:
     point, group = options.get("point", "."), options.get("group", "")
     if len(point) != 1 or point == group or point in "0123456789-+" or any(c in "0123456789-+" for c in group):
         raise Misused("`point` is one character and another than `group`", 'as in {point: ",", group: "."}')
-    whole = rf"(?:[0-9]{{1,3}}(?:{re.escape(group)}[0-9]{{3}})+|[0-9]{{1,24}})" if group else "[0-9]{1,24}"
+    whole = rf"(?:[1-9][0-9]{{0,2}}(?:{re.escape(group)}[0-9]{{3}})+|[0-9]{{1,24}})" if group else "[0-9]{1,24}"
     shape = re.compile(rf"[+-]?(?:{whole}(?:{re.escape(point)}[0-9]{{0,24}})?|{re.escape(point)}[0-9]{{1,24}})")
 
     def parse(value: Any) -> Decimal | int:

@@ -151,6 +151,8 @@ REFUSED: list[tuple[Any, tuple[str, ...], tuple[Any, ...], Any]] = [
     ("decimal", ("quantity",), (), 1.5),
     ("decimal", ("position",), (), "1.5"),
     ({"decimal": {"group": ","}}, ("quantity",), (), "1,23"),
+    ({"decimal": {"group": ","}}, ("quantity",), (), "0,125"),
+    ({"money": {"currency": "currency", "point": ",", "group": "."}}, ("credit_limit",), ("EUR",), "-012.500"),
     ({"money": {"currency": "currency"}}, ("credit_limit",), (None,), "10"),
     ({"date": {"format": "%m/%d/%Y"}}, ("due_date",), (), "13/05/2026"),
     ({"wall_time": {"tz": "Europe/Berlin"}}, ("name",), (), "2026-03-29T02:30:00"),
