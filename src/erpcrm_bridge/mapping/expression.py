@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, DecimalException
 from typing import Any
 
+from erpcrm_bridge.model.values import LONGEST
+
 MAX_CHARS = 1_000
 MAX_NODES = 200
 MAX_DEPTH = 40
@@ -82,7 +84,7 @@ def _number(value: Any) -> Decimal | int | None:
         number = Decimal(value.strip()) if len(value) <= _DIGITS * 2 else Decimal("nan")
     except DecimalException:
         raise Refused("the text is not a number") from None
-    if not number.is_finite():
+    if not number.is_finite() or abs(number.adjusted()) >= LONGEST:
         raise Refused("the text is not a number")
     return number
 

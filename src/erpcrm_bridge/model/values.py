@@ -23,9 +23,9 @@ Fields: TypeAlias = dict[str, Any]
 """Names (external names, or canonical paths such as ``billing.city``) to values. A name that is absent was not said."""
 
 _Kind = TypeVar("_Kind")
-_LONGEST = 400
+LONGEST = 400
 """Digits before or after the point. No amount, quantity or rate has more; a number that has would fill the memory when written out."""
-WIDE = Context(prec=2 * _LONGEST, Emax=MAX_EMAX, Emin=MIN_EMIN)
+WIDE = Context(prec=3 * LONGEST, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """In which numbers of any length that ``unpack`` gives are multiplied, added and rounded without losing a digit."""
 
 
@@ -34,7 +34,7 @@ def _number(text: str) -> Decimal | str:
         number = Decimal(text)
     except ArithmeticError:
         return text
-    return number if -_LONGEST < number.adjusted() < _LONGEST else text
+    return number if -LONGEST < number.adjusted() < LONGEST else text
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
@@ -60,7 +60,7 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 def normal(value: Any) -> Any:
     """Return ``value`` so that equal values have one form: 5900.00 and 5900 are one number, 1 and true are two values."""
     if isinstance(value, Decimal):
-        if value.adjusted() >= _LONGEST:
+        if value.adjusted() >= LONGEST:
             return value.normalize(WIDE)
         return int(value) if value == value.to_integral_value() else value.normalize(WIDE)
     if isinstance(value, list):

@@ -115,7 +115,9 @@ def test_what_is_not_in_the_language_is_refused(text: str) -> None:
         parse(text, repr)
 
 
-@pytest.mark.parametrize("text", ["'x' * 3", "true + 1", "[1] + [2]", "1 + 'x'", "null + 'x'", "round(1, 99)", "number('nan')", "upper(1)"])
+@pytest.mark.parametrize(
+    "text", ["'x' * 3", "true + 1", "[1] + [2]", "1 + 'x'", "null + 'x'", "round(1, 99)", "number('nan')", "number('1e400')", "upper(1)"]
+)
 def test_values_that_an_operation_does_not_take_are_refused(text: str) -> None:
     with pytest.raises(Refused):
         work_out(text, {})

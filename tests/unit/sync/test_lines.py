@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erpcrm_bridge.model.values import unpack
 from erpcrm_bridge.sync.lines import flatten, lines_sum, match_lines, sum_complaint, unflatten
 
 RULES = [["product", "unit_price", "quantity"], ["product"]]
@@ -118,3 +119,8 @@ def test_lines_of_very_long_numbers_are_summed_to_the_last_digit() -> None:
     product = 40063813339311234567 * 4006381333931123456701
     far = {"id": "N2", "amount": Decimal("0.01")}
     assert lines_sum({"currency": "EUR", "lines": [line, far]}, "lines") == Decimal(f"{product + 1}E-2")
+
+
+def test_the_longest_numbers_that_are_read_are_summed() -> None:
+    line = {"id": "N1", "quantity": unpack(b"9e399"), "unit_price": unpack(b"9e399")}
+    assert lines_sum({"currency": "CLF", "lines": [line]}, "lines") == Decimal("81e798")
