@@ -590,7 +590,7 @@ def test_many_creates_trip_the_brake(make: Make) -> None:
     assert len(world.erp.all("customer")) == 4
 
 
-def created(world: World, names: str) -> list[str]:
+def created(world: World, names: Sequence[str]) -> list[str]:
     return [world.crm.create("Account", {"Name": name, "Vat": f"DE{name}"}) for name in names]
 
 
@@ -638,6 +638,31 @@ def test_a_release_lets_pass_what_was_looked_at_and_nothing_in_its_place(make: M
     with pytest.raises(BrakeTripped):
         world.sync()
     assert len(world.erp.all("customer")) == before == {"taken back": 0, "applied": 4}[how]
+
+
+def test_what_a_release_let_pass_is_not_stopped_again_because_of_another_brake(make: Make) -> None:
+    """Two brakes that came on one after the other, and a flow that runs once a day: each release is for good."""
+    world = make(brakes={"creates": 30, "changed": 0.5})
+    keys = many(world, 30)
+    world.clock.now += 25 * 3600
+    created(world, [f"A{n}" for n in range(31)])
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    brake.release(world.store, FLOW, person="op")
+    world.clock.now += 25 * 3600
+    for key in keys[:25]:
+        world.crm.edit("Account", key, {"Phone": "1"})
+    with pytest.raises(BrakeTripped):
+        world.sync()
+    assert [row["kind"] for row in world.store.tripped(FLOW)] == ["changed"]
+    brake.release(world.store, FLOW, person="op")
+    world.clock.now += 25 * 3600
+    world.sync()
+    assert len(world.erp.all("customer")) == 61
+    assert sum(record["tel"] == "1" for record in world.erp.all("customer").values()) == 25
+    created(world, [f"B{n}" for n in range(31)])
+    with pytest.raises(BrakeTripped):
+        world.sync()
 
 
 def test_what_a_release_let_pass_and_could_not_be_written_passes_with_a_later_run(make: Make) -> None:

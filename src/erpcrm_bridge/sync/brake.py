@@ -44,29 +44,35 @@ def check(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str
     ``counts`` are by (connection, kind), kind one of creates, deletes, changed, reverts.
     """
     with store.transaction(run.fence):
-        if not run.counted:
-            _let_pass(flow, store, run, counts)
+        passing = {} if run.counted else _let_pass(flow, store, run, counts)
         over = _trip(flow, store, run, counts)
         if over:
             store.set_fact(_asked(flow.name), _packed(counts))
+            if passing:  # nothing is written by this run: what was released passes with the one that may, however late that is
+                note(flow, store, run, passing)
+                store.set_fact(_released(flow.name), _packed(passing))
     if over:
         refuse_if_tripped(flow, store)
 
 
-def _let_pass(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str], int]) -> None:
-    """Let what a person released not count, as far as it is still to be written: nothing else passes in its place.
+def _let_pass(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """Let what a person released not count, as far as it is still to be written, and return it: nothing else passes in its place.
 
     What passes and is not written by this run stays in the window as a count below zero.
     """
     passes = _unpacked(store.fact(_released(flow.name)))
+    let_pass: dict[tuple[str, str], int] = {}
     for key in product(sorted(flow.roles), sorted(set(KINDS.values()))):
         window = _in_window(flow, store, run, *key)
         passing = min(passes.get(key, 0) + max(0, -window), counts.get(key, 0))
         if window < 0:
             store.forget_writes(flow.name, *key)
         store.note_writes(flow.name, *key, -passing, run.unix)
+        if passing:
+            let_pass[key] = passing
     if passes:
         store.set_fact(_released(flow.name), None)
+    return let_pass
 
 
 def release(store: Store, flow: str, *, person: str) -> int:
