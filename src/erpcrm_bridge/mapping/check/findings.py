@@ -36,7 +36,7 @@ CODES: dict[str, tuple[tuple[Level, ...], str]] = {
     "loss-undeclared": (("ERROR",), "a transform cuts something off, and `accept_loss` does not say why that is right"),
     "internal-id": (("ERROR",), "an id of one account stands in the mapping; it is another thing in the next account"),
     "not-text": (("ERROR",), "a cell of a CSV file is text, and the rule takes it for a number, or for true or false: it never fits"),
-    "unrounded": (("ERROR",), "an amount is read without `money`: it may have more decimals than its currency"),
+    "unrounded": (("WARN",), "an amount is read without `money`: it may have more decimals than its currency"),
     "when-hides-deletes": (("ERROR",), "`when` tests a field that tells of a delete; deletes never pass through `when`"),
     "when-overlap": (("ERROR",), "a record belongs to two mappings of one stream"),
     "ref-cycle": (("ERROR",), "required references go round in a circle: none of the records could be created"),

@@ -338,7 +338,7 @@ def _amounts(report: Report, plan: Plan) -> None:
     own = {transform.name for transform in plan.via} - (BUILDERS.keys() - {"money"})
     if amounts and plan.gets and plan.get is None and not own:
         what = f"`{amounts[0]}` is an amount, and is not read in the minor unit of its currency"
-        report.add("ERROR", "unrounded", plan.place, what, "say of which one: via: [{money: {currency: currency}}]")
+        report.add("WARN", "unrounded", plan.place, what, "say of which one: via: [{money: {currency: currency}}]")
 
 
 def shown(value: object) -> str:
