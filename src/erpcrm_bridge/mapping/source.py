@@ -82,6 +82,14 @@ class Unlinked(Refused):
         self.reference = (entity, key)
 
 
+class Needs(Refused):
+    """A field that is read with another one, which could not be read itself."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"it needs `{path}`, which could not be read")
+        self.path = path
+
+
 def _unlinked(entity: str, key: Any) -> None:
     raise Unlinked(entity, str(key))
 
@@ -99,7 +107,7 @@ def _no_choice() -> None:
 
 
 def _needs(path: str) -> None:
-    raise Refused(f"it needs `{path}`, which could not be read")
+    raise Needs(path)
 
 
 def _undeclared(name: str) -> None:
@@ -234,6 +242,8 @@ class Source:
         reference = error.reference if isinstance(error, Unlinked) else None
         transform = step if step in {t.name for t in plan.via} else None
         reason = _reason(error, step, plan)
+        if isinstance(error, Needs):
+            reason += "".join(f": {cause.reason}" for cause in errors if cause.path == error.path)
         foreseen, paused = isinstance(error, Refused) or step == CANONICAL, isinstance(error, Paused)
         paths = plan.rule.about
         errors.extend(FieldError(path, plan.rule.name, reason, transform, reference, line, foreseen, paused) for path in paths)

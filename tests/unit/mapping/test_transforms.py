@@ -367,6 +367,7 @@ def test_a_parked_country_parks_what_needs_it_and_spares_an_international_number
     got = one.get({"Phone": "+49 30 1234567", "State": "Bayern", "Country": "Freedonia"}, {}, errors)
     assert got == {"phone": "tel:+49-30-1234567"}
     assert [error.path for error in errors] == ["billing.country_code", "billing.region"]
+    assert errors[1].reason == "it needs `billing.country_code`, which could not be read: 'Freedonia' is not a country"
     errors.clear()
     assert one.get({"Phone": "030 1234567", "Country": "Freedonia"}, {}, errors) == {}
     assert [error.path for error in errors] == ["billing.country_code", "phone"]
