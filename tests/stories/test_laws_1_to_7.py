@@ -35,7 +35,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from stories.world import FLOW, Died, World, row_write, says
+from stories.world import FLOW, MAPPINGS, SPECS, Died, World, row_write, says
 
 from erpcrm_bridge.connector import Field
 from erpcrm_bridge.errors import FenceLost, TransientError
@@ -137,6 +137,62 @@ def test_what_a_trigger_assigns_on_save_flows_back(tmp_path: Path) -> None:
     assert says(world.crm.get("Account", account) or {}, City="Bonn")
     world.crm.edit("Account", account, {"Phone": "1"})
     world.sync_until_quiet()
+    world.assert_agree()
+
+
+def worked_out_in_the_crm(tmp_path: Path, *at_each_save: Trigger) -> tuple[World, str, str]:
+    """An order of the ERP, created in a CRM that says itself what a line is and what it costs; return their keys."""
+    lines = {name: dict(MAPPINGS[name]["lists"]["lines"]) for name in ("order/crm", "order/erp")}
+    more = {
+        "order/crm": {
+            "description": {"external": "Text"},
+            "unit_cost": {"external": "Cost", "via": ["decimal"], "direction": "to_canonical"},
+        },
+        "order/erp": {"description": {"external": "text"}},
+    }
+    row = next(spec for spec in SPECS["erp"]() if spec.name == "salesorder").inline["items"]
+    world = World(
+        tmp_path,
+        specs={
+            "crm.OrderItem": {
+                "fields": {"Text": Field("Text", length=80), "Cost": Field("Cost", type="number")},
+                "triggers": (*at_each_save, Trigger("Text", "Screw, zinc plated", on="create"), Trigger("Cost", Decimal(1), on="create")),
+            },
+            "erp.salesorder": {"inline": {"items": {**row, "text": Field("text", length=80)}}},
+        },
+        mappings={name: {"lists": {"lines": {**part, "fields": part["fields"] | more[name]}}} for name, part in lines.items()},
+    )
+    _, customer = world.joined_customer()
+    order = world.order_in_erp(customer, ("SCREW", 2, "3"))
+    world.sync_until_quiet()
+    return world, order, world.partner("erp", "salesorder", order, "crm")[0]
+
+
+def test_what_a_system_fills_into_a_new_line_flows_back(tmp_path: Path) -> None:
+    world, order, _ = worked_out_in_the_crm(tmp_path)
+    (line,) = world.golden("order").fields["lines"]
+    assert says(line, description="Screw, zinc plated", unit_cost=Decimal(1))
+    (row,) = (world.erp.get("salesorder", order) or {})["items"]
+    assert row["text"] == "Screw, zinc plated"
+    world.assert_quiet()
+    world.assert_agree()
+
+
+def test_what_a_system_works_out_anew_when_another_field_of_the_line_is_written_flows_back(tmp_path: Path) -> None:
+    anew = Trigger("Text", "Screws by the pound"), Trigger("Cost", Decimal("0.9"))
+    world, order, sold = worked_out_in_the_crm(tmp_path, *anew)
+    (row,) = (world.erp.get("salesorder", order) or {})["items"]
+    world.erp.edit(
+        "salesorder", order, {"total": Decimal(15)}, {"items": row_write(change={row["line"]: {"qty": 5, "amount": Decimal(15)}})}
+    )
+    world.sync_until_quiet()
+    (line,) = world.golden("order").fields["lines"]
+    assert says(line, quantity=Decimal(5), description="Screws by the pound", unit_cost=Decimal("0.9"))
+    (row,) = (world.erp.get("salesorder", order) or {})["items"]
+    assert says(row, qty=5, text="Screws by the pound")
+    (row,) = (world.crm.get("Order", sold) or {})["OrderItem"]
+    assert says(row, Qty=5, Text="Screws by the pound")
+    world.assert_quiet()
     world.assert_agree()
 
 

@@ -815,13 +815,22 @@ def settle_applied(
 
 
 def _rows_known(compiled: Any, old: Fields | None, now: Fields, write: Write, keys: Mapping[str, str]) -> list[Fields]:
-    """Return the rows as they are known after a write: those that it named as they are now, and all others as they were before it."""
+    """Return the rows as they are known after a write: the cells that it named as they are now, all others as they were before it, and
+    those of a new row empty. What a system makes of them itself is news."""
     steps = write.lists[compiled.external]
-    named = {*steps.change, *steps.remove, *(keys[line_id] for line_id in steps.add if line_id in keys)}
-    before = {str(row[compiled.key]): row for row in (old or {}).get(compiled.external) or () if str(row[compiled.key]) not in named}
+    added = {keys[line_id]: row for line_id, row in steps.add.items() if line_id in keys}
+    before = {str(row[compiled.key]): row for row in (old or {}).get(compiled.external) or ()}
     after = {str(row[compiled.key]): row for row in now.get(compiled.external) or ()}
-    found = [row if key in named else before[key] for key, row in after.items() if key in named or key in before]
-    return [*found, *(row for key, row in before.items() if key not in after)]
+    found = []
+    for key, row in after.items():
+        if key in steps.remove:
+            found.append(row)
+        elif key in added or key in before:
+            named = {compiled.key, *added.get(key, ()), *steps.change.get(key, ())}
+            known = before.get(key) or dict.fromkeys(row)
+            found.append({**known, **{name: value for name, value in row.items() if name in named}})
+    there = {*after, *added, *steps.change, *steps.remove}
+    return [*found, *(row for key, row in before.items() if key not in there)]
 
 
 def _as_canonical(side: Side, link: LinkRow, base: Fields, refs: Mapping[tuple[str, str], str]) -> Fields:
