@@ -441,8 +441,10 @@ def _merge_unit(
             continue  # nothing is said where nothing was read before
         if policy.write_by is not None and saying.role not in policy.write_by:
             refusal = Refusal(unit, saying.by, values)
-            (unheard if adopting and all(value is None for value in held) else merged.refused).append(refusal)
-            if not adopting:  # set back to nothing, where nobody has ever said anything
+            # What it brought where nobody has ever said anything is left alone, and an edit of that, too; one of nothing is set back.
+            own = adopting or (golden.keys().isdisjoint(unit) and any((saying.before or {}).get(path) is not None for path in unit))
+            (unheard if own and all(value is None for value in held) else merged.refused).append(refusal)
+            if not own:
                 merged.fields.update({path: None for path in unit if path not in merged.fields})
             continue
         if filled and not all(map(saying.carries, filled)):

@@ -136,6 +136,26 @@ def test_a_first_value_of_a_role_that_may_not_is_left_alone_while_golden_has_non
     assert merged.quiet == [("crm", "credit_limit")]
 
 
+def test_an_edit_of_what_was_left_alone_is_left_alone_too_and_no_emptiness_written_over_it(customer: Policies) -> None:
+    merged = merged_of({}, [saying("crm", {"credit_limit": 9}, {"credit_limit": 12})], customer)
+    assert "credit_limit" not in merged.fields
+    assert merged.refused == []
+    assert merged.quiet == [("crm", "credit_limit")]
+
+
+def test_a_first_value_that_a_role_may_not_give_is_set_back_to_nothing(customer: Policies) -> None:
+    merged = merged_of({}, [saying("crm", {"credit_limit": None}, {"credit_limit": 12})], customer)
+    assert merged.fields == {"credit_limit": None}
+    assert [(refusal.by, refusal.values) for refusal in merged.refused] == [("crm", (12,))]
+
+
+def test_an_edit_of_what_was_left_alone_gives_way_to_who_may_say_it(customer: Policies) -> None:
+    told = [saying("crm", {"credit_limit": 9}, {"credit_limit": 12}), saying("erp", {"credit_limit": None}, {"credit_limit": 5})]
+    merged = merged_of({}, told, customer)
+    assert merged.fields == {"credit_limit": 5}
+    assert [(refusal.by, refusal.values) for refusal in merged.refused] == [("crm", (12,))]
+
+
 def test_a_group_moves_whole(customer: Policies) -> None:
     before = {"billing.line1": "W 1", "billing.city": "Bonn"}
     one = saying("crm", before, {**before, "billing.line1": "G 2"})
