@@ -1364,6 +1364,21 @@ def test_fields_of_a_group_move_as_one_value(tmp_path: Path) -> None:
     assert says(here.crm_of(customer), Street="Allee 2", City="Bonn")
 
 
+def test_an_edit_of_a_part_of_a_group_is_set_back_also_where_nobody_had_said_that_part(tmp_path: Path) -> None:
+    here = world(tmp_path, {"fields": {"billing.city": None}})
+    customer = here.erp.create("customer", {"companyName": "Acme", "town": "Bonn"})
+    here.sync_until_quiet()
+    account, _ = here.partner("erp", "customer", customer, "crm")
+    here.crm.edit("Account", account, {"Street": "Weg 1"})
+    here.sync_until_quiet()
+    assert says(here.crm.get("Account", account) or {}, Street=None)
+    assert says(here.erp.get("customer", customer) or {}, addr=None, town="Bonn")
+    (golden,) = here.goldens()
+    refused = [one for row in here.store.history(golden.id) for one in row.data.get("refused", ())]
+    assert ["Weg 1" in one["values"] for one in refused] == [True]
+    here.assert_quiet()
+
+
 @story("EntityFile.on_delete")
 def test_a_delete_does_elsewhere_what_the_entity_says(tmp_path: Path) -> None:
     here = world(tmp_path, rules={"customer": {"on_delete": "delete"}})

@@ -445,7 +445,7 @@ def _merge_unit(
             own = adopting or (golden.keys().isdisjoint(unit) and any((saying.before or {}).get(path) is not None for path in unit))
             (unheard if own and all(value is None for value in held) else merged.refused).append(refusal)
             if not own:
-                merged.fields.update({path: None for path in unit if path not in merged.fields})
+                _say_nothing(unit, merged)
             continue
         if filled and not all(map(saying.carries, filled)):
             partial.append(saying)
@@ -490,6 +490,9 @@ def _merge_unit(
             winner = next((change.by for change in merged.changes if change.unit == unit), None)
             holder = winner or (author_of_unit(unit, held, authors) or [""])[0]
             merged.refused.append(Refusal(unit, saying.by, values, holder))
+            moved = [path for path in unit if path in saying.moved]
+            if saying.before is not None and all(path in saying.before for path in moved):
+                _say_nothing(moved, merged)
     in_clash = bool(unheard) and any(tuple(clash.unit) == unit for clash in merged.clashes)
     for refusal in unheard:
         now = values_at(merged.fields, unit)
@@ -497,6 +500,11 @@ def _merge_unit(
             merged.quiet.extend((refusal.by, path) for path in unit)
         elif not same_all(refusal.values, now):
             merged.refused.append(refusal)
+
+
+def _say_nothing(paths: Iterable[str], merged: Merged) -> None:
+    """Let golden say nothing where nobody has ever said anything, so that a refused edit of it is set back."""
+    merged.fields.update({path: None for path in paths if path not in merged.fields})
 
 
 def _filled(unit: Unit, golden: Fields, sayings: list[Saying], policy: FieldPolicy) -> Unit:
