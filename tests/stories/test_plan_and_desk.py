@@ -1357,6 +1357,25 @@ def test_after_a_merge_a_copy_goes_over_where_that_of_the_winner_is_no_more(make
     world.assert_agree()
 
 
+def test_a_merge_in_two_systems_is_answered_once(make: Make) -> None:
+    world = make(roles=("crm", "erp", "shop"), entities=("customer",), rules={"customer": {"on_delete": "ask"}})
+    loser = world.joined_customer(Name="Acme Old", Email="old@acme.example")
+    winner = world.joined_customer(Name="Acme", Phone="1")
+    in_shop = {key: world.partner("crm", "Account", key, "shop")[0] for key in (loser[0], winner[0])}
+    world.crm.merge("Account", loser[0], winner[0])
+    world.shop.merge("client", in_shop[loser[0]], in_shop[winner[0]])
+    world.sync_until_quiet()
+    asked = world.parked("review")
+    assert len(asked) == 2
+    after_delete(world.store, asked[0].id, then="merge", person="op", clock=world.clock)
+    assert world.parked("review") == []
+    world.sync_until_quiet()
+    assert world.parked() == []
+    assert world.golden_of("erp", "customer", loser[1]) == world.golden_of("erp", "customer", winner[1])
+    world.assert_agree()
+    world.assert_quiet()
+
+
 def test_after_a_merge_a_copy_goes_over_where_the_winner_had_none(make: Make) -> None:
     world = make(create_in={"customer": ["erp"]})
     loser = world.joined_customer(Name="Acme Old", Email="old@acme.example")

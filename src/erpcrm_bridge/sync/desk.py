@@ -282,6 +282,8 @@ def _merge(store: Store, row: ParkedRow, lost: GoldenRow, run: RunNote, seq: int
     store.put_golden([lost])
     refer(store, lost, won.id, run, seq, person)
     losers = {path: [{"by": lost.id, "values": [value]}] for path, value in lost.fields.items() if value != won.fields.get(path)}
+    also = store.parked(kinds=["review"], errors=["deleted"], golden_ids=[lost.id])
+    store.close_parked([asked.subject for asked in also], person, run.at)  # a delete in another system asked the same of the same copies
     for clash in store.parked(kinds=["clash"], golden_ids=[lost.id]):
         store.close_parked([clash.subject], person, run.at)
         for at, path in enumerate(clash.data["unit"]):
