@@ -631,6 +631,21 @@ def test_an_erased_person_is_not_created_again(make: Make, on_delete: str) -> No
     assert says(world.erp.get("customer", customer) or {}, town="Bonn")
 
 
+def test_a_field_that_was_put_right_is_told_no_more_while_the_create_is_refused_for_another(make: Make) -> None:
+    towns = Field("town", length=255, restricted=True, choices=("Bonn",))
+    world = make(specs={"erp.customer": {"fields": {"tel": Field("tel", length=5), "town": towns}}})
+    account = world.crm.create("Account", {"Name": "Acme", "Phone": "1234567", "City": "Jena"})
+    world.sync_until_quiet()
+    assert [row.field for row in world.parked()] == ["phone", "billing.city"]
+    world.crm.edit("Account", account, {"Phone": "12345"})
+    world.sync_until_quiet()
+    assert [row.field for row in world.parked()] == ["billing.city"]
+    world.crm.edit("Account", account, {"City": "Bonn"})
+    world.sync_until_quiet()
+    assert world.parked() == []
+    assert says(world.erp_of(account), tel="12345", town="Bonn")
+
+
 # --- renditions and two people --------------------------------------------------------------------------------------------------------
 
 

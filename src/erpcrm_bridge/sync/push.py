@@ -677,6 +677,8 @@ def _settle(
             case Rejected():
                 settled.append(_hold(side, link, golden, step, outcome))
                 closed.append(f"blocked:{link.id}")
+                if step.operation == "create":  # what it asks for could be put: it is held as a whole, and not for these
+                    closed.extend(f"field:{link.id}:{path}" for path in step.settles)
                 parked.append(_rejected_row(run, side, step, outcome))
                 pushed.add("refused")
                 pushed.more = True  # the fields that were not refused
