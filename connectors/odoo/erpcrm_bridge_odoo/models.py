@@ -105,6 +105,11 @@ POSTED_KEEPS: Mapping[str, tuple[str, ...]] = {
 }
 """What a posted document keeps. 19 refuses it; 17 lets its rows be edited through the API, and its books are wrong then (observed)."""
 
+CLOSED_KEEPS: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "crm.lead": ("won_status", ("won", "lost"), ("probability", "stage_id"))
+}
+"""For a state, the values of a closed record and what it keeps in them: Odoo works the state out of these, and would open it again."""
+
 READ_THROUGH: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "product.product": dict.fromkeys(
         ("qty_available", "free_qty", "virtual_available", "incoming_qty", "outgoing_qty"), ("stock_quant_ids", "stock_move_ids")

@@ -18,7 +18,7 @@ from erpcrm_bridge.model.values import Fields, pack, same
 from erpcrm_bridge.transport import AnswerLost
 from erpcrm_bridge_odoo import applying, external, moving
 from erpcrm_bridge_odoo.answers import Fault, look_up
-from erpcrm_bridge_odoo.models import KEPT, POSTED_KEEPS
+from erpcrm_bridge_odoo.models import CLOSED_KEEPS, KEPT, POSTED_KEEPS
 from erpcrm_bridge_odoo.reading import Rows, Source, told_apart
 from erpcrm_bridge_odoo.shape import XMLID, Shape, load_header, to_load, to_write
 from erpcrm_bridge_odoo.streams import Batch, Putting, Refused, Row
@@ -362,6 +362,9 @@ def _update(told: _Told, writes: Sequence[Write]) -> None:
         kept_by_books = sorted(out.keys() & set(POSTED_KEEPS.get(source.model, ())))
         if kept_by_books and _posted(told, live, one):
             told.say(Rejected(one.ref, "record", f"it is posted: its {', '.join(kept_by_books)} stay as they are", kept_by_books[0]))
+        elif kept_closed := _kept_closed(told, one, out):
+            state = told.before[one.ref].fields[CLOSED_KEEPS[source.model][0]]
+            told.say(Rejected(one.ref, "field", f"it is {state}: with another {kept_closed} Odoo would open it again", kept_closed))
         elif out or not one.lists:
             wanted.append((one, out))
         else:
@@ -382,6 +385,14 @@ def _update(told: _Told, writes: Sequence[Write]) -> None:
 def _posted(told: _Told, writes: Sequence[Write], write: Write) -> bool:
     states = told.batch.of(told.source.model, [int(one.key or 0) for one in writes], ("state",))
     return bool(states[int(write.key or 0)]["state"] == "posted")
+
+
+def _kept_closed(told: _Told, write: Write, out: Values) -> str | None:
+    """Return which of these columns the record keeps while it is closed."""
+    state, closed, keeps = CLOSED_KEEPS.get(told.source.model, ("", (), ()))
+    if told.before[write.ref].fields.get(state) not in closed:
+        return None
+    return next((name for name in keeps if name in out), None)
 
 
 def _is_apart(source: Source, stream: str) -> bool:

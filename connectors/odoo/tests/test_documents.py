@@ -53,13 +53,15 @@ PAYMENT = Selection(
     "$xmlid",
     (Child("account.partial.reconcile", "payment_id", "id", ("invoice_id", "amount", "position")),),
 )
+DEAL = Selection("crm.lead", "id", ("name", "type", "won_status", "probability", "stage_id", "expected_revenue"), "$xmlid")
 
 
 class Shop:
     """A connector on a server, and what one sells there."""
 
     def __init__(self, place: Place) -> None:
-        streams = ("sale.order", "sale.order.line", "account.move", "account.move.line", "account.payment", "account.partial.reconcile")
+        rows = ("sale.order.line", "account.move.line", "account.partial.reconcile")
+        streams = ("sale.order", "account.move", "account.payment", "crm.lead", *rows)
         self.connector = OdooConnector(place.settings(streams=streams))
         self.people = Server(place.settings(), budget=Budget())
         self._stamp = str(self.people.call("sale.order", "search_count", domain=[]))
@@ -204,6 +206,25 @@ def test_a_posted_invoice_is_not_edited(shop: Shop) -> None:
         held = shop.one(INVOICE, invoice.key)
         assert (held.fields["amount_total"], held.fields["invoice_date"]) == (40, "2026-11-20")
     assert shop.move(INVOICE, invoice.key, "invoice_state", "cancel").fields["invoice_state"] == "cancel"
+
+
+@pytest.mark.parametrize(("closed", "kept"), [("lost", 0), ("won", 100)])
+def test_a_closed_deal_keeps_what_its_state_is_worked_out_of(shop: Shop, closed: str, kept: int) -> None:
+    """With another probability or stage Odoo would open it again: the next run would close it once more, and so on for ever."""
+    deal = shop.done(DEAL, "create", {"name": "A deal", "type": "opportunity", "probability": 25})
+    first = deal.fields["stage_id"]
+    held = shop.move(DEAL, deal.key, "won_status", closed).fields
+    assert (held["won_status"], held["probability"]) == (closed, kept)
+    stages = shop.people.call("crm.stage", "search", domain=[["id", "not in", [int(held["stage_id"]), int(first)]]], limit=1)
+    for field, value in (("probability", 25), ("stage_id", str(stages[0]))):
+        outcome = shop.write(DEAL, "update", {field: value}, deal.key)
+        assert isinstance(outcome, Rejected), outcome
+        assert (outcome.reject, outcome.field) == ("field", field)
+    assert shop.done(DEAL, "update", {"expected_revenue": 7}, deal.key).fields["won_status"] == closed
+    if closed == "lost":
+        shop.move(DEAL, deal.key, "won_status", "pending")
+        opened = shop.done(DEAL, "update", {"probability": 25}, deal.key).fields
+        assert (opened["won_status"], opened["probability"]) == ("pending", 25)
 
 
 def test_a_product_that_nobody_knows_is_a_reference_that_leads_nowhere(shop: Shop) -> None:
