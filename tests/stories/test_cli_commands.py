@@ -372,6 +372,18 @@ def test_explain_tells_who_said_a_field_what_it_replaced_and_what_lost(joined: C
     assert whole["fields"]["name"] == {"value": "Alpha GmbH", "by": "crm-files"}
 
 
+def test_a_key_of_two_records_is_told_with_the_golden_ids_that_tell_them_apart(joined: CliWorld) -> None:
+    joined.write_erp([*joined.erp().values(), customer("001A", "Omega SE")])
+    joined.ok("sync")
+    ours = joined.ok("explain", "crm-files:001A", "--json").object["golden_id"]
+    theirs = joined.ok("explain", "erp-files:001A", "--json").object["golden_id"]
+    done = joined.run("explain", "001A")
+    assert done.code == 2
+    assert f"{ours} (customer, Account.csv)" in done.err
+    assert f"{theirs} (customer, customers.csv)" in done.err
+    assert joined.ok("explain", theirs, "--json").object["fields"]["name"]["value"] == "Omega SE"
+
+
 @pytest.mark.parametrize(("arguments", "said"), [(["NOBODY"], "No linked record"), (["001A", "colour"], "It has: name")])
 def test_explain_says_what_it_does_not_know(joined: CliWorld, arguments: list[str], said: str) -> None:
     done = joined.run("explain", *arguments)

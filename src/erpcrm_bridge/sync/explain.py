@@ -65,14 +65,15 @@ def find_record(store: Store, what: str) -> str:
     identity = store.connection_identity(connection) if connection else None
     if connection and identity is None:
         connection, key = "", what
-    hits: set[str] = set()
-    for stream_id, (system, _) in store.streams().items():
+    hits: dict[str, tuple[str, str]] = {}
+    for stream_id, (system, stream) in store.streams().items():
         if identity is None or system == identity:
-            hits.update(link.golden_id for link in store.links_by_key(stream_id, [key]).values())
+            hits.update({link.golden_id: (link.entity, stream) for link in store.links_by_key(stream_id, [key]).values()})
     if len(hits) == 1:
-        return hits.pop()
-    if hits:
-        raise UsageError(f"{key} is the key of {len(hits)} records.", way_out="Name one by its golden id, or as CONNECTION:KEY.")
+        return next(iter(hits))
+    if hits:  # each stream of a system may count its keys for itself
+        found = ", ".join(f"{golden_id} ({entity}, {stream})" for golden_id, (entity, stream) in sorted(hits.items()))
+        raise UsageError(f"{what} is the key of {len(hits)} records: {found}.", way_out="Name one by its golden id.")
     raise UsageError(f"No linked record has the key {what}.", way_out="It may be parked or not read yet: erpcrm-bridge parked")
 
 
