@@ -116,6 +116,15 @@ def test_confirming_and_what_is_forbidden_after(odoo: Any) -> None:
     assert refusal[1].startswith("Once a sales order is confirmed, you can't remove one of its lines")
 
 
+def test_a_row_without_a_product_is_taken_by_19(odoo: Any) -> None:
+    order = {"partner_id": _customer(odoo), "order_line": [[0, 0, {"name": "Free text", "product_uom_qty": 2, "price_unit": 7.0}]]}
+    if odoo.version < 19:
+        assert "Missing required fields on accountable sale order line" in odoo.refused("sale.order", "create", [order])[1]
+        return
+    (made,) = odoo.ask("sale.order", "create", [order])
+    assert odoo.one("sale.order", made, "amount_untaxed", "invoice_status") == [14.0, "no"]
+
+
 def test_cancelling_a_confirmed_order_only_asks_on_17(odoo: Any) -> None:
     order = _order(odoo, _customer(odoo), {"product_id": _product(odoo)})
     odoo.ask("sale.order", "action_confirm", [order])

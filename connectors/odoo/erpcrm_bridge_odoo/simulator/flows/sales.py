@@ -215,8 +215,8 @@ def invoicing(env: Env, key: int) -> None:
             for item, move in counted
             if move["state"] != "cancel"
         )
-        product = env.row("product.product", row["product_id"])
-        policy = env.row("product.template", product["product_tmpl_id"])["invoice_policy"]
+        product = env.store.table("product.product").rows.get(row["product_id"] or 0)  # 19 takes rows without one
+        policy = product and env.row("product.template", product["product_tmpl_id"])["invoice_policy"]
         due = (row["product_uom_qty"] if policy == "order" else row["qty_delivered"]) - invoiced if order["state"] == "sale" else 0.0
         status = "no" if order["state"] != "sale" else "to invoice" if due else "invoiced" if invoiced >= row["product_uom_qty"] else "no"
         states.append(status)
