@@ -301,3 +301,50 @@ def test_under_another_key_nothing_counts_as_gone(tmp_path: Path) -> None:
     assert says(changed.erp_of(account), companyName="Acme")
     assert changed.erp.get("customer", customer) is not None
     changed.assert_quiet()
+
+
+def test_a_field_that_is_written_from_now_on_is_written_where_the_copy_had_stayed_behind(tmp_path: Path) -> None:
+    only_new = {"customer/erp": {"fields": {"phone": {"external": "tel", "write": "create_only"}}}}
+    world = World(tmp_path, entities=("customer",), mappings=only_new)
+    account, customer = world.joined_customer(Phone="1")
+    world.crm.edit("Account", account, {"Phone": "2"})
+    world.sync_until_quiet()
+    assert says(world.erp.get("customer", customer) or {}, tel="1")
+    world.library = world.mapped({}, {})
+    plan = world.sync()
+    assert plan.review
+    assert says(world.erp.get("customer", customer) or {}, tel="1")
+    world.apply(plan)
+    assert says(world.erp.get("customer", customer) or {}, tel="2")
+    assert says(world.crm.get("Account", account) or {}, Phone="2")
+    world.assert_agree()
+    world.assert_quiet()
+
+
+def test_what_a_copy_holds_and_golden_does_not_is_not_cleared_by_a_change_of_rules(tmp_path: Path) -> None:
+    skipping = {"customer/erp": {"fields": {"phone": {"external": "tel", "nulls": {"out": "skip"}}}}}
+    world = World(tmp_path, entities=("customer",), mappings=skipping)
+    account, customer = world.joined_customer(Phone="1")
+    world.crm.edit("Account", account, {"Phone": None})
+    world.sync_until_quiet()
+    world.library = world.mapped({}, {})
+    world.sync()
+    world.sync_until_quiet()
+    assert says(world.erp.get("customer", customer) or {}, tel="1")
+
+
+def test_what_a_changed_rule_would_write_as_it_stands_is_left_as_it_stands(tmp_path: Path) -> None:
+    world = World(tmp_path, entities=("customer",))
+    account, customer = world.joined_customer(Status="gone")
+    assert says(world.erp.get("customer", customer) or {}, inactive="yes")
+    pairs = {"no": "active", "yes": "inactive", "maybe": "active"}
+    rule = {
+        "external": "inactive",
+        "via": [{"map": {"pairs": pairs, "write": {"archived": "yes", "active": "no"}}}],
+        "accept_loss": ["PutGet: so it is"],
+    }
+    world.library = world.mapped({}, {"customer/erp": {"fields": {"status": rule}}})
+    world.sync_until_quiet()
+    assert says(world.crm.get("Account", account) or {}, Status="gone")
+    assert says(world.erp.get("customer", customer) or {}, inactive="yes")
+    world.assert_agree()

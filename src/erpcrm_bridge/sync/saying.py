@@ -293,6 +293,9 @@ def _moved(
             if path.partition("/")[0] in other and not base_means(path, flat_golden.get(path), flat_before.get(path), link.answered):
                 flat_before.pop(path, None)
                 moved.add(path)
+        # What stands there as the other rules' answer is looked at anew by the push. Where golden holds nothing, nothing is taken away.
+        anew = {path for path in link.answered.keys() & flat.keys() - moved if path.partition("/")[0] in other}
+        link.answered = {path: mark for path, mark in link.answered.items() if path not in anew or flat_golden.get(path) is None}
     return flat_before, frozenset(moved), externals
 
 
