@@ -308,11 +308,20 @@ def _update(
             waits_for=_waits(put, lists),
         )
         return decision
-    move = next((path for path in sorted(wanted & state_paths)), None)
+    states = sorted(wanted & state_paths)
+    alike = [path for path in states if _stands(golden, link, mapping, path, refs_out)]
+    move = next((path for path in states if path not in alike), None)
     if move is not None:
         return _move(golden, link, mapping, connection, move, before.get(move), moves, refs_out, decision)
-    decision.answered = {path: digest(golden.fields.get(path)) for path in settles} | list_answers
+    decision.answered = {path: digest(golden.fields.get(path)) for path in [*settles, *alike]} | list_answers
     return decision
+
+
+def _stands(golden: GoldenRow, link: LinkRow, mapping: CompiledMapping, path: str, refs_out: Refs) -> bool:
+    """Tell whether the system is in the state by which it tells golden's: it has one for several of ours."""
+    rule = next(rule for rule in mapping.rules if path in rule.canonical)
+    told = mapping.put(golden.fields, None, refs_out, [], create=True, paths=frozenset((path,))).get(rule.external[0])
+    return told is not None and same(told, (link.base or {}).get(rule.external[0]))
 
 
 def _of_another(golden: GoldenRow, known_by: frozenset[str], before: Fields) -> list[FieldError]:

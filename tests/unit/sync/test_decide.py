@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from erpcrm_bridge.mapping import CompiledMapping, compile_mapping, load_library
+from erpcrm_bridge.mapping import CompiledMapping, compile_mapping, load_library, shipped
 from erpcrm_bridge.model.values import Fields, digest
 from erpcrm_bridge.store.rows import GoldenRow, LinkRow
 from erpcrm_bridge.sync.decide import UNREADABLE, Decision, answers_unread, decide, held_digest, is_dirty, placeholder
@@ -324,3 +324,17 @@ def test_a_put_that_is_told_what_its_base_says_does_not_read_it_again(mappings: 
     put, golden, base = mappings["customer"].put, {"name": "New", "email": "b@x.example"}, {"Name": "Old", "Email": "a@x.example"}
     assert put(golden, base, {}, [], create=False) == {"Name": "New", "Email": "b@x.example"}
     assert put(golden, base, {}, [], create=False, said={"name": "New", "email": "a@x.example"}) == {"Email": "b@x.example"}
+
+
+def test_a_state_that_the_system_tells_like_another_one_stands_there_and_needs_no_move(
+    asked: Asked, mappings: dict[str, CompiledMapping]
+) -> None:
+    spec = load_library([shipped()]).specs["lead/odoo"]
+    mappings["lead"] = compile_mapping(spec, codes={}, values={}, stream=None)
+    moves = {"won_status": {"pending": ("won", "lost"), "lost": ("pending",)}}
+    base = {"type": "lead", "contact_name": "Solo", "won_status": "pending"}
+    stands = asked({"last_name": "Solo", "state": "new"}, base, entity="lead", moves=moves)
+    assert (stands.step, stands.errors, list(stands.answered)) == (None, [], ["state"])
+    lost = asked({"last_name": "Solo", "state": "lost"}, base, entity="lead", moves=moves)
+    assert lost.step is not None
+    assert lost.step.move == ["won_status", "lost"]
