@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from stories.world import FLOW, Died, World, row_write, says
+from stories.world import FLOW, MAPPINGS, Died, World, row_write, says
 
 from erpcrm_bridge.connector import Connector, Outcome, Rejected, Selection, Write
 from erpcrm_bridge.errors import BrakeTripped, PermissionDenied, UsageError
 from erpcrm_bridge.sync import brake
-from erpcrm_bridge.sync.desk import bind, found_new
+from erpcrm_bridge.sync.desk import bind, found_new, settle_clash
 from erpcrm_bridge.sync.notes import new_run
 from erpcrm_bridge.sync.pull import read_again
 from erpcrm_bridge.sync.push import decide_all
@@ -721,3 +721,38 @@ def test_the_total_of_a_document_whose_lines_are_all_removed_is_nothing(tmp_path
     assert world.crm.all("OrderItem") == {}
     assert says(world.only("erp", "salesorder")[1], total=Decimal(0), items=[])
     assert says(world.crm.get("Order", order) or {}, Total=Decimal(0))
+
+
+def test_a_line_that_people_replaced_after_a_lost_answer_is_not_written_a_second_time(tmp_path: Path) -> None:
+    """The system goes on telling the key of the row that the write added: that row is gone."""
+    whole = {**MAPPINGS["order/crm"]["lists"]["lines"], "write": "replace"}
+    policies = {"lines": {"on_clash": {"prefer": ["erp", "crm"]}}, "lines.unit_price": {"on_clash": "ask"}}
+    world = World(
+        tmp_path,
+        entities=("customer", "order"),
+        mappings={"order/crm": {"lists": {"lines": whole}}},
+        rules={"order": {"fields": policies}},
+    )
+    _, there = world.joined_customer()
+    order = world.order_in_erp(there, ("p", 1, "10"))
+    kept, at = world.remember(), 0
+    while not world.crm.all("Order"):
+        at += 1
+        world.recall(kept).dying(at)
+        with pytest.raises(Died):
+            world.sync()
+    world.living()
+    (key,) = world.crm.all("Order")
+    (row,), (line,) = (world.crm.get("Order", key) or {})["OrderItem"], (world.erp.get("salesorder", order) or {})["items"]
+    world.erp.edit(
+        "salesorder", order, {"total": Decimal(20)}, {"items": row_write(change={line["line"]: {"qty": Decimal(2), "amount": Decimal(20)}})}
+    )
+    new = {"Product": "p", "Qty": Decimal(1), "Price": Decimal(1), "Amount": Decimal(1)}
+    world.crm.edit("Order", key, {"Total": Decimal(1)}, {"OrderItem": row_write([new], {}, [row["Id"]])})
+    world.sync()
+    (clash,) = world.parked("clash")
+    settle_clash(world.store, clash.id, take="crm", person="op", clock=world.clock)
+    world.sync_until_quiet()
+    (held,) = (world.crm.get("Order", key) or {})["OrderItem"]
+    assert (held["Qty"], held["Price"]) == (2, 1)
+    assert world.verify().differences == []

@@ -770,7 +770,9 @@ def settle_applied(
             surprising = True
     for name, compiled in mapping.lists.items():
         keys = dict(link.line_keys.get(name, {}))
-        keys.update(outcome.line_keys.get(compiled.external, {}))
+        now = {str(row[compiled.key]) for row in compiled.held(outcome.fields) or ()}
+        # of a row that an earlier write added, and that people have replaced since, a system may still tell the key
+        keys.update({line_id: key for line_id, key in outcome.line_keys.get(compiled.external, {}).items() if key in now})
         if compiled.slots and name in step.lists:
             keys.update({line_id: row[compiled.key] for line_id, row in step.lists[name].add.items()})
         if compiled.external in asked_lists:
