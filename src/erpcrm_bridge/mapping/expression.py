@@ -162,7 +162,6 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "op_mul": lambda left, right: _exact(left) * _exact(right),
     "op_div": _divide,
     "op_neg": lambda value: -_exact(value),
-    "op_text": lambda value: "" if value is None else value,
 }
 NAMES: dict[str, Any] = {f"f_{name}": function for name, (function, _, _) in FUNCTIONS.items()} | OPERATORS | {"Decimal": Decimal}
 """What a generated function must find under these names."""
@@ -306,7 +305,4 @@ class _Writer:
         _, fewest, most = FUNCTIONS[name]
         if not fewest <= len(node.args) <= most:
             raise NotAnExpression(f"{name}() takes {fewest if fewest == most else f'{fewest} to {most}'} values, not {len(node.args)}")
-        made = f"f_{name}({', '.join(self.write(argument, depth) for argument in node.args)})"
-        last = node.args[-1]
-        # A cell that is empty is no value; '' that stands in the expression is the one asked for.
-        return f"op_text({made})" if name == "coalesce" and isinstance(last, ast.Constant) and last.value == "" else made
+        return f"f_{name}({', '.join(self.write(argument, depth) for argument in node.args)})"
