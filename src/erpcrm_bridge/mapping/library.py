@@ -78,14 +78,16 @@ class EntityRules:
 
     def policy(self, path: str) -> FieldPolicy:
         """Return the policy of a path: its own, else that of the longest ``prefix.*``, else the default."""
-        if path in self.fields:
-            return self.fields[path]
-        prefix = path
-        while "." in prefix:
-            prefix = prefix.rpartition(".")[0]
-            if f"{prefix}.*" in self.fields:
-                return self.fields[f"{prefix}.*"]
-        return self.default
+        return next((self.fields[name] for name in names_over(path) if name in self.fields), self.default)
+
+
+def names_over(path: str) -> Iterator[str]:
+    """Yield under which names a policy stands for a path (``billing.city``, ``billing.*``), the narrowest first."""
+    yield path
+    above = path.removesuffix(".*")
+    while "." in above:
+        above = above.rpartition(".")[0]
+        yield f"{above}.*"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from erpcrm_bridge.mapping import (
 )
 from erpcrm_bridge.mapping.check import Against
 from erpcrm_bridge.mapping.drift import Drift, drift, has_moved
+from erpcrm_bridge.mapping.library import names_over
 from erpcrm_bridge.mapping.lock import installed_library, read_lock
 from erpcrm_bridge.model.entities import entity_spec
 from erpcrm_bridge.model.ids import Ids
@@ -411,7 +412,7 @@ def overlay_of(written: Mapping[str, Mapping[str, Any]], rules: EntityRules) -> 
     """
     found: dict[str, FieldPolicy] = {}
     for path in dict.fromkeys((*rules.fields, *written)):
-        name = next((name for name in _over(path) if name in written), None)
+        name = next((name for name in names_over(path) if name in written), None)
         if name is None:
             continue
         keys, policy = written[name], rules.policy(path)
@@ -431,21 +432,12 @@ def divided(policies: Policies, written: Iterable[str]) -> Iterator[tuple[str, s
     """Yield where what a flow has ``written`` parts a group, whose members have one policy: the entry, what is wrong, the way out."""
     for name in written:
         for unit in policies.groups:
-            ours = next((path for path in unit if name in _over(path)), None)
+            ours = next((path for path in unit if name in names_over(path)), None)
             other = next((path for path in unit if ours is not None and policies.policy(path) != policies.policy(ours)), None)
             if ours is not None and other is not None:
                 group = policies.policy(ours).group
                 what = f"`{ours}` and `{other}` move as one value (group {group}) under different policies"
                 yield name, what, "say it of all members of the group; or take this one out of it, group: null"
-
-
-def _over(path: str) -> Iterator[str]:
-    """Yield under which names a policy stands for a path, the narrowest first."""
-    yield path
-    above = path.removesuffix(".*")
-    while "." in above:
-        above = above.rpartition(".")[0]
-        yield f"{above}.*"
 
 
 def _parents_first(entities: Sequence[str], continues: Mapping[str, str]) -> list[str]:
