@@ -91,7 +91,6 @@ def check(settings: Settings, flow: str | None, advance: Callable[[int, int | No
     findings.complaints += [complaint for one in flows for complaint in _divided(one, library)]
     findings.complaints += [complaint for one in flows for complaint in _founded_elsewhere(settings, one, library)]
     findings.complaints += _unknown_roles(settings, {entity for one in flows for entity in one.entities}, library)
-
     findings.complaints += [complaint for one in flows for complaint in _refers_nowhere(settings, one, library)]
     uses = [use for one in flows for use in uses_of(settings, one, library)]
     specs = {use.spec.name: use.spec for use in uses} if flow else library.specs
@@ -184,13 +183,14 @@ def _unknown_roles(settings: Settings, entities: Iterable[str], library: Library
     from difflib import get_close_matches
 
     for entity in sorted(entities):
-        roles = {role for flow in settings.flows.values() if entity in flow.entities for role in flow.roles}
         rules = library.entities.get(entity)
-        for place, named in _roles_named(rules.document.value) if rules is not None else ():
+        if rules is None:
+            continue
+        roles = {role for flow in settings.flows.values() if entity in flow.entities for role in flow.roles}
+        for place, named in _roles_named(rules.document.value):
+            alone = roles.isdisjoint(named) and place[-1] != "write_by"
             for index, role in enumerate(named):
-                close = get_close_matches(role.lower(), roles, n=1)
-                alone = roles.isdisjoint(named) and place[-1] != "write_by"
-                if rules is None or role in roles or not (close or alone):
+                if role in roles or not (alone or get_close_matches(role.lower(), roles, n=1)):
                     continue
                 at = (*place, role if place == ("linked_by",) else index)
                 complaint = rules.document.complaint(at, f"no flow has a role {role!r}", did_you_mean(role.lower(), roles))
@@ -301,7 +301,7 @@ def _nobody_may(
             writers = {path: policies.policy(path).write_by or () for path in sorted(readable)}
             barred |= {path: may for path, may in writers.items() if may and roles.isdisjoint(may)}
         if barred:
-            may = ", ".join(sorted({role for roles in barred.values() for role in roles}))
+            may = ", ".join(sorted(set().union(*barred.values())))
             what = f"no role here may change {', '.join(sorted(barred))} of {entity}, {may} alone may: each edit is set back"
             way_out = f"give the roles those names; or say who may: policies: {{{entity}: {{fields: {{{min(barred)}: {{write_by: …}}}}}}}}"
             yield flow.origin.complaint(("entities", entity), what, way_out)

@@ -23,8 +23,10 @@ def stopped_by(flow: Flow, store: Store) -> str:
     """Return the flow whose brake stops this one, "" where none does: its own, or that of another flow on what was pulled from a system
     that both read."""
     connections = {side.connection for side in flow.all_sides()}
-    stopping = [row["flow"] for row in store.tripped() if row["kind"] in INCOMING and row["system"] in connections]
-    return flow.name if store.tripped(flow.name) else next(iter(stopping), "")
+    stopping = [
+        row["flow"] for row in store.tripped() if row["flow"] == flow.name or (row["kind"] in INCOMING and row["system"] in connections)
+    ]
+    return flow.name if flow.name in stopping else next(iter(stopping), "")
 
 
 def refuse_if_tripped(flow: Flow, store: Store) -> None:
@@ -77,12 +79,13 @@ def _let_pass(flow: Flow, store: Store, run: RunNote, counts: Mapping[tuple[str,
 
 def release(store: Store, flow: str, *, person: str) -> int:
     """Release the brakes of a flow that are on; return how many. What they asked for passes once; from there they count anew."""
-    asked, passes = store.fact(_asked(flow)), _unpacked(store.fact(_released(flow)))
+    fact, passes = store.fact(_asked(flow)), _unpacked(store.fact(_released(flow)))
+    asked = _unpacked(fact)
     with store.transaction():
         for row in store.tripped(flow):
             key = row["system"], row["kind"]
             store.forget_writes(flow, *key)
-            passes[key] = _unpacked(asked).get(key, 0) if asked is not None else row["count"]
+            passes[key] = row["count"] if fact is None else asked.get(key, 0)
         store.set_fact(_released(flow), _packed(passes))
         return store.release(flow, person)
 

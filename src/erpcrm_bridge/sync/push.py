@@ -779,7 +779,7 @@ def settle_applied(
             known = _rows_known(compiled, old, outcome.fields, write, keys)
             surprising = surprising or not same(known, base.get(compiled.external) or [])
             base[compiled.external] = known
-        there = {str(row[compiled.key]) for row in [*(compiled.held(base) or ()), *(compiled.held(outcome.fields) or ())]}
+        there = now | {str(row[compiled.key]) for row in compiled.held(base) or ()}
         link.line_keys = {**link.line_keys, name: {line_id: key for line_id, key in keys.items() if key in there}}
     link.stand_at(outcome.version)
     link.key, link.base, link.state = outcome.key, base, "live"
